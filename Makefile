@@ -1,0 +1,63 @@
+# MNIST CNN notebooks. `make` alone lists the commands; the first one that needs it makes .venv.
+
+PYTHON ?= python3
+# "cpu" installs the small CPU build of torch; any value of uv's --torch-backend works. Empty: the registry's default.
+TORCH_BACKEND ?=
+# Which notebooks ("01 04") and which parameters ("epochs=1 dataset=fashion_mnist device=cpu"); empty means all, and as written.
+NOTEBOOKS ?=
+PARAMS ?=
+
+UV_VERSION = 0.13.8
+VENV = .venv
+RUN = $(VENV)/bin/python -m mnist_helpers
+READY = $(VENV)/.ready
+export PYTHONUTF8 = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lab run-notebooks test lint refresh-notebooks pretrained contact-sheet lock clean
+
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+setup: $(READY) ## make .venv with the locked packages (TORCH_BACKEND=cpu for the small build)
+
+$(READY): requirements-lock.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make setup PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python $(if $(TORCH_BACKEND),--torch-backend=$(TORCH_BACKEND)) \
+		--constraints requirements-lock.txt --editable '.[dev]'
+	@touch $@
+
+lab: $(READY) ## open JupyterLab on your own copies of the notebooks, in workspace/
+	@$(RUN) workspace
+	$(VENV)/bin/jupyter lab --notebook-dir workspace
+
+run-notebooks: $(READY) ## run all notebooks end to end (NOTEBOOKS="01 04", PARAMS="epochs=1 dataset=fashion_mnist")
+	@$(RUN) run-notebooks --notebooks "$(NOTEBOOKS)" --params "$(PARAMS)"
+
+test: $(READY) ## unit tests, structure of the notebooks, nbval against the committed outputs
+	$(VENV)/bin/python -m pytest --nbval-lax tests notebooks
+
+lint: $(READY) ## ruff over code and notebooks, and a spelling check
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/codespell
+
+refresh-notebooks: $(READY) ## run the committed notebooks again and renew their outputs (NOTEBOOKS="03")
+	@$(RUN) refresh-notebooks --notebooks "$(NOTEBOOKS)"
+
+pretrained: $(READY) ## train the shipped network again
+	@$(RUN) pretrain
+
+contact-sheet: $(READY) ## draw the README's picture from the figures of the committed notebooks
+	@$(RUN) contact-sheet
+
+lock: $(READY) ## choose the newest versions that fit together and write requirements-lock.txt
+	$(VENV)/bin/uv pip compile --quiet --universal --upgrade --python-version 3.11 --all-extras \
+		--no-header --no-annotate --no-emit-index-url pyproject.toml --output-file requirements-lock.txt
+
+clean: ## remove what the commands made, but for artifacts/, workspace/ and .venv
+	rm -rf build .pytest_cache .ruff_cache .hypothesis
+	rm -f data/*/raw/*-ubyte

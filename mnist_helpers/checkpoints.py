@@ -1,0 +1,200 @@
+"""Trained networks on disk: written whole or not at all, read without running anything that a stranger wrote.
+
+A trained network is one file, `model.safetensors`: the weights, and in its header the card that says where they come
+from. `card.json` beside it repeats the card for people. `resume/` holds what an interrupted training needs.
+"""
+
+import json
+import os
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mnist_helpers.models import build_model
+from mnist_helpers.runtime import ROOT, CourseError, artifacts_folder, whole_file
+
+MODEL_FILE = "model.safetensors"
+
+
+class CheckpointError(CourseError):
+    """A checkpoint is missing, damaged, of another network, or cannot be written."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """Where a trained network comes from."""
+
+    architecture: str
+    recipe: str
+    dataset: str
+    classes: list[str]
+    seed: int
+    epochs: int
+    best_epoch: int
+    train_images: int
+    val_loss: float
+    val_accuracy: float
+    dropout: float
+    torch_version: str
+
+
+def model_folder(dataset: str, recipe: str) -> Path:
+    """Return the folder under the artifacts where training with this dataset and recipe leaves its network."""
+    return artifacts_folder() / dataset / recipe
+
+
+def find_model(dataset: str = "mnist", recipe: str = "walkthrough") -> Path:
+    """Return the folder of a trained network: your own from `artifacts/` if there is one, else the shipped one.
+
+    Raises: CheckpointError if there is neither.
+    """
+    candidates = [artifacts_folder(), ROOT / "artifacts", ROOT / "pretrained"]
+    for folder in (candidate / dataset / recipe for candidate in candidates):
+        if (folder / MODEL_FILE).is_file():
+            return folder
+    raise CheckpointError(
+        f"There is no trained network for dataset={dataset!r} and recipe={recipe!r} in artifacts/ or pretrained/. "
+        f"Run notebook 03 with these two parameters first; it trains one."
+    )
+
+
+def save_model(folder: Path, model: nn.Module, card: Card) -> None:
+    """Write a network and its card.
+
+    Raises: CheckpointError if the folder cannot be written; an older checkpoint there stays as it was.
+    """
+    facts = json.dumps(asdict(card), indent=2) + "\n"
+    with _writing(folder):
+        with whole_file(folder / MODEL_FILE) as path:
+            save_file(_contiguous(model.state_dict()), path, metadata={"card": facts})
+        with whole_file(folder / "card.json") as path:
+            path.write_text(facts, encoding="utf-8")
+
+
+def load_model(folder: Path, device: torch.device | str = "cpu") -> tuple[nn.Sequential, Card]:
+    """Read a network and its card; the network is in evaluation mode.
+
+    Raises: CheckpointError if the file is missing, damaged, not safetensors, or of another network than it says.
+    """
+    path = Path(folder) / MODEL_FILE
+    with _reading(path):
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        weights = load_file(path)
+    try:
+        facts = json.loads(metadata["card"])
+        card = Card(**{field.name: facts[field.name] for field in fields(Card)})
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} holds weights but no card that says what they are ({error}). Only files that this project wrote "
+            "can be loaded; train the network again."
+        ) from error
+    model = build_model(card.architecture, card.dropout)
+    load_weights(model, weights, path)
+    return model.to(device).eval(), card
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """Put weights into a network, or say in one line why they do not fit.
+
+    Raises: CheckpointError naming the first difference.
+    """
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    for name in [*expected, *found]:
+        if expected.get(name) != found.get(name):
+            raise CheckpointError(
+                f"{path} belongs to another network: {name} is {found.get(name, 'missing')} in the file and "
+                f"{expected.get(name, 'missing')} in the network. Choose the recipe it was trained with."
+            )
+    model.load_state_dict(weights)
+
+
+def save_training_state(folder: Path, epoch: int, weights: dict[str, dict[str, Tensor]], state: dict) -> None:
+    """Write all that is needed to go on after `epoch`, then remove what earlier epochs left.
+
+    `weights` are named sets of tensors ("last", "best"); `state` holds numbers, strings and tensors only. The two files
+    carry the epoch in their names, so they can never be of different epochs.
+    """
+    resume = folder / "resume"
+    tensors = {f"{which}/{name}": tensor for which, group in weights.items() for name, tensor in group.items()}
+    with _writing(resume):
+        with whole_file(resume / f"epoch-{epoch:03}.safetensors") as path:
+            save_file(_contiguous(tensors), path)
+        with whole_file(resume / f"epoch-{epoch:03}.pt") as path:
+            torch.save(state, path)
+        for old in resume.glob("epoch-*"):
+            if old.stem != f"epoch-{epoch:03}":
+                old.unlink(missing_ok=True)
+
+
+def load_training_state(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict] | None:
+    """Read the newest training state, or return None where there is none.
+
+    Raises: CheckpointError if the files are damaged or hold more than numbers, strings and tensors.
+    """
+    whole = [path for path in (folder / "resume").glob("epoch-*.pt") if path.with_suffix(".safetensors").is_file()]
+    if not whole:
+        return None
+    newest = max(whole, key=lambda path: path.stem)
+    with _reading(newest.with_suffix(".safetensors")):
+        tensors = load_file(newest.with_suffix(".safetensors"))
+    with _reading(newest):
+        state = torch.load(newest, weights_only=True, map_location="cpu")
+    weights: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        which, name = key.split("/", 1)
+        weights.setdefault(which, {})[name] = tensor
+    return weights, state
+
+
+def remove_training_state(folder: Path) -> None:
+    """Forget an earlier, interrupted training in this folder.
+
+    Raises: CheckpointError if the folder cannot be written, before any work is done.
+    """
+    resume = folder / "resume"
+    with _writing(resume):
+        resume.mkdir(parents=True, exist_ok=True)
+        with whole_file(resume / "can-be-written") as path:
+            path.touch()
+        for old in [*resume.glob("epoch-*"), resume / "can-be-written"]:
+            old.unlink(missing_ok=True)
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    # safetensors writes plain row-major memory; channels_last weights are copied into it.
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        raise CheckpointError(
+            f"{folder} cannot be written ({reason}). Free some space or choose another folder: the variable "
+            "MNIST_ARTIFACTS names the one that training writes to. What was saved there before is untouched."
+        ) from error
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} does not exist. Train a network first, or name another folder.") from error
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        lines = str(error).strip().splitlines()
+        reason = lines[0][:200] if lines else type(error).__name__
+        raise CheckpointError(
+            f"{path} is damaged or not a checkpoint ({reason}); nothing in it was run. Remove it and train again."
+        ) from error

@@ -1,0 +1,145 @@
+"""Images and labels as tensors in memory: the three parts, batches, augmentation.
+
+Finding and checking the files is the job of `datasets`.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mnist_helpers.datasets import DataError, class_names, read_images
+
+VALIDATION_SIZE = 5_000
+SPLIT_SEED = 2024
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images with their labels: one part of a dataset.
+
+    Shapes: images (N, 1, 28, 28) uint8, labels (N,) int64; `classes` names the labels.
+    """
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, indices: Tensor) -> "LabelledImages":
+        """Return the images at `indices` (int64, or a boolean mask), in that order."""
+        return LabelledImages(self.images[indices], self.labels[indices], self.classes)
+
+    def to(self, device: torch.device) -> "LabelledImages":
+        """Return the same images and labels on `device`."""
+        return LabelledImages(self.images.to(device), self.labels.to(device), self.classes)
+
+
+def load_part(dataset: str = "mnist", part: str = "train", limit: int | None = None) -> LabelledImages:
+    """Load one part of a dataset.
+
+    The published training set is split once: 5,000 images for validation, drawn with a fixed seed in proportion to the
+    classes, the others for training. `limit` keeps that many images, again in proportion to the classes.
+
+    Raises: DataError for an unknown dataset or part, a limit out of range, or files that cannot be read.
+    """
+    if part not in PARTS:
+        raise DataError(f"part={part!r} is not known. Use one of: {', '.join(PARTS)}.")
+    images, labels = read_images(dataset, train=part != "test")
+    whole = LabelledImages(images, labels, class_names(dataset))
+    if part != "test":
+        kept, held_out = stratified_split(labels, VALIDATION_SIZE, seed=SPLIT_SEED)
+        whole = whole.select(kept if part == "train" else held_out)
+    if limit is None:
+        return whole
+    if not 1 <= limit <= len(whole):
+        raise DataError(f"limit={limit} is out of range: {dataset} has {len(whole):,} images in its {part} part.")
+    if limit == len(whole):
+        return whole
+    return whole.select(stratified_split(whole.labels, limit, seed=SPLIT_SEED)[1])
+
+
+def stratified_split(labels: Tensor, size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Split indices in two, the second of `size`, both with the classes in the proportions of `labels`.
+
+    Shapes: labels (N,) int64 → sorted indices (N - size,) and (size,) int64.
+    """
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    by_class = order[torch.argsort(labels[order], stable=True)]
+    # Walking evenly through the images sorted by class takes from every class its share, to within one image.
+    positions = (torch.arange(size, dtype=torch.float64) + 0.5) * len(labels) / size
+    chosen = torch.zeros(len(labels), dtype=torch.bool)
+    chosen[by_class[positions.long()]] = True
+    return torch.nonzero(~chosen).flatten(), torch.nonzero(chosen).flatten()
+
+
+def to_float(images: Tensor) -> Tensor:
+    """Turn grey values 0 … 255 (uint8) into 0 … 1 (float32), the input of every network here."""
+    return images.float() / 255
+
+
+class BatchLoader:
+    """Serve labelled images in batches that already lie on their device.
+
+    The whole dataset is one tensor (MNIST is 55 MB), so a batch is a slice: no worker processes, no Python per image.
+    Each pass over the loader yields `(images, labels)`: (B, 1, 28, 28) float32 in [0, 1], channels last, and (B,) int64.
+    With `shuffle`, every pass has a new order and the last, smaller batch is left out, so that all steps weigh the same.
+    """
+
+    def __init__(
+        self,
+        labelled: LabelledImages,
+        batch_size: int,
+        shuffle: bool = False,
+        seed: int = 0,
+        augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    ) -> None:
+        self.labelled = labelled
+        self.batch_size = min(batch_size, len(labelled))
+        self.shuffle = shuffle
+        self.augment = augment
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        """Return the number of batches in one pass."""
+        batches = len(self.labelled) / self.batch_size
+        return math.floor(batches) if self.shuffle else math.ceil(batches)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        images, labels = self.labelled.images, self.labelled.labels
+        order = torch.randperm(len(labels), generator=self.generator) if self.shuffle else torch.arange(len(labels))
+        order = order.to(labels.device)
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            indices = order[start : start + self.batch_size]
+            batch = to_float(images[indices])
+            if self.augment:
+                batch = self.augment(batch, self.generator)
+            yield batch.contiguous(memory_format=torch.channels_last), labels[indices]
+
+
+def random_affine(
+    images: Tensor, generator: torch.Generator, degrees: float = 10, shift: float = 2, scale: float = 0.1
+) -> Tensor:
+    """Turn, move and resize each image of a batch at random, all images at once.
+
+    Each image is turned by up to ±`degrees`, moved by up to ±`shift` pixels both ways and resized by up to ±`scale`
+    (0.1 is 10 %), all drawn evenly from `generator` (a CPU generator, so that every device sees the same numbers).
+
+    Shapes: images (B, 1, H, W) float → the same.
+    """
+    draws = torch.rand(len(images), 4, generator=generator) * 2 - 1
+    angle = torch.deg2rad(draws[:, 0] * degrees)
+    factor = 1 / (1 + draws[:, 1] * scale)
+    # grid_sample asks where each output pixel comes from, in units of half the image.
+    moved = draws[:, 2:] * shift * 2 / torch.tensor([images.shape[3], images.shape[2]])
+    cosine, sine = torch.cos(angle) * factor, torch.sin(angle) * factor
+    rows = [torch.stack([cosine, -sine, moved[:, 0]], dim=1), torch.stack([sine, cosine, moved[:, 1]], dim=1)]
+    transform = torch.stack(rows, dim=1).to(images.device)  # (B, 2, 3)
+    grid = F.affine_grid(transform, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, align_corners=False)

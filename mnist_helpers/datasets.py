@@ -1,0 +1,184 @@
+"""The files of MNIST and its relatives: found, checked, unpacked, and only then read by torchvision.
+
+torchvision trusts what lies in its folder. Here every file is checked against its published MD5 first, unpacking never
+touches a file that is in use, and a network that is down gives a sentence. Splits and batches are in `data`.
+"""
+
+import gzip
+import hashlib
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+
+import torch
+import torchvision.datasets as tv
+from torch import Tensor
+
+from mnist_helpers.runtime import ROOT, CourseError, cache_folder, whole_file
+
+NETWORK_TIMEOUT_S = 20
+DIGITS = tuple("0123456789")
+# MD5 of the unpacked MNIST files; torchvision knows those of the packed ones.
+UNPACKED_MNIST = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+_IDX = ("images-idx3", "labels-idx1")
+# name -> (torchvision class, its arguments for the training part, and for the test part)
+DATASETS = {
+    "mnist": (tv.MNIST, {"train": True}, {"train": False}),
+    "fashion_mnist": (tv.FashionMNIST, {"train": True}, {"train": False}),
+    "kmnist": (tv.KMNIST, {"train": True}, {"train": False}),
+    "qmnist": (tv.QMNIST, {"what": "train"}, {"what": "test"}),
+    "emnist_digits": (tv.EMNIST, {"split": "digits", "train": True}, {"split": "digits", "train": False}),
+}
+# Debian's package dataset-fashion-mnist puts its four files here.
+SYSTEM_FOLDERS = {"fashion_mnist": Path("/usr/share/datasets/fashion-mnist")}
+
+
+class DataError(CourseError):
+    """A data file is missing, damaged, or could not be fetched or unpacked."""
+
+
+def class_names(dataset: str) -> tuple[str, ...]:
+    """Return the ten class names of a dataset: the digits, or what the dataset calls its own classes."""
+    kind, _, _ = _lookup(dataset)
+    return tuple(kind.classes) if dataset in ("fashion_mnist", "kmnist") else DIGITS
+
+
+def read_images(dataset: str, train: bool, data: Path | None = None) -> tuple[Tensor, Tensor]:
+    """Read the training or the test part of a dataset, as published.
+
+    `data` is the folder to look in first (default: the repository's `data/`), then come the system's and the user's
+    cache folder, then the network.
+
+    Shapes: images (N, 1, 28, 28) uint8, labels (N,) int64.
+    Raises: DataError, naming the file and the remedy.
+    """
+    kind, train_arguments, test_arguments = _lookup(dataset)
+    root = dataset_root(dataset, data)
+    arguments = train_arguments if train else test_arguments
+    try:
+        read = kind(root, **arguments)
+    except (OSError, RuntimeError, ValueError, AssertionError) as error:
+        raise DataError(
+            f"{dataset} in {root / kind.__name__} could not be read ({error}). Remove that folder and try again."
+        ) from error
+    labels = read.targets[:, 0] if dataset == "qmnist" else read.targets
+    # EMNIST's files hold each image transposed, as its authors wrote them.
+    images = read.data.transpose(1, 2) if dataset == "emnist_digits" else read.data
+    return images.unsqueeze(1).contiguous(), labels.to(torch.int64)
+
+
+def dataset_root(dataset: str, data: Path | None = None) -> Path:
+    """Return a folder that torchvision can read the unpacked dataset from, after making it if need be.
+
+    Raises: DataError, naming the file and the remedy.
+    """
+    kind, data = _lookup(dataset)[0], data or ROOT / "data"
+    for root in (data, cache_folder()):
+        if _is_unpacked(dataset, root / kind.__name__ / "raw"):
+            return root
+    packed = dict(kind.resources) if dataset not in ("qmnist", "emnist_digits") else {}
+    for folder in (data / kind.__name__ / "raw", SYSTEM_FOLDERS.get(dataset), cache_folder() / kind.__name__ / "raw"):
+        if folder and any((folder / filename).exists() for filename in packed):
+            _check_packed(folder, packed)
+            return _unpack(folder, packed, data, kind.__name__)
+    return _download(dataset, data)
+
+
+def _lookup(dataset: str) -> tuple[type, dict, dict]:
+    if dataset not in DATASETS:
+        raise DataError(f"dataset={dataset!r} is not known. Use one of: {', '.join(DATASETS)}.")
+    return DATASETS[dataset]
+
+
+def _is_unpacked(dataset: str, raw: Path) -> bool:
+    if dataset == "mnist":
+        return all((raw / name).is_file() and _md5(raw / name) == md5 for name, md5 in UNPACKED_MNIST.items())
+    if dataset == "emnist_digits":
+        names = [f"emnist-digits-{part}-{what}-ubyte" for part in ("train", "test") for what in _IDX]
+    elif dataset == "qmnist":
+        names = ["qmnist-train-images-idx3-ubyte", "qmnist-train-labels-idx2-int"]
+        names += ["qmnist-test-images-idx3-ubyte", "qmnist-test-labels-idx2-int"]
+    else:
+        names = [f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in _IDX]
+    return all((raw / name).is_file() for name in names)
+
+
+def _md5(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _check_packed(folder: Path, packed: dict[str, str]) -> None:
+    for filename, expected in packed.items():
+        path = folder / filename
+        if not path.is_file():
+            found = "no file"
+        elif (found := _md5(path)) == expected:
+            continue
+        raise DataError(
+            f"{path} is missing, truncated or damaged: its MD5 should be {expected}, found {found}. "
+            f"Get the file again, for instance with `git checkout -- {path.name}` in {folder}. Nothing was changed."
+        )
+
+
+def _unpack(folder: Path, packed: dict[str, str], data: Path, kind_name: str) -> Path:
+    """Unpack checked files into `data`, or into the cache where `data` cannot be written; return the root."""
+    errors = []
+    for root in (data, cache_folder()):
+        try:
+            for filename in packed:
+                with whole_file(root / kind_name / "raw" / Path(filename).stem) as temporary:
+                    with gzip.open(folder / filename) as source, open(temporary, "wb") as target:
+                        shutil.copyfileobj(source, target)
+            return root
+        except OSError as error:
+            errors.append(f"{root}: {error.strerror or error}")
+    raise DataError(
+        f"The files in {folder} are good but could not be unpacked. " + "; ".join(errors) + ". "
+        "Free some space (MNIST takes 55 MB), or set XDG_CACHE_HOME to a folder that can be written."
+    )
+
+
+def _download(dataset: str, data: Path) -> Path:
+    """Let torchvision download into a temporary folder; move it into the cache only when it is whole."""
+    kind, train_arguments, test_arguments = DATASETS[dataset]
+    target = cache_folder() / kind.__name__
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as temporary, _network_timeout():
+            if (local := data / kind.__name__ / "raw").is_dir():  # what lies there already is not fetched again
+                shutil.copytree(local, Path(temporary) / kind.__name__ / "raw")
+            for arguments in (train_arguments, test_arguments):
+                kind(temporary, download=True, **arguments)
+            (target / "raw").mkdir(parents=True, exist_ok=True)
+            for file in (Path(temporary) / kind.__name__ / "raw").iterdir():
+                if file.is_file():
+                    os.replace(file, target / "raw" / file.name)
+    except (OSError, RuntimeError, HTTPException) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(
+            f"{dataset} is not on this machine and could not be downloaded ({reason}). Connect to the network and try "
+            f"again, or copy its files into {ROOT / 'data' / kind.__name__ / 'raw'}. dataset='mnist' needs no network."
+        ) from error
+    return cache_folder()
+
+
+@contextmanager
+def _network_timeout() -> Iterator[None]:
+    """Make every new connection give up after a while: torchvision itself would wait for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(NETWORK_TIMEOUT_S)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -1,0 +1,115 @@
+"""How good a network is, and how far the figure can be trusted: tensors and numbers, no drawing."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from scipy.stats import binomtest
+from torch import Tensor, nn
+
+from mnist_helpers.data import LabelledImages, to_float
+from mnist_helpers.runtime import autocast
+
+BATCH_SIZE = 1_000
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Mean cross-entropy in nats and accuracy (0 … 1) over `count` images."""
+
+    loss: float
+    accuracy: float
+    count: int
+
+
+@torch.inference_mode()
+def predict_logits(model: nn.Module, images: Tensor) -> Tensor:
+    """Run a network over images in large batches, without dropout; leave its train/eval mode as it was.
+
+    Shapes: images (N, 1, 28, 28) uint8 or float in [0, 1] → logits (N, 10) float32, on the CPU.
+    """
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    try:
+        logits = []
+        for batch in images.split(BATCH_SIZE):
+            batch = batch.to(device)
+            batch = batch if batch.is_floating_point() else to_float(batch)
+            with autocast(device):
+                logits.append(model(batch.contiguous(memory_format=torch.channels_last)).float())
+        return torch.cat(logits).cpu()
+    finally:
+        model.train(was_training)
+
+
+def evaluate(model: nn.Module, labelled: LabelledImages) -> Scores:
+    """Score a network on labelled images."""
+    return score(predict_logits(model, labelled.images), labelled.labels)
+
+
+def score(logits: Tensor, labels: Tensor) -> Scores:
+    """Score logits against labels.
+
+    Shapes: logits (N, C) float, labels (N,) int64.
+    """
+    labels = labels.to(logits.device)
+    correct = (logits.argmax(dim=1) == labels).sum().item()
+    return Scores(F.cross_entropy(logits, labels).item(), correct / len(labels), len(labels))
+
+
+def accuracy_interval(accuracy: float, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the interval that holds the true accuracy with the given confidence, after `count` trials.
+
+    Source: Wilson's score interval (1927), as SciPy computes it.
+    """
+    interval = binomtest(round(accuracy * count), count).proportion_ci(confidence, method="wilson")
+    return interval.low, interval.high
+
+
+def confusion_matrix(labels: Tensor, predictions: Tensor, classes: int = 10) -> Tensor:
+    """Count how often each class was taken for each other.
+
+    Shapes: labels and predictions (N,) int64 → (classes, classes) int64; row = true class, column = prediction.
+    """
+    return torch.bincount(labels * classes + predictions, minlength=classes**2).view(classes, classes)
+
+
+def most_confident_mistakes(logits: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Return the indices of up to `count` wrong predictions, the most confident first.
+
+    Shapes: logits (N, C) float, labels (N,) int64 → (≤ count,) int64.
+    """
+    confidence, predictions = logits.softmax(dim=1).max(dim=1)
+    mistakes = torch.nonzero(predictions != labels).flatten()
+    return mistakes[confidence[mistakes].argsort(descending=True, stable=True)][:count]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Confidence beside accuracy, for predictions sorted into bins of equal width by their confidence.
+
+    Shapes: confidence, accuracy and count are (bins,); empty bins hold NaN, NaN and 0. `error` is the expected
+    calibration error: the mean gap between the two, weighted by count.
+    """
+
+    confidence: Tensor
+    accuracy: Tensor
+    count: Tensor
+    error: float
+
+
+def calibrate(logits: Tensor, labels: Tensor, bins: int = 10) -> Calibration:
+    """Compare how sure a network is with how often it is right.
+
+    Source: Guo and others, "On calibration of modern neural networks" (2017).
+    Shapes: logits (N, C) float, labels (N,) int64.
+    """
+    confidence, predictions = logits.double().softmax(dim=1).max(dim=1)
+    right = (predictions == labels).double()
+    which = (confidence * bins).ceil().long().clamp(1, bins) - 1
+    count = torch.bincount(which, minlength=bins)
+    mean_confidence = torch.bincount(which, weights=confidence, minlength=bins) / count
+    mean_right = torch.bincount(which, weights=right, minlength=bins) / count
+    gaps = torch.nan_to_num((mean_confidence - mean_right).abs())
+    return Calibration(mean_confidence, mean_right, count, ((gaps * count).sum() / len(labels)).item())

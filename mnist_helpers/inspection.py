@@ -1,0 +1,208 @@
+"""What goes on inside a network: filters, feature maps, saliency, silenced filters. Tensors only; no drawing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mnist_helpers.data import LabelledImages
+from mnist_helpers.evaluation import evaluate, predict_logits
+
+
+@contextmanager
+def recorded(model: nn.Sequential, *layers: str) -> Iterator[dict[str, Tensor]]:
+    """Record what the named layers give out while the block runs; the hooks remove themselves.
+
+    The dictionary holds the last output of each layer.
+    """
+    outputs: dict[str, Tensor] = {}
+
+    def hook_for(name: str):
+        def keep(_module: nn.Module, _inputs: tuple, output: Tensor) -> None:
+            outputs[name] = output
+
+        return keep
+
+    handles = [model.get_submodule(name).register_forward_hook(hook_for(name)) for name in layers]
+    try:
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def silenced(model: nn.Sequential, layer: str, filter_index: int) -> Iterator[None]:
+    """Set one channel of a layer's output to zero while the block runs."""
+
+    def mute(_module: nn.Module, _inputs: tuple, output: Tensor) -> Tensor:
+        output = output.clone()
+        output[:, filter_index] = 0
+        return output
+
+    handle = model.get_submodule(layer).register_forward_hook(mute)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def feature_maps(model: nn.Sequential, image: Tensor, *layers: str) -> dict[str, Tensor]:
+    """Return what each named layer makes of one image.
+
+    Shapes: image (1, 28, 28) uint8 or float in [0, 1] → {layer: (channels, height, width) float32}.
+    """
+    with recorded(model, *layers) as outputs:
+        predict_logits(model, image.unsqueeze(0))
+    return {name: output[0].float().cpu() for name, output in outputs.items()}
+
+
+@dataclass(frozen=True)
+class Window:
+    """The square of input pixels that one value of a layer depends on.
+
+    The value at (row, column) sees `size` × `size` pixels, from `start + stride * row` and `start + stride * column` on.
+    """
+
+    size: int
+    stride: int
+    start: int
+
+
+def receptive_field(model: nn.Sequential, layer: str) -> Window:
+    """Work out how much of the input one value of a convolution or pooling layer sees.
+
+    Source: the recurrence of Araujo, Norris and Sim, "Computing receptive fields of convolutional neural networks"
+    (2019), for layers in a row.
+    """
+    size, stride, start = 1, 1, 0
+    for name, module in model.named_children():
+        if isinstance(module, nn.Conv2d | nn.MaxPool2d):
+            kernel, step, padding = (_first(x) for x in (module.kernel_size, module.stride, module.padding))
+            size += (kernel - 1) * stride
+            start -= padding * stride
+            stride *= step
+        if name == layer:
+            return Window(size, stride, start)
+    raise KeyError(f"the network has no layer {layer!r}; it has {', '.join(dict(model.named_children()))}")
+
+
+def _first(value: int | tuple[int, int]) -> int:
+    return value[0] if isinstance(value, tuple) else value
+
+
+def top_patches(model: nn.Sequential, images: Tensor, layer: str, filter_index: int, count: int = 8) -> Tensor:
+    """Cut out of the images the patches that excite one filter most, at most one from each image.
+
+    Source: the idea of Zeiler and Fergus, "Visualizing and understanding convolutional networks" (2014).
+    Shapes: images (N, 1, 28, 28) uint8 → (count, 1, size, size) uint8, where size is the layer's receptive field.
+    """
+    window = receptive_field(model, layer)
+    peaks, places, width = [], [], 0
+    for batch in images.split(1_000):
+        with recorded(model, layer) as outputs:
+            predict_logits(model, batch)
+        maps = outputs[layer][:, filter_index].float().cpu()
+        width = maps.shape[2]
+        peak, place = maps.flatten(1).max(dim=1)
+        peaks.append(peak)
+        places.append(place)
+    best = torch.cat(peaks).topk(count).indices
+    rows, columns = torch.cat(places)[best] // width, torch.cat(places)[best] % width
+    # Windows of padded layers can reach over the edge: there the network saw zeros.
+    margin = window.size
+    padded = F.pad(images[best], (margin,) * 4)
+    patches = []
+    for image, row, column in zip(padded, rows.tolist(), columns.tolist(), strict=True):
+        top, left = (margin + window.start + window.stride * place for place in (row, column))
+        patches.append(image[:, top : top + window.size, left : left + window.size])
+    return torch.stack(patches)
+
+
+def saliency(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
+    """Say how strongly each pixel, changed a little, would change the logit of a class.
+
+    Source: Simonyan, Vedaldi and Zisserman, "Deep inside convolutional networks" (2013).
+    Shapes: image (1, 28, 28) float in [0, 1] → (28, 28) float32, the absolute gradient.
+    """
+    model.eval()
+    pixels = image.detach().clone().unsqueeze(0).to(next(model.parameters()).device).requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels)[0, label], pixels)
+    return gradient.abs()[0, 0].cpu()
+
+
+def occlusion(model: nn.Sequential, image: Tensor, label: int, size: int = 5) -> Tensor:
+    """Cover a square of the image with background, everywhere in turn, and note how much probability the class loses.
+
+    Source: Zeiler and Fergus, "Visualizing and understanding convolutional networks" (2014).
+    Shapes: image (1, H, W) float in [0, 1] → (H, W) float32, the loss with the square centred on each pixel.
+    """
+    _, height, width = image.shape
+    reach = size // 2
+    covered = image.repeat(height * width, 1, 1, 1)
+    for row in range(height):
+        for column in range(width):
+            rows = slice(max(0, row - reach), row + reach + 1)
+            columns = slice(max(0, column - reach), column + reach + 1)
+            covered[row * width + column, :, rows, columns] = 0
+    probabilities = predict_logits(model, torch.cat([image.unsqueeze(0), covered])).softmax(dim=1)[:, label]
+    return (probabilities[0] - probabilities[1:]).view(height, width)
+
+
+def grow_input(
+    model: nn.Sequential, layer: str, filter_index: int, steps: int = 60, lr: float = 0.1, seed: int = 0
+) -> Tensor:
+    """Start from faint noise and change the image step by step so that it excites one filter more and more.
+
+    A small pull towards black and towards smoothness keeps the image readable.
+
+    Source: Erhan, Bengio, Courville and Vincent, "Visualizing higher-layer features of a deep network" (2009).
+    Shapes: → (28, 28) float32 in [0, 1].
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    noise = torch.randn(1, 1, 28, 28, generator=torch.Generator().manual_seed(seed)) * 0.1
+    values = (noise - 2).to(device).requires_grad_()  # the sigmoid keeps the pixels between 0 and 1
+    optimizer = torch.optim.Adam([values], lr=lr)
+    for _ in range(steps):
+        pixels = values.sigmoid()
+        with recorded(model, layer) as outputs:
+            model(pixels)
+        excitement = outputs[layer][0, filter_index].mean()
+        roughness = pixels.diff(dim=2).abs().mean() + pixels.diff(dim=3).abs().mean()
+        loss = -excitement + 0.5 * pixels.mean() + 0.5 * roughness
+        optimizer.zero_grad()
+        (values.grad,) = torch.autograd.grad(loss, values)
+        optimizer.step()
+    return values.detach().sigmoid()[0, 0].cpu()
+
+
+def embed(model: nn.Sequential, images: Tensor, layer: str) -> Tensor:
+    """Return what a layer gives for each image, as one row of numbers an image.
+
+    Shapes: images (N, 1, 28, 28) uint8 → (N, features) float32.
+    """
+    rows = []
+    for batch in images.split(1_000):
+        with recorded(model, layer) as outputs:
+            predict_logits(model, batch)
+        rows.append(outputs[layer].flatten(1).float().cpu())
+    return torch.cat(rows)
+
+
+def ablate(model: nn.Sequential, labelled: LabelledImages, layer: str) -> Tensor:
+    """Silence each filter of a layer in turn and measure the accuracy that it was worth.
+
+    Source: the method of Morcos and others, "On the importance of single directions for generalization" (2018).
+    Shapes: → (filters,) float32, accuracy lost (0.01 is one point); below 0 where the network is better without.
+    """
+    whole = evaluate(model, labelled).accuracy
+    filters = feature_maps(model, labelled.images[0], layer)[layer].shape[0]
+    losses = []
+    for filter_index in range(filters):
+        with silenced(model, layer, filter_index):
+            losses.append(whole - evaluate(model, labelled).accuracy)
+    return torch.tensor(losses)

@@ -1,0 +1,335 @@
+"""Run the notebooks from end to end, refresh their outputs, and copy them for a learner.
+
+papermill and nbclient do the running. What is added here: parameters are checked before anything starts, two runs at
+once stay apart, and every file appears whole.
+"""
+
+import ast
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from nbformat import NotebookNode
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+from tqdm import tqdm
+
+from mnist_helpers.datasets import DATASETS
+from mnist_helpers.pages import REPORT_MIME, readable
+from mnist_helpers.recipes import RECIPES
+from mnist_helpers.runtime import ARTIFACTS_VARIABLE, ROOT, CourseError, artifacts_folder, pick_device, whole_file
+
+SOURCES = ROOT / "notebooks"
+BUILD = ROOT / "build"
+SLOW_BY = 1.5  # a run that takes this many times its budget is marked
+
+
+class NotebookError(CourseError):
+    """A notebook or a parameter that does not exist, or a page that must not be committed."""
+
+
+@dataclass
+class RunResult:
+    """What running one notebook gave; `failure` is empty when all went well."""
+
+    name: str
+    seconds: float
+    budget: float
+    numbers: dict[str, Any] = field(default_factory=dict)
+    failure: str = ""
+
+
+def find_notebooks(choice: str = "", folder: Path = SOURCES) -> list[Path]:
+    """Return the numbered notebooks, or those whose names begin with the words of `choice` ("01 04").
+
+    Raises: NotebookError for a word that fits none.
+    """
+    notebooks = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    words = choice.split()
+    for word in words:
+        if not any(path.name.startswith(word) for path in notebooks):
+            names = ", ".join(path.stem for path in notebooks)
+            raise NotebookError(f"NOTEBOOKS={choice!r}: no notebook begins with {word!r}. There are: {names}.")
+    return [path for path in notebooks if not words or any(path.name.startswith(word) for word in words)]
+
+
+def read_parameters(text: str) -> dict[str, Any]:
+    """Read "epochs=1 dataset=kmnist" into {"epochs": 1, "dataset": "kmnist"}.
+
+    Raises: NotebookError for a word that is not name=value.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise NotebookError(f"PARAMS={text!r} cannot be read ({error}).") from error
+    parameters = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name.isidentifier() and equals):
+            raise NotebookError(f"PARAMS: {word!r} is not name=value, as in PARAMS='epochs=1 dataset=fashion_mnist'.")
+        try:
+            parameters[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            parameters[name] = value
+    return parameters
+
+
+def declared_parameters(notebook: NotebookNode) -> dict[str, tuple[type, ...]]:
+    """Return the parameters of a notebook with the kinds of value each takes, as its `parameters` cell declares them."""
+    kinds = {"str": str, "int": int, "float": float, "bool": bool, "None": type(None)}
+    declared = {}
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            for line in ast.parse(cell.source).body:
+                if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
+                    names = re.findall(r"\w+", ast.unparse(line.annotation))
+                    declared[line.target.id] = tuple(kinds[name] for name in names)
+    return declared
+
+
+def check_parameters(parameters: dict[str, Any], paths: list[Path]) -> None:
+    """Refuse parameters that no chosen notebook declares, or whose value is of the wrong kind or not known.
+
+    Raises: CourseError saying what is allowed.
+    """
+    declared: dict[str, tuple[type, ...]] = {}
+    for path in paths:
+        declared |= declared_parameters(_read(path))
+    for name, value in parameters.items():
+        if name not in declared:
+            raise NotebookError(f"PARAMS: {name!r} is not a parameter of these notebooks: {', '.join(declared)}.")
+        # bool is a kind of int in Python, but epochs=True is a slip.
+        if type(value) not in declared[name]:
+            kinds = " or ".join(kind.__name__ for kind in declared[name])
+            raise NotebookError(f"PARAMS: {name}={value!r} should be of type {kinds}.")
+    for name, known in (("dataset", DATASETS), ("recipe", RECIPES)):
+        if name in parameters and parameters[name] not in known:
+            raise NotebookError(f"PARAMS: {name}={parameters[name]!r} is not known. Use one of: {', '.join(known)}.")
+    for name in ("epochs", "train_limit"):
+        if isinstance(parameters.get(name), int) and parameters[name] < 1:
+            raise NotebookError(f"PARAMS: {name}={parameters[name]} must be at least 1.")
+    if "device" in parameters:
+        pick_device(parameters["device"])
+
+
+class _CountingEngine(NBClientEngine):
+    """papermill's own engine, which also moves on a bar that counts the cells of all notebooks."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, bar: tqdm, **kwargs: Any) -> Any:
+        cell_complete = nb_man.cell_complete
+
+        def complete_and_count(*args: Any, **details: Any) -> None:
+            cell_complete(*args, **details)
+            bar.update()
+
+        nb_man.cell_complete = complete_and_count
+        return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
+
+
+papermill_engines.register("counting", _CountingEngine)
+
+
+def run_notebooks(paths: list[Path], parameters: dict[str, Any], output: Path = BUILD / "notebooks") -> list[RunResult]:
+    """Run notebooks in order, each in a fresh kernel, and put the executed copies into `output`.
+
+    A notebook that fails does not stop the others. Each is given the parameters that it declares.
+
+    Raises: CourseError before anything runs if a parameter is wrong.
+    """
+    check_parameters(parameters, paths)
+    cells = sum(len(_read(path).cells) for path in paths)
+    with _apart() as staging, tqdm(total=cells, unit="cell", file=sys.stderr, dynamic_ncols=True) as bar:
+        results = []
+        for path in paths:
+            bar.set_description(path.stem)
+            results.append(_run_one(path, parameters, staging, bar))
+            output.mkdir(parents=True, exist_ok=True)
+            os.replace(staging / path.name, output / path.name)
+    return results
+
+
+@contextlib.contextmanager
+def _apart() -> Iterator[Path]:
+    """Give a run its own folder and artifacts, so that runs at the same time do not mix; publish them at the end."""
+    BUILD.mkdir(exist_ok=True)
+    published = artifacts_folder()
+    before = os.environ.get(ARTIFACTS_VARIABLE)
+    with tempfile.TemporaryDirectory(dir=BUILD, prefix="run-") as folder:
+        staging = Path(folder)
+        os.environ[ARTIFACTS_VARIABLE] = str(staging / "artifacts")
+        try:
+            yield staging
+        finally:
+            if before is None:
+                del os.environ[ARTIFACTS_VARIABLE]
+            else:
+                os.environ[ARTIFACTS_VARIABLE] = before
+        for file in (staging / "artifacts").rglob("*"):
+            # The state for going on with a training is of use only where it was interrupted.
+            if file.is_file() and file.parent.name != "resume":
+                target = published / file.relative_to(staging / "artifacts")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(file, target)
+
+
+def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm) -> RunResult:
+    notebook = _read(path)
+    mine = {name: value for name, value in parameters.items() if name in declared_parameters(notebook)}
+    started, failure = time.perf_counter(), ""
+    done_before = bar.n
+    try:
+        papermill.execute_notebook(
+            path, staging / path.name, mine, engine_name="counting", cwd=path.parent, progress_bar=False, bar=bar
+        )
+    except PapermillExecutionError as error:
+        failure = f"{path.name}, cell {error.exec_count}: {error.ename}: {error.evalue}"
+    except Exception as error:  # a kernel that died, say: whatever it was, the other notebooks still run
+        failure = f"{path.name}: {type(error).__name__}: {error}"
+    if not (staging / path.name).exists():
+        nbformat.write(notebook, staging / path.name)
+    bar.update(done_before + len(notebook.cells) - bar.n)
+    seconds = time.perf_counter() - started
+    return RunResult(path.stem, seconds, budget_of(notebook), _reported(staging / path.name), failure)
+
+
+def budget_of(notebook: NotebookNode) -> float:
+    """Return the seconds that a notebook may take on two cores, from its metadata."""
+    return float(notebook.metadata.get("mnist_course", {}).get("budget_seconds", 120))
+
+
+def _reported(path: Path) -> dict[str, Any]:
+    numbers: dict[str, Any] = {}
+    for cell in _read(path).cells:
+        for output in cell.get("outputs", []):
+            numbers |= output.get("data", {}).get(REPORT_MIME, {})
+    return numbers
+
+
+def results_table(results: list[RunResult]) -> str:
+    """Lay out results as a table, and below it what failed."""
+    lines = [f"{'notebook':26} {'seconds':>8} {'budget':>7}  reported"]
+    for result in results:
+        mark = " FAILED" if result.failure else ""
+        if result.seconds > SLOW_BY * result.budget:
+            mark += f" SLOW: {result.seconds / result.budget:.1f} times its budget"
+        numbers = ", ".join(f"{name} {readable(value)}" for name, value in result.numbers.items())
+        lines.append(f"{result.name:26} {result.seconds:8.1f} {result.budget:7.0f}  {numbers}{mark}".rstrip())
+    lines.append(f"{'together':26} {sum(r.seconds for r in results):8.1f} {sum(r.budget for r in results):7.0f}")
+    lines += [f"\nFAILED {result.failure}" for result in results if result.failure]
+    return "\n".join(lines)
+
+
+def refresh_notebooks(paths: list[Path]) -> list[RunResult]:
+    """Run the committed notebooks with their default parameters and put the normalised outputs in place.
+
+    A notebook that fails keeps its old outputs.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        results = run_notebooks(paths, {}, output=Path(folder))
+        for path, result in zip(paths, results, strict=True):
+            if not result.failure:
+                text = as_text(normalise(_read(Path(folder) / path.name)))
+                with whole_file(path) as temporary:
+                    temporary.write_text(text, encoding="utf-8")
+    return results
+
+
+def normalise(notebook: NotebookNode) -> NotebookNode:
+    """Take out of an executed notebook what differs from machine to machine or from run to run.
+
+    Raises: NotebookError if an output names a folder of this machine.
+    """
+    course = notebook.metadata.get("mnist_course", {})
+    notebook.metadata = NotebookNode(
+        kernelspec=NotebookNode(display_name="Python 3", language="python", name="python3"),
+        language_info=NotebookNode(name="python", file_extension=".py", mimetype="text/x-python"),
+        mnist_course=course,
+    )
+    for number, cell in enumerate(notebook.cells, start=1):
+        tags = cell.metadata.get("tags", [])
+        cell.metadata = NotebookNode(tags=tags) if tags else NotebookNode()
+        for output in cell.get("outputs", []):
+            output.pop("transient", None)
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+        if any(str(place) in json.dumps(cell.get("outputs", [])) for place in (ROOT, Path.home())):
+            raise NotebookError(f"Cell {number} prints a folder of this machine; print a path relative to the project.")
+    return notebook
+
+
+def copy_notebooks(workspace: Path, folder: Path = SOURCES) -> list[str]:
+    """Put copies without outputs into a workspace and return a line for each that was made or kept.
+
+    A copy that the learner changed is never touched: when the original has changed too, its new version is laid beside
+    it under another name.
+    """
+    workspace.mkdir(parents=True, exist_ok=True)
+    register = workspace / ".originals.json"
+    try:
+        known = json.loads(register.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    lines = []
+    for path in sorted(folder.rglob("*.ipynb")):
+        if ".ipynb_checkpoints" not in path.parts:
+            name = path.relative_to(folder).as_posix()
+            fresh = as_text(without_outputs(_read(path)))
+            lines += _copy_one(workspace / name, fresh, known.get(name))
+            known[name] = _digest(fresh)
+    with whole_file(register) as temporary:
+        temporary.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    return lines
+
+
+def _copy_one(copy: Path, fresh: str, known: str | None) -> list[str]:
+    line = f"{copy.name}: new"
+    if copy.exists():
+        mine = copy.read_text(encoding="utf-8", errors="replace")
+        if mine == fresh or (known == _digest(fresh) and known != _digest(mine)):
+            return []  # up to date, or changed by the learner alone
+        if known != _digest(mine):
+            copy = copy.with_name(f"{copy.stem}.new-{_digest(fresh)[:6]}.ipynb")
+            if copy.exists():
+                return []
+            line = f"{copy.name}: the new version of a notebook that you changed; yours is kept as it is"
+        else:
+            line = f"{copy.name}: brought up to date"
+    with whole_file(copy) as temporary:
+        temporary.write_text(fresh, encoding="utf-8")
+    return [line]
+
+
+def without_outputs(notebook: NotebookNode) -> NotebookNode:
+    """Return the notebook with no outputs and no execution counts."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return notebook
+
+
+def as_text(notebook: NotebookNode) -> str:
+    """Write a notebook the way it is committed."""
+    return nbformat.writes(notebook, version=4, indent=1) + "\n"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read(path: Path) -> NotebookNode:
+    try:
+        return nbformat.read(path, as_version=4)
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise NotebookError(f"{path} is not a notebook ({error}).") from error

@@ -1,0 +1,49 @@
+"""What a notebook page shows: figures with a caption and an alt text, and numbers reported to who runs it."""
+
+import base64
+import io
+
+import matplotlib.pyplot as plt
+from IPython.display import display
+from matplotlib.figure import Figure
+
+REPORT_MIME = "application/vnd.mnist-course.report+json"
+DOTS_PER_INCH = 96
+
+
+def show_figure(figure: Figure, caption: str, alt: str) -> None:
+    """Show a figure with its caption below it and its alt text in the output's metadata, then close it.
+
+    The caption is for everyone and says what to look at; the alt text is for who cannot see the figure and says what
+    it shows.
+    """
+    data, metadata = picture_output(figure, alt)
+    display(data, metadata=metadata, raw=True)
+    display(caption_output(caption), raw=True)
+
+
+def picture_output(figure: Figure, alt: str) -> tuple[dict, dict]:
+    """Turn a figure into the data and the metadata of a notebook output, and close it."""
+    buffer = io.BytesIO()
+    # Without matplotlib's version in the file, the same figure gives the same bytes for longer.
+    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, facecolor="white", metadata={"Software": None})
+    plt.close(figure)
+    picture = base64.b64encode(buffer.getvalue()).decode()
+    return {"image/png": picture, "text/plain": alt}, {"image/png": {"alt": alt}}
+
+
+def caption_output(caption: str) -> dict:
+    """Turn a caption into the data of a notebook output."""
+    return {"text/markdown": f"*{caption}*", "text/plain": caption}
+
+
+def report(**numbers: float | int | str) -> None:
+    """Print numbers and leave them in the output for `make run-notebooks`, which shows them in its table."""
+    named = {name.replace("_", " "): value for name, value in numbers.items()}
+    text = "\n".join(f"{name}: {readable(value)}" for name, value in named.items())
+    display({REPORT_MIME: named, "text/plain": text}, raw=True)
+
+
+def readable(value: float | int | str) -> str:
+    """Write a reported number with four decimals, and anything else as it is."""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

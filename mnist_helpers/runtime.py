@@ -1,0 +1,111 @@
+"""Where things lie, which device to use, how a run is made repeatable, and how files are written whole.
+
+No digits, no networks: this module knows nothing about either.
+"""
+
+import os
+import platform
+import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+import torch
+
+PACKAGE_PARENT = Path(__file__).resolve().parent.parent
+# Installed as a plain wheel there is no checkout around the package: then the current folder is the workplace.
+ROOT = PACKAGE_PARENT if (PACKAGE_PARENT / "pyproject.toml").is_file() else Path.cwd()
+ARTIFACTS_VARIABLE = "MNIST_ARTIFACTS"
+
+
+class CourseError(Exception):
+    """Something the reader can mend. The message says what happened, why, and what to do."""
+
+
+def artifacts_folder() -> Path:
+    """Return the folder for what training makes: `artifacts/`, or the folder named in MNIST_ARTIFACTS."""
+    return Path(os.environ.get(ARTIFACTS_VARIABLE) or ROOT / "artifacts")
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder for data that cannot lie in the repository."""
+    return Path(platformdirs.user_cache_dir("mnist-cnn-notebooks", appauthor=False))
+
+
+def pick_device(device: str = "auto") -> torch.device:
+    """Return the torch device for a name; "auto" takes CUDA when present, then MPS, then the CPU.
+
+    Raises: CourseError if the name is unknown or the device is not there.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if device == "auto":
+        return torch.device(next(kind for kind, present in available.items() if present))
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        chosen = None
+    if chosen is None or chosen.type not in available:
+        raise CourseError(f"device={device!r} is not a device name. Use 'auto', 'cuda', 'mps' or 'cpu'.")
+    missing_gpu = chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count()
+    if not available[chosen.type] or missing_gpu:
+        raise CourseError(
+            f"device={device!r} was asked for, but torch {torch.__version__} finds no such device here. "
+            "Use device='auto' to take the best one present, or 'cpu'."
+        )
+    return chosen
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch (all devices) and ask cuDNN for its repeatable algorithms."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+
+
+def autocast(device: torch.device) -> AbstractContextManager:
+    """Return bfloat16 autocast on a CUDA GPU that computes in it, and a context that does nothing elsewhere."""
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.autocast("cuda", torch.bfloat16)
+    return nullcontext()
+
+
+def environment_report() -> str:
+    """Return one line that says what a measurement was made on."""
+    device = pick_device("auto")
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
+    return (
+        f"Python {platform.python_version()}, torch {torch.__version__}, "
+        f"{name}, {torch.get_num_threads()} CPU threads, {platform.system()}"
+    )
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it replaces `path` in one step, on failure it is removed.
+
+    A reader therefore sees the old file or the new one, never half of either, whatever interrupts the writing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes files private; a shared classroom folder wants the usual permissions.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

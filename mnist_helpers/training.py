@@ -1,0 +1,250 @@
+"""Training: one epoch, and `fit`, which repeats it, watches the validation loss and keeps what was best.
+
+The settings come from `recipes`, the files from `checkpoints`; nothing here draws or prints.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from mnist_helpers.checkpoints import (
+    Card,
+    CheckpointError,
+    load_training_state,
+    load_weights,
+    remove_training_state,
+    save_model,
+    save_training_state,
+)
+from mnist_helpers.data import BatchLoader, LabelledImages, random_affine
+from mnist_helpers.evaluation import evaluate
+from mnist_helpers.recipes import Recipe
+from mnist_helpers.runtime import CourseError, autocast, pick_device, seed_everything
+
+CHECK_EVERY = 100  # steps between two looks at the losses; each look makes a GPU wait
+
+
+class TrainingError(CourseError):
+    """Training cannot go on."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch gave. Losses in nats, accuracies from 0 to 1, `seconds` of training and validating."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    lr: float
+    seconds: float
+
+
+@dataclass
+class History:
+    """All epochs of one training; `best` is the one with the lowest validation loss."""
+
+    epochs: list[Epoch] = field(default_factory=list)
+
+    @property
+    def best(self) -> Epoch:
+        return min(self.epochs, key=lambda epoch: epoch.val_loss)
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe, steps: int) -> tuple[Optimizer, LRScheduler]:
+    """Return the optimizer of a recipe and the schedule of its learning rate over `steps` steps."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+    if recipe.schedule == "one-cycle":
+        # The momentum stays put: only the learning rate moves, so that one curve tells the whole schedule.
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=steps, cycle_momentum=False)
+    else:
+        scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1, total_iters=0)
+    return optimizer, scheduler
+
+
+def train_one_epoch(
+    model: nn.Module,
+    train_loader: BatchLoader,
+    optimizer: Optimizer,
+    scheduler: LRScheduler,
+    on_step: Callable[[int, int], None] | None = None,
+) -> tuple[float, float]:
+    """Show the network every batch once and return the mean loss and accuracy it had on them while it learned.
+
+    `on_step` is called with the number of the step and of all steps of the epoch.
+
+    Raises: TrainingError if the loss is NaN or infinite, naming the step and its learning rate.
+    """
+    model.train()
+    losses: list[Tensor] = []
+    correct: list[Tensor] = []
+    rates: list[float] = []
+    for step, (images, labels) in enumerate(train_loader, start=1):
+        with autocast(images.device):
+            logits = model(images)
+            loss = F.cross_entropy(logits, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+        # Kept as tensors: reading a number would make a GPU wait at every step.
+        losses.append(loss.detach())
+        correct.append((logits.detach().argmax(dim=1) == labels).float().mean())
+        if step % CHECK_EVERY == 0 or step == len(train_loader):
+            _check_finite(losses, rates)
+        if on_step:
+            on_step(step, len(train_loader))
+    return torch.stack(losses).mean().item(), torch.stack(correct).mean().item()
+
+
+def _check_finite(losses: list[Tensor], rates: list[float]) -> None:
+    bad = torch.nonzero(~torch.isfinite(torch.stack(losses))).flatten().tolist()
+    if bad:
+        step = bad[0]
+        raise TrainingError(
+            f"The loss became {losses[step].item()} at step {step + 1}, where the learning rate was {rates[step]:.3g}. "
+            "Try a learning rate ten times smaller, and look at the images for values that are not numbers."
+        )
+
+
+def fit(
+    model: nn.Module,
+    train: LabelledImages,
+    val: LabelledImages,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    dataset: str = "mnist",
+    folder: Path | None = None,
+    resume: bool = False,
+    on_step: Callable[[int, int], None] | None = None,
+    on_epoch: Callable[[History], None] | None = None,
+) -> History:
+    """Train a network after a recipe; at the end it holds the weights of the epoch with the lowest validation loss.
+
+    With a `folder`, the best network so far lies in it after every epoch. With `resume`, an interrupted training there
+    goes on after its last whole epoch, to bitwise the weights that it would have had without the break (same machine,
+    same number of threads). `on_epoch` is called with the history after every epoch.
+
+    Raises: TrainingError if the loss stops being a number; CheckpointError if the folder cannot be used.
+    """
+    seed_everything(seed)
+    chosen = pick_device(device)
+    model.to(chosen, memory_format=torch.channels_last)
+    run = _Run(model, train.to(chosen), val.to(chosen), recipe, seed, dataset)
+    if folder and not (resume and run.load(folder)):
+        remove_training_state(folder)
+    while not run.is_over():
+        run.one_epoch(on_step)
+        if folder:
+            run.save(folder)
+        if on_epoch:
+            on_epoch(run.history)
+    model.load_state_dict(run.best_weights)
+    return run.history
+
+
+class _Run:
+    """All that changes while `fit` works, so that it can be saved after an epoch and taken up again."""
+
+    def __init__(
+        self, model: nn.Module, train: LabelledImages, val: LabelledImages, recipe: Recipe, seed: int, dataset: str
+    ) -> None:
+        augment = random_affine if recipe.augment else None
+        self.model, self.val, self.recipe, self.seed, self.dataset = model, val, recipe, seed, dataset
+        self.loader = BatchLoader(train, recipe.batch_size, shuffle=True, seed=seed, augment=augment)
+        self.optimizer, self.scheduler = make_optimizer(model, recipe, steps=recipe.epochs * len(self.loader))
+        self.history = History()
+        self.best_weights: dict[str, Tensor] = {}
+
+    def is_over(self) -> bool:
+        done = len(self.history.epochs)
+        waited = done - self.history.best.epoch if done else 0
+        return done >= self.recipe.epochs or (self.recipe.patience is not None and waited >= self.recipe.patience)
+
+    def one_epoch(self, on_step: Callable[[int, int], None] | None) -> None:
+        number = len(self.history.epochs) + 1
+        started = time.perf_counter()
+        try:
+            losses = train_one_epoch(self.model, self.loader, self.optimizer, self.scheduler, on_step)
+        except TrainingError as error:
+            raise TrainingError(f"Epoch {number}: {error}") from error
+        scores = evaluate(self.model, self.val)
+        if not math.isfinite(scores.loss):
+            raise TrainingError(f"Epoch {number}: the validation loss is {scores.loss}. Try a smaller learning rate.")
+        lr = self.optimizer.param_groups[0]["lr"]
+        seconds = time.perf_counter() - started
+        self.history.epochs.append(Epoch(number, *losses, scores.loss, scores.accuracy, lr, seconds))
+        if self.history.best.epoch == number:
+            self.best_weights = copy.deepcopy(self.model.state_dict())
+
+    def settings(self) -> dict:
+        """Return what must be the same for a training to go on."""
+        return asdict(self.recipe) | {"seed": self.seed, "dataset": self.dataset, "images": len(self.loader.labelled)}
+
+    def save(self, folder: Path) -> None:
+        number = len(self.history.epochs)
+        state = {
+            "settings": self.settings(),
+            "epochs": [asdict(epoch) for epoch in self.history.epochs],
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "shuffle": self.loader.generator.get_state(),
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state_all(),
+        }
+        weights = {"last": self.model.state_dict(), "best": self.best_weights}
+        save_training_state(folder, number, weights, state)
+        if self.history.best.epoch == number:
+            save_model(folder, self.model, self.card())
+
+    def load(self, folder: Path) -> bool:
+        """Take up the training saved in a folder; return whether there was one."""
+        saved = load_training_state(folder)
+        if saved is None:
+            return False
+        weights, state = saved
+        for name, now in self.settings().items():
+            if (then := state["settings"].get(name)) != now:
+                raise CheckpointError(
+                    f"The training in {folder} was begun with {name}={then!r}, this one asks for {now!r}. "
+                    "Go on with the settings it was begun with, or start anew with resume=False."
+                )
+        load_weights(self.model, weights["last"], folder / "resume")
+        self.best_weights = weights["best"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.loader.generator.set_state(state["shuffle"])
+        torch.set_rng_state(state["random"])
+        torch.cuda.set_rng_state_all(state["random_cuda"])
+        self.history.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        return True
+
+    def card(self) -> Card:
+        best = self.history.best
+        return Card(
+            architecture=self.recipe.architecture,
+            recipe=self.recipe.name,
+            dataset=self.dataset,
+            classes=list(self.val.classes),
+            seed=self.seed,
+            epochs=self.recipe.epochs,
+            best_epoch=best.epoch,
+            train_images=len(self.loader.labelled),
+            val_loss=best.val_loss,
+            val_accuracy=best.val_accuracy,
+            dropout=self.recipe.dropout,
+            torch_version=torch.__version__,
+        )

@@ -1,0 +1,165 @@
+"""Tensors and histories drawn on matplotlib axes that the caller gives; each function returns what it drew on.
+
+Nothing is computed here that a reader would want to check: that is done in `evaluation` and `inspection`.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from PIL import Image
+from torch import Tensor
+
+# Okabe and Ito's colours (2008), told apart with every common form of colour blindness.
+BLUE, ORANGE, GREEN, RED, SKY, PURPLE, YELLOW, BLACK = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#000000",
+)  # fmt: skip
+MARKERS = "osD^vP*X<>"
+DIVERGING = "PuOr"
+
+
+def draw_images(
+    axes: np.ndarray | Axes, images: Tensor, titles: Sequence[str] = (), cmap: str = "gray", limit: float | None = None
+) -> np.ndarray:
+    """Draw one image on each of the axes, row by row, with a title each; axes left over are hidden.
+
+    With `limit`, colours run from -limit to +limit, otherwise from the lowest to the highest value of all images.
+
+    Shapes: images (N, 1, H, W) or (N, H, W), any number type.
+    """
+    flat = np.atleast_1d(axes).ravel()
+    pictures = images.reshape(-1, *images.shape[-2:]).detach().cpu().numpy()
+    low, high = (-limit, limit) if limit else (pictures.min(), pictures.max())
+    for ax in flat:
+        ax.axis("off")
+    for ax, picture in zip(flat, pictures, strict=False):
+        ax.imshow(picture, cmap=cmap, vmin=low, vmax=high)
+    for ax, title in zip(flat, titles, strict=False):
+        ax.set_title(title, fontsize=9)
+    return flat
+
+
+def draw_bars(ax: Axes, values: Tensor | Sequence[float], labels: Sequence[str], highlight: Iterable[int] = ()) -> Axes:
+    """Draw one bar for each value; highlighted bars are orange and hatched."""
+    bars = ax.bar(range(len(labels)), np.asarray(values), color=BLUE, tick_label=list(labels))
+    for index in highlight:
+        bars[index].set(color=ORANGE, hatch="//", edgecolor=BLACK)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def draw_history(axes: Sequence[Axes], epochs: Sequence) -> Sequence[Axes]:
+    """Draw loss on the first and accuracy on the second of two axes, for training and validation.
+
+    `epochs` are records with the fields of `training.Epoch`.
+    """
+    numbers = [epoch.epoch for epoch in epochs]
+    for ax, quantity in zip(axes, ("loss", "accuracy"), strict=True):
+        for part, color, style in (("train", BLUE, "o--"), ("val", ORANGE, "s-")):
+            values = [getattr(epoch, f"{part}_{quantity}") for epoch in epochs]
+            label = {"train": "training (while learning)", "val": "validation"}[part]
+            ax.plot(numbers, values, style, color=color, label=label)
+        ax.set(xlabel="epoch", ylabel=quantity, xticks=numbers)
+        ax.grid(alpha=0.3)
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(frameon=False)
+    return axes
+
+
+def draw_confusion(ax: Axes, matrix: Tensor, classes: Sequence[str]) -> Axes:
+    """Draw a confusion matrix with its counts; colour follows the mistakes, so the diagonal stays white.
+
+    Shapes: matrix (C, C) integers, row = true class.
+    """
+    counts = matrix.numpy()
+    mistakes = counts.copy()
+    np.fill_diagonal(mistakes, 0)
+    ax.imshow(mistakes, cmap="Oranges", vmax=max(1, mistakes.max()) * 1.3)
+    for row, column in np.ndindex(counts.shape):
+        if counts[row, column]:
+            weight = "bold" if row == column else "normal"
+            ax.text(column, row, counts[row, column], ha="center", va="center", fontsize=8, fontweight=weight)
+    ticks = range(len(classes))
+    rotation = 45 if max(map(len, classes)) > 2 else 0
+    ax.set_xticks(ticks, classes, rotation=rotation, ha="right" if rotation else "center")
+    ax.set_yticks(ticks, classes)
+    ax.set(xlabel="predicted class", ylabel="true class")
+    return ax
+
+
+def draw_probabilities(ax: Axes, probabilities: Tensor, classes: Sequence[str], label: int | None = None) -> Axes:
+    """Draw the probabilities of the classes as lying bars; the true class, if given, is marked by its name.
+
+    Shapes: probabilities (C,) float.
+    """
+    ax.barh(range(len(classes)), probabilities.numpy(), color=BLUE)
+    names = [f"▸ {name}" if index == label else name for index, name in enumerate(classes)]
+    ax.set_yticks(range(len(classes)), names, fontsize=8)
+    ax.invert_yaxis()
+    ax.set(xlim=(0, 1), xlabel="probability")
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def draw_calibration(ax: Axes, confidence: Tensor, accuracy: Tensor, count: Tensor) -> Axes:
+    """Draw accuracy over confidence, one point a bin, its area growing with the bin's count; empty bins are left out.
+
+    Shapes: all (bins,).
+    """
+    ax.plot([0, 1], [0, 1], color=BLACK, linewidth=1, linestyle=":", label="perfectly calibrated")
+    filled = (count > 0).numpy()
+    x, y, n = (values.numpy()[filled] for values in (confidence, accuracy, count))
+    ax.scatter(x, y, s=20 + 12 * np.sqrt(n), color=BLUE, alpha=0.7, label="bins of the test set")
+    for x_value, y_value, number in zip(x, y, n, strict=True):
+        ax.annotate(f"{number:,}", (x_value, y_value), textcoords="offset points", xytext=(0, -18), ha="center", fontsize=7)
+    ax.set(xlabel="confidence of the prediction", ylabel="share that is right", xlim=(0, 1.05), ylim=(0, 1.05))
+    ax.legend(frameon=False, loc="upper left")
+    return ax
+
+
+def draw_points(ax: Axes, points: Tensor | np.ndarray, labels: Tensor, classes: Sequence[str]) -> Axes:
+    """Draw points in two dimensions, one colour and marker a class, with the class named where its points lie.
+
+    Shapes: points (N, 2) float, labels (N,) int64.
+    """
+    points, labels = np.asarray(points), labels.numpy()
+    palette = plt.get_cmap("tab10")
+    for index, name in enumerate(classes):
+        mine = points[labels == index]
+        ax.scatter(*mine.T, s=8, color=palette(index), marker=MARKERS[index], alpha=0.5, linewidths=0)
+        box = {"boxstyle": "circle" if len(name) < 3 else "round", "facecolor": "white", "alpha": 0.85}
+        ax.text(*np.median(mine, axis=0), name, fontweight="bold", ha="center", va="center", bbox=box)
+    ax.set(xticks=[], yticks=[])
+    return ax
+
+
+def draw_overlay(ax: Axes, image: Tensor, heat: Tensor, cmap: str = "Reds") -> Axes:
+    """Draw an image in grey with a heat map over it, transparent where it is 0.
+
+    Shapes: image (1, H, W) or (H, W), heat (H, W), any range.
+    """
+    ax.imshow(image.reshape(heat.shape).numpy(), cmap="gray_r", alpha=0.5)
+    strength = heat.clamp(min=0).numpy()
+    strength = strength / max(strength.max(), 1e-12)
+    ax.imshow(strength, cmap=cmap, alpha=strength**0.7 * 0.85, vmin=0, vmax=1)
+    ax.axis("off")
+    return ax
+
+
+def save_filters(filters: Tensor, folder: Path, side: int = 240) -> list[Path]:
+    """Save each filter as filter_1.png, filter_2.png, …: grey, its lowest weight black, its highest white, enlarged.
+
+    Shapes: filters (F, 1, K, K) float; more than one input channel is averaged.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number, weights in enumerate(filters.detach().cpu().mean(dim=1), start=1):
+        spread = (weights.max() - weights.min()).clamp(min=1e-12)
+        grey = ((weights - weights.min()) / spread * 255).round().byte().numpy()
+        path = folder / f"filter_{number}.png"
+        # Hard-edged squares: each is one weight.
+        Image.fromarray(grey).resize((side, side), Image.Resampling.NEAREST).save(path)
+        paths.append(path)
+    return paths

@@ -1,0 +1,1 @@
+"""Views that change while one looks at them, one module each."""
