@@ -9,7 +9,9 @@ import typer
 
 from mnist_helpers.runtime import ROOT, CourseError, environment_report, seed_everything
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="MNIST CNN notebooks")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="MNIST CNN notebooks"
+)
 
 
 @app.command()

@@ -6,7 +6,6 @@ touches a file that is in use, and a network that is down gives a sentence. Spli
 
 import gzip
 import hashlib
-import os
 import shutil
 import socket
 import tempfile
@@ -114,7 +113,7 @@ def _is_unpacked(dataset: str, raw: Path) -> bool:
 
 
 def _md5(path: Path) -> str:
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
@@ -137,9 +136,12 @@ def _unpack(folder: Path, packed: dict[str, str], data: Path, kind_name: str) ->
     for root in (data, cache_folder()):
         try:
             for filename in packed:
-                with whole_file(root / kind_name / "raw" / Path(filename).stem) as temporary:
-                    with gzip.open(folder / filename) as source, open(temporary, "wb") as target:
-                        shutil.copyfileobj(source, target)
+                with (
+                    whole_file(root / kind_name / "raw" / Path(filename).stem) as temporary,
+                    gzip.open(folder / filename) as source,
+                    temporary.open("wb") as target,
+                ):
+                    shutil.copyfileobj(source, target)
             return root
         except OSError as error:
             errors.append(f"{root}: {error.strerror or error}")
@@ -163,7 +165,7 @@ def _download(dataset: str, data: Path) -> Path:
             (target / "raw").mkdir(parents=True, exist_ok=True)
             for file in (Path(temporary) / kind.__name__ / "raw").iterdir():
                 if file.is_file():
-                    os.replace(file, target / "raw" / file.name)
+                    file.replace(target / "raw" / file.name)
     except (OSError, RuntimeError, HTTPException) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(

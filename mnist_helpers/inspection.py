@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mnist_helpers.data import LabelledImages
-from mnist_helpers.evaluation import evaluate, predict_logits
+from mnist_helpers.evaluation import BATCH_SIZE, predict_logits
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def feature_maps(model: nn.Sequential, image: Tensor, *layers: str) -> dict[str,
 class Window:
     """The square of input pixels that one value of a layer depends on.
 
-    The value at (row, column) sees `size` × `size` pixels, from `start + stride * row` and `start + stride * column` on.
+    The value at (row, column) sees `size` × `size` pixels; the first row is `start + stride * row`, and so for columns.
     """
 
     size: int
@@ -102,7 +102,7 @@ def top_patches(model: nn.Sequential, images: Tensor, layer: str, filter_index: 
     """
     window = receptive_field(model, layer)
     peaks, places, width = [], [], 0
-    for batch in images.split(1_000):
+    for batch in images.split(BATCH_SIZE):
         with recorded(model, layer) as outputs:
             predict_logits(model, batch)
         maps = outputs[layer][:, filter_index].float().cpu()
@@ -157,7 +157,8 @@ def grow_input(
 ) -> Tensor:
     """Start from faint noise and change the image step by step so that it excites one filter more and more.
 
-    A small pull towards black and towards smoothness keeps the image readable.
+    Name a convolution: behind a ReLU a filter that is silent at first gives no direction to go. A small pull towards
+    black and towards smoothness keeps the image readable.
 
     Source: Erhan, Bengio, Courville and Vincent, "Visualizing higher-layer features of a deep network" (2009).
     Shapes: → (28, 28) float32 in [0, 1].
@@ -186,7 +187,7 @@ def embed(model: nn.Sequential, images: Tensor, layer: str) -> Tensor:
     Shapes: images (N, 1, 28, 28) uint8 → (N, features) float32.
     """
     rows = []
-    for batch in images.split(1_000):
+    for batch in images.split(BATCH_SIZE):
         with recorded(model, layer) as outputs:
             predict_logits(model, batch)
         rows.append(outputs[layer].flatten(1).float().cpu())
@@ -199,10 +200,15 @@ def ablate(model: nn.Sequential, labelled: LabelledImages, layer: str) -> Tensor
     Source: the method of Morcos and others, "On the importance of single directions for generalization" (2018).
     Shapes: → (filters,) float32, accuracy lost (0.01 is one point); below 0 where the network is better without.
     """
-    whole = evaluate(model, labelled).accuracy
-    filters = feature_maps(model, labelled.images[0], layer)[layer].shape[0]
-    losses = []
-    for filter_index in range(filters):
-        with silenced(model, layer, filter_index):
-            losses.append(whole - evaluate(model, labelled).accuracy)
-    return torch.tensor(losses)
+    cut = list(dict(model.named_children())).index(layer) + 1
+    before, after = model[:cut], model[cut:]  # what comes before the layer is computed once
+    right: list[Tensor] = []
+    for images, labels in zip(labelled.images.split(BATCH_SIZE), labelled.labels.split(BATCH_SIZE), strict=True):
+        values = predict_logits(before, images)
+        for filter_index in range(-1, values.shape[1]):  # -1: nothing is silenced
+            muted = values.clone()
+            if filter_index >= 0:
+                muted[:, filter_index] = 0
+            right.append((predict_logits(after, muted).argmax(dim=1) == labels).sum())
+    share = torch.stack(right).view(-1, values.shape[1] + 1).sum(dim=0) / len(labelled)
+    return share[0] - share[1:]

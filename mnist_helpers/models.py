@@ -29,6 +29,10 @@ class Standardise(nn.Module):
         self.register_buffer("std", torch.tensor(std))
 
     def forward(self, images: Tensor) -> Tensor:
+        """Standardise float images of any shape.
+
+        Raises: TypeError for whole numbers, which would come out 255 times too large.
+        """
         if not images.is_floating_point():
             raise TypeError(
                 f"The network wants float images in [0, 1] but got {images.dtype}. Pass them through to_float first."

@@ -87,7 +87,7 @@ def read_parameters(text: str) -> dict[str, Any]:
 
 
 def declared_parameters(notebook: NotebookNode) -> dict[str, tuple[type, ...]]:
-    """Return the parameters of a notebook with the kinds of value each takes, as its `parameters` cell declares them."""
+    """Return a notebook's parameters with the kinds of value each takes, as its `parameters` cell declares them."""
     kinds = {"str": str, "int": int, "float": float, "bool": bool, "None": type(None)}
     declared = {}
     for cell in notebook.cells:
@@ -157,7 +157,7 @@ def run_notebooks(paths: list[Path], parameters: dict[str, Any], output: Path = 
             bar.set_description(path.stem)
             results.append(_run_one(path, parameters, staging, bar))
             output.mkdir(parents=True, exist_ok=True)
-            os.replace(staging / path.name, output / path.name)
+            (staging / path.name).replace(output / path.name)
     return results
 
 
@@ -182,7 +182,7 @@ def _apart() -> Iterator[Path]:
             if file.is_file() and file.parent.name != "resume":
                 target = published / file.relative_to(staging / "artifacts")
                 target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(file, target)
+                file.replace(target)
 
 
 def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm) -> RunResult:
@@ -195,7 +195,7 @@ def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm) -
             path, staging / path.name, mine, engine_name="counting", cwd=path.parent, progress_bar=False, bar=bar
         )
     except PapermillExecutionError as error:
-        failure = f"{path.name}, cell {error.exec_count}: {error.ename}: {error.evalue}"
+        failure = f"{path.name}, cell In [{error.exec_count}]: {error.ename}: {error.evalue}"
     except Exception as error:  # a kernel that died, say: whatever it was, the other notebooks still run
         failure = f"{path.name}: {type(error).__name__}: {error}"
     if not (staging / path.name).exists():

@@ -79,7 +79,9 @@ def _fit_and_centre(cropped: np.ndarray) -> np.ndarray:
     height, width = cropped.shape
     factor = 20 / max(height, width)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    small = np.asarray(Image.fromarray(cropped).resize(size, Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC))
+    small = np.asarray(
+        Image.fromarray(cropped).resize(size, Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC)
+    )
     canvas = np.zeros((28, 28), dtype=np.float32)
     top, left = (28 - small.shape[0]) // 2, (28 - small.shape[1]) // 2
     canvas[top : top + small.shape[0], left : left + small.shape[1]] = small

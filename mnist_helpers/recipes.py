@@ -39,9 +39,7 @@ class Recipe:
 
 RECIPES = {
     recipe.name: recipe
-    for recipe in [
-        Recipe("walkthrough", "two-conv", epochs=3, batch_size=128, lr=4e-3, dropout=0.3),
-    ]
+    for recipe in [Recipe("walkthrough", "two-conv", epochs=3, batch_size=128, lr=4e-3, dropout=0.3)]
 }
 
 

@@ -58,6 +58,7 @@ class History:
 
     @property
     def best(self) -> Epoch:
+        """Return the epoch with the lowest validation loss, the first of equals."""
         return min(self.epochs, key=lambda epoch: epoch.val_loss)
 
 

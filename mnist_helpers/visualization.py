@@ -3,7 +3,7 @@
 Nothing is computed here that a reader would want to check: that is done in `evaluation` and `inspection`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -25,13 +25,17 @@ def draw_images(
 ) -> np.ndarray:
     """Draw one image on each of the axes, row by row, with a title each; axes left over are hidden.
 
-    With `limit`, colours run from -limit to +limit, otherwise from the lowest to the highest value of all images.
+    Colours run from -limit to +limit if there is a `limit`, over 0 … 255 for uint8, else from the lowest to the
+    highest value of all images.
 
     Shapes: images (N, 1, H, W) or (N, H, W), any number type.
     """
     flat = np.atleast_1d(axes).ravel()
     pictures = images.reshape(-1, *images.shape[-2:]).detach().cpu().numpy()
-    low, high = (-limit, limit) if limit else (pictures.min(), pictures.max())
+    if limit:
+        low, high = -limit, limit
+    else:
+        low, high = (0, 255) if pictures.dtype == np.uint8 else (pictures.min(), pictures.max())
     for ax in flat:
         ax.axis("off")
     for ax, picture in zip(flat, pictures, strict=False):
@@ -41,11 +45,12 @@ def draw_images(
     return flat
 
 
-def draw_bars(ax: Axes, values: Tensor | Sequence[float], labels: Sequence[str], highlight: Iterable[int] = ()) -> Axes:
+def draw_bars(ax: Axes, values: Tensor | Sequence[float], labels: Sequence[str], highlight: Sequence[int] = ()) -> Axes:
     """Draw one bar for each value; highlighted bars are orange and hatched."""
-    bars = ax.bar(range(len(labels)), np.asarray(values), color=BLUE, tick_label=list(labels))
-    for index in highlight:
-        bars[index].set(color=ORANGE, hatch="//", edgecolor=BLACK)
+    marked = [index in set(highlight) for index in range(len(labels))]
+    colors = [ORANGE if mark else BLUE for mark in marked]
+    hatches = ["//" if mark else "" for mark in marked]
+    ax.bar(range(len(labels)), values, color=colors, hatch=hatches, edgecolor=BLACK, tick_label=list(labels))
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
@@ -111,11 +116,13 @@ def draw_calibration(ax: Axes, confidence: Tensor, accuracy: Tensor, count: Tens
     ax.plot([0, 1], [0, 1], color=BLACK, linewidth=1, linestyle=":", label="perfectly calibrated")
     filled = (count > 0).numpy()
     x, y, n = (values.numpy()[filled] for values in (confidence, accuracy, count))
-    ax.scatter(x, y, s=20 + 12 * np.sqrt(n), color=BLUE, alpha=0.7, label="bins of the test set")
+    ax.scatter(x, y, s=20 + 4 * np.sqrt(n), color=BLUE, alpha=0.7, label="bins of the test set")
     for x_value, y_value, number in zip(x, y, n, strict=True):
-        ax.annotate(f"{number:,}", (x_value, y_value), textcoords="offset points", xytext=(0, -18), ha="center", fontsize=7)
-    ax.set(xlabel="confidence of the prediction", ylabel="share that is right", xlim=(0, 1.05), ylim=(0, 1.05))
-    ax.legend(frameon=False, loc="upper left")
+        ax.annotate(
+            f"{number:,}", (x_value, y_value), textcoords="offset points", xytext=(0, 9), ha="center", fontsize=7
+        )
+    ax.set(xlabel="confidence of the prediction", ylabel="share that is right", xlim=(0, 1.05), ylim=(0, 1.12))
+    ax.legend(frameon=False, loc="lower right")
     return ax
 
 

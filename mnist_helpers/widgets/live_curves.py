@@ -32,7 +32,9 @@ class LiveCurves:
         """Say how far the epoch has come, about twice a second."""
         if time.monotonic() - self.last_update >= SECONDS_BETWEEN_UPDATES:
             self.last_update = time.monotonic()
-            self.line.update(caption_output(f"Epoch {self.done + 1} of {self.epochs}, step {step} of {steps}"), raw=True)
+            self.line.update(
+                caption_output(f"Epoch {self.done + 1} of {self.epochs}, step {step} of {steps}"), raw=True
+            )
 
     def epoch(self, history: History) -> None:
         """Draw all epochs so far."""
