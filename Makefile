@@ -14,7 +14,7 @@ READY = $(VENV)/.ready
 export PYTHONUTF8 = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab run-notebooks test lint refresh-notebooks pretrained contact-sheet lock clean
+.PHONY: help setup lab run-notebooks test lint refresh-notebooks pretrained seeds contact-sheet lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ refresh-notebooks: $(READY) ## run the committed notebooks again and renew their
 
 pretrained: $(READY) ## train the shipped network again
 	@$(RUN) pretrain
+
+seeds: $(READY) ## train the walkthrough's network with five seeds and print the test accuracy of each
+	@$(RUN) seeds
 
 contact-sheet: $(READY) ## draw the README's picture from the figures of the committed notebooks
 	@$(RUN) contact-sheet

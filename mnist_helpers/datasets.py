@@ -9,6 +9,7 @@ import hashlib
 import shutil
 import socket
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -22,12 +23,20 @@ from mnist_helpers.runtime import ROOT, CourseError, cache_folder, whole_file
 
 NETWORK_TIMEOUT_S = 20
 DIGITS = tuple("0123456789")
-# MD5 of the unpacked MNIST files; torchvision knows those of the packed ones.
-UNPACKED_MNIST = {
-    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
-    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
-    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
-    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+# MD5 of the unpacked files: torchvision knows only those of the packed ones, and Debian packs them anew.
+UNPACKED = {
+    "mnist": {
+        "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+        "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+        "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+        "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+    },
+    "fashion_mnist": {
+        "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+        "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+        "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+        "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+    },
 }
 _IDX = ("images-idx3", "labels-idx1")
 # name -> (torchvision class, its arguments for the training part, and for the test part)
@@ -88,7 +97,7 @@ def dataset_root(dataset: str, data: Path | None = None) -> Path:
     packed = dict(kind.resources) if dataset not in ("qmnist", "emnist_digits") else {}
     for folder in (data / kind.__name__ / "raw", SYSTEM_FOLDERS.get(dataset), cache_folder() / kind.__name__ / "raw"):
         if folder and any((folder / filename).exists() for filename in packed):
-            _check_packed(folder, packed)
+            _check_packed(folder, packed, UNPACKED.get(dataset, {}))
             return _unpack(folder, packed, data, kind.__name__)
     return _download(dataset, data)
 
@@ -100,8 +109,8 @@ def _lookup(dataset: str) -> tuple[type, dict, dict]:
 
 
 def _is_unpacked(dataset: str, raw: Path) -> bool:
-    if dataset == "mnist":
-        return all((raw / name).is_file() and _md5(raw / name) == md5 for name, md5 in UNPACKED_MNIST.items())
+    if dataset in UNPACKED:
+        return all((raw / name).is_file() and _md5(raw / name) == md5 for name, md5 in UNPACKED[dataset].items())
     if dataset == "emnist_digits":
         names = [f"emnist-digits-{part}-{what}-ubyte" for part in ("train", "test") for what in _IDX]
     elif dataset == "qmnist":
@@ -117,17 +126,24 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _check_packed(folder: Path, packed: dict[str, str]) -> None:
+def _check_packed(folder: Path, packed: dict[str, str], unpacked: dict[str, str]) -> None:
+    """Accept files with the published MD5, and files packed anew whose content has the published one."""
     for filename, expected in packed.items():
         path = folder / filename
-        if not path.is_file():
-            found = "no file"
-        elif (found := _md5(path)) == expected:
+        found = _md5(path) if path.is_file() else "no file"
+        if found == expected or (path.is_file() and _md5_of_content(path) == unpacked.get(path.stem)):
             continue
         raise DataError(
             f"{path} is missing, truncated or damaged: its MD5 should be {expected}, found {found}. "
             f"Get the file again, for instance with `git checkout -- {path.name}` in {folder}. Nothing was changed."
         )
+
+
+def _md5_of_content(packed: Path) -> str:
+    try:
+        return hashlib.md5(gzip.decompress(packed.read_bytes()), usedforsecurity=False).hexdigest()
+    except (OSError, EOFError, zlib.error):
+        return "not a whole gzip file"
 
 
 def _unpack(folder: Path, packed: dict[str, str], data: Path, kind_name: str) -> Path:

@@ -153,7 +153,7 @@ def occlusion(model: nn.Sequential, image: Tensor, label: int, size: int = 5) ->
 
 
 def grow_input(
-    model: nn.Sequential, layer: str, filter_index: int, steps: int = 60, lr: float = 0.1, seed: int = 0
+    model: nn.Sequential, layer: str, filter_index: int, steps: int = 100, lr: float = 0.2, seed: int = 0
 ) -> Tensor:
     """Start from faint noise and change the image step by step so that it excites one filter more and more.
 

@@ -1,4 +1,4 @@
-"""Run the notebooks from end to end, refresh their outputs, and copy them for a learner.
+"""Run the notebooks from end to end and refresh their outputs.
 
 papermill and nbclient do the running. What is added here: parameters are checked before anything starts, two runs at
 once stay apart, and every file appears whole.
@@ -6,7 +6,6 @@ once stay apart, and every file appears whole.
 
 import ast
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -106,7 +105,7 @@ def check_parameters(parameters: dict[str, Any], paths: list[Path]) -> None:
     """
     declared: dict[str, tuple[type, ...]] = {}
     for path in paths:
-        declared |= declared_parameters(_read(path))
+        declared |= declared_parameters(read_notebook(path))
     for name, value in parameters.items():
         if name not in declared:
             raise NotebookError(f"PARAMS: {name!r} is not a parameter of these notebooks: {', '.join(declared)}.")
@@ -150,7 +149,7 @@ def run_notebooks(paths: list[Path], parameters: dict[str, Any], output: Path = 
     Raises: CourseError before anything runs if a parameter is wrong.
     """
     check_parameters(parameters, paths)
-    cells = sum(len(_read(path).cells) for path in paths)
+    cells = sum(len(read_notebook(path).cells) for path in paths)
     with _apart() as staging, tqdm(total=cells, unit="cell", file=sys.stderr, dynamic_ncols=True) as bar:
         results = []
         for path in paths:
@@ -186,13 +185,20 @@ def _apart() -> Iterator[Path]:
 
 
 def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm) -> RunResult:
-    notebook = _read(path)
+    notebook = read_notebook(path)
     mine = {name: value for name, value in parameters.items() if name in declared_parameters(notebook)}
     started, failure = time.perf_counter(), ""
     done_before = bar.n
     try:
         papermill.execute_notebook(
-            path, staging / path.name, mine, engine_name="counting", cwd=path.parent, progress_bar=False, bar=bar
+            path,
+            staging / path.name,
+            mine,
+            engine_name="counting",
+            cwd=path.parent,
+            progress_bar=False,
+            bar=bar,
+            extra_arguments=["--log-level=CRITICAL"],  # its logs are for those who mend kernels
         )
     except PapermillExecutionError as error:
         failure = f"{path.name}, cell In [{error.exec_count}]: {error.ename}: {error.evalue}"
@@ -212,7 +218,7 @@ def budget_of(notebook: NotebookNode) -> float:
 
 def _reported(path: Path) -> dict[str, Any]:
     numbers: dict[str, Any] = {}
-    for cell in _read(path).cells:
+    for cell in read_notebook(path).cells:
         for output in cell.get("outputs", []):
             numbers |= output.get("data", {}).get(REPORT_MIME, {})
     return numbers
@@ -241,7 +247,7 @@ def refresh_notebooks(paths: list[Path]) -> list[RunResult]:
         results = run_notebooks(paths, {}, output=Path(folder))
         for path, result in zip(paths, results, strict=True):
             if not result.failure:
-                text = as_text(normalise(_read(Path(folder) / path.name)))
+                text = as_text(normalise(read_notebook(Path(folder) / path.name)))
                 with whole_file(path) as temporary:
                     temporary.write_text(text, encoding="utf-8")
     return results
@@ -269,66 +275,16 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def copy_notebooks(workspace: Path, folder: Path = SOURCES) -> list[str]:
-    """Put copies without outputs into a workspace and return a line for each that was made or kept.
-
-    A copy that the learner changed is never touched: when the original has changed too, its new version is laid beside
-    it under another name.
-    """
-    workspace.mkdir(parents=True, exist_ok=True)
-    register = workspace / ".originals.json"
-    try:
-        known = json.loads(register.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        known = {}
-    lines = []
-    for path in sorted(folder.rglob("*.ipynb")):
-        if ".ipynb_checkpoints" not in path.parts:
-            name = path.relative_to(folder).as_posix()
-            fresh = as_text(without_outputs(_read(path)))
-            lines += _copy_one(workspace / name, fresh, known.get(name))
-            known[name] = _digest(fresh)
-    with whole_file(register) as temporary:
-        temporary.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    return lines
-
-
-def _copy_one(copy: Path, fresh: str, known: str | None) -> list[str]:
-    line = f"{copy.name}: new"
-    if copy.exists():
-        mine = copy.read_text(encoding="utf-8", errors="replace")
-        if mine == fresh or (known == _digest(fresh) and known != _digest(mine)):
-            return []  # up to date, or changed by the learner alone
-        if known != _digest(mine):
-            copy = copy.with_name(f"{copy.stem}.new-{_digest(fresh)[:6]}.ipynb")
-            if copy.exists():
-                return []
-            line = f"{copy.name}: the new version of a notebook that you changed; yours is kept as it is"
-        else:
-            line = f"{copy.name}: brought up to date"
-    with whole_file(copy) as temporary:
-        temporary.write_text(fresh, encoding="utf-8")
-    return [line]
-
-
-def without_outputs(notebook: NotebookNode) -> NotebookNode:
-    """Return the notebook with no outputs and no execution counts."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    return notebook
-
-
 def as_text(notebook: NotebookNode) -> str:
     """Write a notebook the way it is committed."""
     return nbformat.writes(notebook, version=4, indent=1) + "\n"
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def read_notebook(path: Path) -> NotebookNode:
+    """Read a notebook file.
 
-
-def _read(path: Path) -> NotebookNode:
+    Raises: NotebookError if it is none.
+    """
     try:
         return nbformat.read(path, as_version=4)
     except (OSError, ValueError, KeyError, AttributeError) as error:

@@ -185,8 +185,7 @@ class _Run:
         scores = evaluate(self.model, self.val)
         if not math.isfinite(scores.loss):
             raise TrainingError(f"Epoch {number}: the validation loss is {scores.loss}. Try a smaller learning rate.")
-        lr = self.optimizer.param_groups[0]["lr"]
-        seconds = time.perf_counter() - started
+        lr, seconds = self.optimizer.param_groups[0]["lr"], time.perf_counter() - started
         self.history.epochs.append(Epoch(number, *losses, scores.loss, scores.accuracy, lr, seconds))
         if self.history.best.epoch == number:
             self.best_weights = copy.deepcopy(self.model.state_dict())

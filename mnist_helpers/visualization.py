@@ -119,7 +119,12 @@ def draw_calibration(ax: Axes, confidence: Tensor, accuracy: Tensor, count: Tens
     ax.scatter(x, y, s=20 + 4 * np.sqrt(n), color=BLUE, alpha=0.7, label="bins of the test set")
     for x_value, y_value, number in zip(x, y, n, strict=True):
         ax.annotate(
-            f"{number:,}", (x_value, y_value), textcoords="offset points", xytext=(0, 9), ha="center", fontsize=7
+            f"{number:,}",
+            (x_value, y_value),
+            textcoords="offset points",
+            xytext=(0, 5 + number**0.25),
+            ha="center",
+            fontsize=7,
         )
     ax.set(xlabel="confidence of the prediction", ylabel="share that is right", xlim=(0, 1.05), ylim=(0, 1.12))
     ax.legend(frameon=False, loc="lower right")

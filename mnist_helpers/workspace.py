@@ -1,0 +1,70 @@
+"""The learner's own copies of the notebooks: clean, and never overwritten once changed."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from mnist_helpers.notebooks import SOURCES, as_text, read_notebook
+from mnist_helpers.runtime import whole_file
+
+
+def copy_notebooks(workspace: Path, folder: Path = SOURCES) -> list[str]:
+    """Put copies without outputs into a workspace and return a line for each that was made or kept.
+
+    A copy that the learner changed is never touched: when the original has changed too, its new version is laid beside
+    it under another name.
+    """
+    workspace.mkdir(parents=True, exist_ok=True)
+    register = workspace / ".originals.json"
+    known = _read_register(register)
+    lines = []
+    for path in sorted(folder.rglob("*.ipynb")):
+        if ".ipynb_checkpoints" not in path.parts:
+            name = path.relative_to(folder).as_posix()
+            fresh = as_text(without_outputs(read_notebook(path)))
+            lines += _copy_one(workspace / name, fresh, known.get(name))
+            known[name] = _digest(fresh)
+    with whole_file(register) as temporary:
+        temporary.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    return lines
+
+
+def _read_register(path: Path) -> dict[str, str]:
+    """Return the digests of the originals as they were copied; with no register, every copy counts as changed."""
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _copy_one(copy: Path, fresh: str, known: str | None) -> list[str]:
+    line = f"{copy.name}: new"
+    if copy.exists():
+        mine = copy.read_text(encoding="utf-8", errors="replace")
+        if mine == fresh or (known == _digest(fresh) and known != _digest(mine)):
+            return []  # up to date, or changed by the learner alone
+        if known != _digest(mine):
+            copy = copy.with_name(f"{copy.stem}.new-{_digest(fresh)[:6]}.ipynb")
+            if copy.exists():
+                return []
+            line = f"{copy.name}: the new version of a notebook that you changed; yours is kept as it is"
+        else:
+            line = f"{copy.name}: brought up to date"
+    with whole_file(copy) as temporary:
+        temporary.write_text(fresh, encoding="utf-8")
+    return [line]
+
+
+def without_outputs(notebook: NotebookNode) -> NotebookNode:
+    """Return the notebook with no outputs and no execution counts."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return notebook
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

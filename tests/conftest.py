@@ -1,0 +1,39 @@
+"""What all tests share. Sizes are small for speed; the images are real MNIST."""
+
+import matplotlib as mpl
+import pytest
+
+from mnist_helpers import runtime
+from mnist_helpers.data import LabelledImages, load_part
+from mnist_helpers.recipes import Recipe
+
+mpl.use("agg")
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_every_time():
+    runtime.seed_everything(0)
+
+
+@pytest.fixture(autouse=True)
+def _own_places(tmp_path_factory, monkeypatch):
+    """Keep every test away from the reader's artifacts and cache."""
+    folder = tmp_path_factory.mktemp("places")
+    monkeypatch.setenv(runtime.ARTIFACTS_VARIABLE, str(folder / "artifacts"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+
+
+@pytest.fixture(scope="session")
+def train() -> LabelledImages:
+    return load_part("mnist", "train", limit=640)
+
+
+@pytest.fixture(scope="session")
+def val() -> LabelledImages:
+    return load_part("mnist", "validation", limit=300)
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    """Settings that learn something in a second."""
+    return Recipe("small", "two-conv", epochs=2, batch_size=32, lr=2e-3, schedule="constant", dropout=0.3)

@@ -1,0 +1,176 @@
+"""What nbval cannot see: order of counts, lengths, captions, alt texts, sizes. Each rule is shown to bite."""
+
+import copy
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from mnist_helpers.notebooks import find_notebooks
+
+LESSONS = find_notebooks()
+LONGEST_CELL, ONE_LONG_CELL, WIDEST_LINE = 15, 25, 110
+CHECKED = "nbval-check-output"
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def code_cells(page: dict) -> list[dict]:
+    return [cell for cell in page["cells"] if cell["cell_type"] == "code"]
+
+
+def lines(cell: dict) -> list[str]:
+    text = "".join(cell["source"]).splitlines()
+    return [line for line in text if line.strip() and not line.strip().startswith("#")]
+
+
+def tags(cell: dict) -> list[str]:
+    return cell["metadata"].get("tags", [])
+
+
+def problems(page: dict) -> list[str]:
+    return [*order_and_outputs(page), *cells(page), *prose(page)]
+
+
+def order_and_outputs(page: dict):
+    code = code_cells(page)
+    if [cell["execution_count"] for cell in code] != list(range(1, len(code) + 1)):
+        yield "the execution counts are not 1…n"
+    for cell in code:
+        for output in cell["outputs"]:
+            if output["output_type"] == "error":
+                yield "a cell ended in an error"
+            if output.get("name") == "stderr":
+                yield "a cell wrote to stderr"
+            data = output.get("data", {})
+            if "image/png" in data and len(output["metadata"].get("image/png", {}).get("alt", "")) < 20:
+                yield "a figure has no alt text"
+            if "application/vnd.jupyter.widget-view+json" in data:
+                yield "an output is a widget"
+        pictures = sum("image/png" in output.get("data", {}) for output in cell["outputs"])
+        captions = sum("text/markdown" in output.get("data", {}) for output in cell["outputs"])
+        if pictures != captions:
+            yield "a figure has no caption"
+        text = [o for o in cell["outputs"] if "text" in o or set(o.get("data", {})) - {"image/png", "text/markdown"}]
+        if CHECKED in tags(cell) and not text:
+            yield "a checked cell has nothing to check"
+
+
+def cells(page: dict):
+    code = code_cells(page)
+    if [("parameters" in tags(cell)) for cell in code].count(True) != 1 or "parameters" not in tags(code[0]):
+        yield "the first code cell is not the one cell tagged parameters"
+    if sum(len(lines(cell)) > LONGEST_CELL for cell in code) > 1 or any(
+        len(lines(cell)) > ONE_LONG_CELL for cell in code
+    ):
+        yield "a cell is too long"
+    if any(len(line) > WIDEST_LINE for cell in code for line in lines(cell)):
+        yield "a line is too wide for the page"
+    if len(page["cells"]) < 2 * len(code):
+        yield "there are more code cells than prose cells"
+    if len({cell["id"] for cell in page["cells"]}) != len(page["cells"]):
+        yield "two cells have the same id"
+    if "papermill" in json.dumps([page["metadata"], [cell["metadata"] for cell in page["cells"]]]):
+        yield "papermill left metadata"
+
+
+def prose(page: dict):
+    text = ["".join(cell["source"]) for cell in page["cells"] if cell["cell_type"] == "markdown"]
+    together = "\n".join(text)
+    levels = [len(marks) for marks in re.findall(r"^(#+) ", together, flags=re.MULTILINE)]
+    if levels[:1] != [1] or levels.count(1) != 1 or any(b > a + 1 for a, b in pairwise(levels)):
+        yield "the headings do not begin with one title or skip a level"
+    for part in ("**After this notebook you can**", "**You need**", "**Time:**", "## Recap", "## Try next"):
+        if part not in together:
+            yield f"the page has no {part}"
+    objectives = re.findall(r"\*\*(\w+)\*\*", together.split("**You need**")[0])
+    recap = re.findall(r"\*\*(\w+)\*\*", together.split("## Recap")[1].split("## Try next")[0])
+    if objectives != recap or not 3 <= len(objectives) <= 6:
+        yield f"the recap does not mirror the objectives: {objectives} and {recap}"
+    if not 2 <= together.count("> **Predict.**") <= 6:
+        yield "there are too few or too many predictions to make"
+    figures = [float(number) for number in re.findall(r"Figure \d\.(\d+)\. ", json.dumps(code_sources(page)))]
+    if figures != sorted(set(figures)):
+        yield "the figures are not numbered in order"
+
+
+def code_sources(page: dict) -> list[str]:
+    return ["".join(cell["source"]) for cell in code_cells(page)]
+
+
+def test_there_are_five_lessons():
+    assert [path.stem for path in LESSONS] == [
+        "01_data", "02_model", "03_training", "04_evaluation", "05_filter_visualization",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_keeps_the_rules(path):
+    assert problems(read(path)) == []
+    assert path.stat().st_size < 1_000_000
+
+
+def test_at_least_two_cells_in_five_are_checked_by_nbval():
+    code = [cell for path in LESSONS for cell in code_cells(read(path))]
+    assert sum(CHECKED in tags(cell) for cell in code) >= 0.4 * len(code)
+
+
+def swap_counts(page):
+    first, second = code_cells(page)[1:3]
+    first["execution_count"], second["execution_count"] = second["execution_count"], first["execution_count"]
+
+
+def forget_count(page):
+    code_cells(page)[2]["execution_count"] = None
+
+
+def first_figure(page):
+    return next(o for cell in code_cells(page) for o in cell["outputs"] if "image/png" in o.get("data", {}))
+
+
+FAULTS = {
+    "the execution counts are not 1…n": [swap_counts, forget_count],
+    "a figure has no alt text": [lambda page: first_figure(page)["metadata"].clear()],
+    "a cell wrote to stderr": [
+        lambda page: code_cells(page)[1]["outputs"].append(
+            {"output_type": "stream", "name": "stderr", "text": ["a warning"]}
+        )
+    ],
+    "a cell ended in an error": [
+        lambda page: code_cells(page)[1]["outputs"].append(
+            {"output_type": "error", "ename": "E", "evalue": "", "traceback": []}
+        )
+    ],
+    "a checked cell has nothing to check": [
+        lambda page: next(cell for cell in code_cells(page) if CHECKED in tags(cell))["outputs"].clear()
+    ],
+    "the first code cell is not the one cell tagged parameters": [
+        lambda page: code_cells(page)[0]["metadata"].clear(),
+        lambda page: code_cells(page)[3]["metadata"].update(tags=["parameters"]),
+    ],
+    "a cell is too long": [lambda page: code_cells(page)[1].update(source=["x = 1\n"] * 30)],
+    "a line is too wide for the page": [lambda page: code_cells(page)[1].update(source=["x = " + "1" * 120])],
+    "two cells have the same id": [lambda page: page["cells"][3].update(id=page["cells"][4]["id"])],
+    "papermill left metadata": [lambda page: page["metadata"].update(papermill={})],
+    "there are more code cells than prose cells": [
+        lambda page: page.update(cells=[c for c in page["cells"] if c["cell_type"] == "code"] + page["cells"][:1])
+    ],
+    "the headings do not begin with one title or skip a level": [
+        lambda page: page["cells"][0].update(source=["### Deep\n", *page["cells"][0]["source"][1:]])
+    ],
+}
+
+
+@pytest.mark.parametrize(("message", "fault"), [(m, f) for m, faults in FAULTS.items() for f in faults])
+def test_each_rule_bites(message, fault):
+    page = copy.deepcopy(read(LESSONS[0]))
+    fault(page)
+    try:
+        found = [*order_and_outputs(page), *cells(page), *prose(page)]
+    except (IndexError, KeyError):  # a page that lost its prose has no recap to compare
+        found = [*order_and_outputs(page), *cells(page)]
+    assert message in found

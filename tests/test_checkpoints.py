@@ -1,0 +1,171 @@
+"""Every way in which a file can be wrong gives one clear error and runs nothing."""
+
+import json
+import pickle
+import shutil
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from mnist_helpers import checkpoints
+from mnist_helpers.checkpoints import (
+    MODEL_FILE,
+    CheckpointError,
+    find_model,
+    load_model,
+    load_training_state,
+    load_weights,
+    model_folder,
+    save_model,
+    save_training_state,
+)
+from mnist_helpers.models import build_model
+from mnist_helpers.runtime import ROOT
+
+
+@pytest.fixture
+def card() -> checkpoints.Card:
+    return load_model(ROOT / "pretrained" / "mnist" / "walkthrough")[1]
+
+
+@pytest.fixture
+def folder(tmp_path, card):
+    """A good checkpoint."""
+    save_model(tmp_path / "model", build_model("two-conv"), card)
+    return tmp_path / "model"
+
+
+class Bomb:
+    """Unpickled, it would write a file."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+def test_what_was_saved_is_loaded_bit_for_bit_with_its_card(tmp_path, card, val):
+    model = build_model("two-conv").to(memory_format=torch.channels_last)
+    save_model(tmp_path, model, card)
+    loaded, loaded_card = load_model(tmp_path)
+    assert loaded_card == card
+    assert not loaded.training
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, loaded.state_dict()[name])
+    assert json.loads((tmp_path / "card.json").read_text()) == asdict(card)
+
+
+def test_a_network_with_another_card_in_json_is_still_described_by_its_own_header(folder, card):
+    (folder / "card.json").write_text("{}")
+    assert load_model(folder)[1] == card
+
+
+@pytest.mark.parametrize("size", [0, 4, 100, 5_000])
+def test_a_truncated_file_is_said_to_be_damaged(folder, size):
+    path = folder / MODEL_FILE
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(CheckpointError, match="model.safetensors is damaged or not a checkpoint.*Remove it"):
+        load_model(folder)
+
+
+def test_a_pickle_in_disguise_is_refused_and_not_run(folder, tmp_path):
+    (folder / MODEL_FILE).write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
+    with pytest.raises(CheckpointError, match="nothing in it was run"):
+        load_model(folder)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_training_state_with_code_in_it_is_refused_and_not_run(tmp_path):
+    save_training_state(tmp_path, 1, {"last": {"a": torch.ones(2)}}, {"epochs": []})
+    torch.save({"epochs": Bomb(tmp_path / "exploded")}, tmp_path / "resume" / "epoch-001.pt")
+    with pytest.raises(CheckpointError, match="epoch-001.pt is damaged or not a checkpoint.*nothing in it was run"):
+        load_training_state(tmp_path)
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("name", ["epoch-001.pt", "epoch-001.safetensors"])
+def test_a_truncated_training_state_is_said_to_be_damaged(tmp_path, name):
+    save_training_state(tmp_path, 1, {"last": {"a": torch.ones(50)}}, {"epochs": [], "x": torch.ones(50)})
+    path = tmp_path / "resume" / name
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(CheckpointError, match=f"{name} is damaged"):
+        load_training_state(tmp_path)
+
+
+def test_weights_of_another_network_are_refused_with_the_first_difference(folder, card):
+    with pytest.raises(CheckpointError, match=r"another network: flatten|another network: dense.weight is missing"):
+        load_weights(build_model("linear"), load_file(folder / MODEL_FILE), folder / MODEL_FILE)
+    lying = replace(card, architecture="lenet-5")
+    save_model(folder, build_model("two-conv"), lying)
+    with pytest.raises(CheckpointError, match=r"conv1.weight is \(32, 1, 3, 3\) in the file and \(6, 1, 5, 5\)"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("metadata", [None, {"card": "{}"}, {"card": "not json"}, {"card": "[1]"}, {"other": "x"}])
+def test_weights_without_a_card_are_refused(tmp_path, metadata):
+    save_file({"a": torch.ones(1)}, tmp_path / MODEL_FILE, metadata=metadata)
+    with pytest.raises(CheckpointError, match="holds weights but no card"):
+        load_model(tmp_path)
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path):
+    with pytest.raises(CheckpointError, match="model.safetensors does not exist"):
+        load_model(tmp_path)
+
+
+def test_a_file_in_the_folders_place_cannot_be_written_and_the_variable_is_named(tmp_path, card):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CheckpointError, match="cannot be written.*MNIST_ARTIFACTS.*untouched"):
+        save_model(tmp_path / "file" / "model", build_model("two-conv"), card)
+
+
+def test_a_full_disk_leaves_the_older_checkpoint(folder, card, monkeypatch):
+    before = (folder / MODEL_FILE).read_bytes()
+
+    def refuse(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "save_file", refuse)
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        save_model(folder, build_model("two-conv"), card)
+    assert (folder / MODEL_FILE).read_bytes() == before
+    assert sorted(path.name for path in folder.iterdir()) == ["card.json", MODEL_FILE]
+
+
+def test_only_the_newest_training_state_is_kept(tmp_path):
+    for epoch in (1, 2, 10):
+        save_training_state(tmp_path, epoch, {"last": {"a": torch.full((2,), epoch)}}, {"epoch": epoch})
+    weights, state = load_training_state(tmp_path)
+    assert state["epoch"] == 10
+    assert weights["last"]["a"].tolist() == [10, 10]
+    assert len(list((tmp_path / "resume").iterdir())) == 2
+
+
+def test_a_state_of_which_only_half_was_written_is_passed_over(tmp_path):
+    save_training_state(tmp_path, 1, {"last": {"a": torch.ones(1)}}, {"epoch": 1})
+    shutil.copy(tmp_path / "resume" / "epoch-001.safetensors", tmp_path / "resume" / "epoch-002.safetensors")
+    assert load_training_state(tmp_path)[1]["epoch"] == 1
+
+
+def test_your_own_network_comes_before_the_shipped_one(card):
+    assert find_model() in [ROOT / place / "mnist" / "walkthrough" for place in ("artifacts", "pretrained")]
+    save_model(model_folder("mnist", "walkthrough"), build_model("two-conv"), card)
+    assert find_model() == model_folder("mnist", "walkthrough")
+
+
+def test_where_there_is_no_network_the_reader_is_sent_to_notebook_3():
+    with pytest.raises(CheckpointError, match="dataset='kmnist' and recipe='walkthrough'.*Run notebook 03"):
+        find_model("kmnist")
+
+
+def test_the_shipped_network_keeps_what_its_card_says(val):
+    model, card = load_model(ROOT / "pretrained" / "mnist" / "walkthrough")
+    from mnist_helpers.data import load_part
+    from mnist_helpers.evaluation import evaluate
+
+    scores = evaluate(model, load_part(card.dataset, "validation"))
+    assert scores.accuracy == pytest.approx(card.val_accuracy, abs=0.0005)
+    assert scores.loss == pytest.approx(card.val_loss, abs=1e-4)

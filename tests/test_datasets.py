@@ -1,0 +1,212 @@
+"""Files that are missing, damaged, read-only, in other places; and a network that is not there."""
+
+import gzip
+import shutil
+import socket
+import struct
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+
+from mnist_helpers import datasets
+from mnist_helpers.datasets import SYSTEM_FOLDERS, DataError, class_names, dataset_root, read_images
+from mnist_helpers.runtime import ROOT, cache_folder
+
+PACKED = ROOT / "data" / "MNIST" / "raw"
+NAMES = [name for name, _ in torchvision.datasets.MNIST.resources]
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """A data folder as it is in a fresh clone."""
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in NAMES:
+        shutil.copy(PACKED / name, raw)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def write_idx(path: Path, values: torch.Tensor, kind: int = 8) -> None:
+    header = struct.pack(f">{values.ndim + 1}I", kind * 256 + values.ndim, *values.shape)
+    numbers = values.numpy().astype({8: ">u1", 12: ">i4"}[kind])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(header + numbers.tobytes())
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_fresh_clone_is_read_without_a_network_as_torchvision_reads_it(data):
+    images, labels = read_images("mnist", train=True, data=data)
+    official = torchvision.datasets.MNIST(data, train=True)
+    assert images.shape == (60_000, 1, 28, 28)
+    assert images.dtype == torch.uint8
+    assert labels.dtype == torch.int64
+    assert torch.equal(images[:, 0], official.data)
+    assert torch.equal(labels, official.targets)
+
+
+def test_torchvision_itself_accepts_the_committed_files(data, no_network):
+    assert len(torchvision.datasets.MNIST(data, train=False, download=True)) == 10_000
+
+
+def test_a_second_reading_unpacks_nothing(data, monkeypatch):
+    dataset_root("mnist", data)
+    monkeypatch.setattr(datasets, "_unpack", lambda *_: pytest.fail("unpacked again"))
+    assert dataset_root("mnist", data) == data
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("damage", ["truncated", "one byte changed", "missing", "empty"])
+def test_a_damaged_file_is_named_with_both_md5_sums_and_nothing_is_changed(data, damage):
+    path = data / "MNIST" / "raw" / NAMES[0]
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        damaged = {"truncated": content[:5000], "one byte changed": b"\0" + content[1:], "empty": b""}
+        path.write_bytes(damaged[damage])
+    before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+    with pytest.raises(DataError) as caught:
+        read_images("mnist", train=True, data=data)
+    message = str(caught.value)
+    assert str(path) in message
+    assert dict(torchvision.datasets.MNIST.resources)[NAMES[0]] in message
+    assert "found" in message
+    assert "git checkout" in message
+    assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == before
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\0\x08\x03half of it"])
+def test_a_damaged_unpacked_file_is_made_again(data, content):
+    dataset_root("mnist", data)
+    unpacked = data / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    unpacked.write_bytes(content)
+    assert read_images("mnist", train=True, data=data)[0].shape == (60_000, 1, 28, 28)
+
+
+def test_where_data_is_read_only_the_cache_is_used(data, monkeypatch):
+    # Root may write anywhere, so permissions alone would not refuse it: the refusal is put in by hand.
+    real = datasets.whole_file
+
+    def refuse_data(path):
+        if path.is_relative_to(data):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(datasets, "whole_file", refuse_data)
+    assert dataset_root("mnist", data) == cache_folder()
+    assert sorted(path.name for path in (data / "MNIST" / "raw").iterdir()) == sorted(NAMES)
+
+
+def test_a_full_disk_is_said_plainly(data, monkeypatch):
+    def refuse(_path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(datasets, "whole_file", refuse)
+    with pytest.raises(DataError, match="could not be unpacked.*No space left on device.*XDG_CACHE_HOME"):
+        dataset_root("mnist", data)
+
+
+def test_two_readers_at_once_both_succeed(data):
+    results = []
+    threads = [
+        threading.Thread(target=lambda: results.append(read_images("mnist", train=False, data=data)[0].shape))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [(10_000, 1, 28, 28)] * 3
+
+
+def test_an_unknown_dataset_is_refused_with_the_known_ones():
+    with pytest.raises(DataError, match=r"'mnst'.*mnist, fashion_mnist, kmnist, qmnist, emnist_digits"):
+        read_images("mnst", train=True)
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("dataset", ["kmnist", "qmnist", "emnist_digits"])
+def test_without_a_network_a_download_ends_in_a_sentence(dataset, tmp_path):
+    with pytest.raises(DataError, match=f"{dataset} is not on this machine.*unreachable.*Connect to the network"):
+        read_images(dataset, train=True, data=tmp_path)
+
+
+def test_a_server_that_never_answers_does_not_hang(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "NETWORK_TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", [address])
+        with pytest.raises(DataError, match="kmnist is not on this machine.*timed out"):
+            read_images("kmnist", train=True, data=tmp_path)
+    assert socket.getdefaulttimeout() is None
+    assert not (cache_folder() / "KMNIST").exists()
+
+
+def test_a_local_copy_of_kmnist_is_read(tmp_path):
+    raw = tmp_path / "KMNIST" / "raw"
+    for part in ("train", "t10k"):
+        write_idx(raw / f"{part}-images-idx3-ubyte", torch.arange(2 * 784).view(2, 28, 28) % 256)
+        write_idx(raw / f"{part}-labels-idx1-ubyte", torch.tensor([3, 9]))
+    images, labels = read_images("kmnist", train=False, data=tmp_path)
+    assert images.shape == (2, 1, 28, 28)
+    assert labels.tolist() == [3, 9]
+
+
+def test_qmnist_labels_are_its_first_column(tmp_path):
+    raw = tmp_path / "QMNIST" / "raw"
+    for part in ("train", "test"):
+        write_idx(raw / f"qmnist-{part}-images-idx3-ubyte", torch.zeros(2, 28, 28))
+        write_idx(raw / f"qmnist-{part}-labels-idx2-int", torch.tensor([[7, 1, 2], [4, 0, 1]]), kind=12)
+    images, labels = read_images("qmnist", train=True, data=tmp_path)
+    assert images.shape == (2, 1, 28, 28)
+    assert labels.tolist() == [7, 4]
+
+
+def test_emnist_images_are_turned_upright(tmp_path):
+    upright = torch.zeros(1, 28, 28)
+    upright[0, 2, 20] = 255  # row 2, column 20
+    for part in ("train", "test"):
+        write_idx(tmp_path / "EMNIST" / "raw" / f"emnist-digits-{part}-images-idx3-ubyte", upright.transpose(1, 2))
+        write_idx(tmp_path / "EMNIST" / "raw" / f"emnist-digits-{part}-labels-idx1-ubyte", torch.tensor([1]))
+    images, _ = read_images("emnist_digits", train=True, data=tmp_path)
+    assert images[0, 0, 2, 20] == 255
+
+
+def test_a_truncated_unpacked_file_of_another_set_names_its_folder(tmp_path):
+    for part in ("train", "t10k"):
+        write_idx(tmp_path / "KMNIST" / "raw" / f"{part}-images-idx3-ubyte", torch.zeros(2, 28, 28))
+        write_idx(tmp_path / "KMNIST" / "raw" / f"{part}-labels-idx1-ubyte", torch.tensor([3, 9]))
+    path = tmp_path / "KMNIST" / "raw" / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DataError, match=r"kmnist in .*KMNIST could not be read.*Remove that folder"):
+        read_images("kmnist", train=True, data=tmp_path)
+
+
+@pytest.mark.skipif(
+    not SYSTEM_FOLDERS["fashion_mnist"].is_dir(),
+    reason="Fashion-MNIST is not on this machine (Debian: apt-get install dataset-fashion-mnist)",
+)
+def test_fashion_mnist_comes_from_the_system_with_its_own_classes(tmp_path, no_network):
+    images, labels = read_images("fashion_mnist", train=True, data=tmp_path / "data")
+    assert images.shape == (60_000, 1, 28, 28)
+    assert torch.bincount(labels).tolist() == [6_000] * 10
+    assert class_names("fashion_mnist")[labels[0]] == "Ankle boot"
+    with gzip.open(SYSTEM_FOLDERS["fashion_mnist"] / "train-images-idx3-ubyte.gz") as file:
+        assert file.read()[16 : 16 + 784] == images[0].numpy().tobytes()
+
+
+def test_digit_sets_name_their_classes_by_the_digit():
+    assert class_names("mnist") == class_names("qmnist") == tuple("0123456789")
+    assert class_names("kmnist")[0] == "o"

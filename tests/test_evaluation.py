@@ -1,0 +1,121 @@
+"""Our numbers beside scikit-learn's and torch's on the same input."""
+
+import math
+
+import pytest
+import sklearn.metrics
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from mnist_helpers.data import to_float
+from mnist_helpers.evaluation import (
+    accuracy_interval,
+    calibrate,
+    confusion_matrix,
+    evaluate,
+    most_confident_mistakes,
+    predict_logits,
+    score,
+)
+from mnist_helpers.models import build_model
+
+SEEDS = st.integers(0, 2**31)
+
+
+def random_case(seed: int, count: int = 200) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, 10, generator=generator) * 3, torch.randint(10, (count,), generator=generator)
+
+
+@settings(max_examples=25, deadline=None)
+@given(SEEDS)
+def test_score_and_confusion_matrix_agree_with_scikit_learn(seed):
+    logits, labels = random_case(seed)
+    predictions = logits.argmax(dim=1)
+    scores = score(logits, labels)
+    assert scores.accuracy == pytest.approx(sklearn.metrics.accuracy_score(labels, predictions))
+    probabilities = logits.double().softmax(dim=1)
+    assert scores.loss == pytest.approx(sklearn.metrics.log_loss(labels, probabilities, labels=range(10)), rel=1e-5)
+    theirs = sklearn.metrics.confusion_matrix(labels, predictions, labels=range(10))
+    assert confusion_matrix(labels, predictions).tolist() == theirs.tolist()
+
+
+def test_logits_do_not_depend_on_the_batch_and_the_mode_is_left_as_it_was(train):
+    model = build_model("two-conv", dropout=0.5).train()
+    images = train.images.repeat(2, 1, 1, 1)  # 1,280: more than one batch
+    logits = predict_logits(model, images)
+    assert model.training
+    with torch.no_grad():
+        torch.testing.assert_close(logits, model.eval()(to_float(images)), atol=1e-5, rtol=1e-4)
+    assert not logits.requires_grad
+
+
+def test_grey_values_and_floats_give_the_same_logits(train):
+    model = build_model("two-conv")
+    torch.testing.assert_close(predict_logits(model, train.images), predict_logits(model, to_float(train.images)))
+
+
+def test_the_mode_is_restored_even_if_the_network_fails():
+    model = nn.Sequential(nn.Linear(3, 3)).train()
+    with pytest.raises(RuntimeError):
+        predict_logits(model, torch.zeros(2, 1, 28, 28))
+    assert model.training
+
+
+def test_evaluate_is_score_over_the_logits(train):
+    model = build_model("linear")
+    assert evaluate(model, train) == score(predict_logits(model, train.images), train.labels)
+
+
+def test_the_interval_is_wilsons():
+    p, n, z = 0.99, 10_000, 1.959964
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    reach = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    assert accuracy_interval(p, n) == pytest.approx((centre - reach, centre + reach), abs=1e-7)
+
+
+@given(st.integers(1, 5000), st.floats(0, 1))
+def test_the_interval_holds_the_accuracy_and_stays_between_zero_and_one(count, share):
+    accuracy = round(share * count) / count
+    low, high = accuracy_interval(accuracy, count)
+    assert 0 <= low <= accuracy + 1e-12
+    assert accuracy - 1e-12 <= high <= 1
+
+
+def test_the_most_confident_mistakes_are_mistakes_in_order():
+    logits, labels = random_case(1)
+    worst = most_confident_mistakes(logits, labels, 10)
+    confidence = logits.softmax(dim=1).max(dim=1).values
+    wrong = logits.argmax(dim=1) != labels
+    assert wrong[worst].all()
+    assert confidence[worst].tolist() == sorted(confidence[wrong].tolist(), reverse=True)[:10]
+
+
+def test_a_perfect_network_has_no_mistakes_to_show():
+    labels = torch.arange(10)
+    assert len(most_confident_mistakes(torch.eye(10), labels, 5)) == 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(SEEDS, st.integers(1, 20))
+def test_calibration_agrees_with_a_plain_loop(seed, bins):
+    logits, labels = random_case(seed)
+    confidence, predictions = logits.double().softmax(dim=1).max(dim=1)
+    result = calibrate(logits, labels, bins)
+    error = 0.0
+    for index in range(bins):
+        mine = (confidence > index / bins) & (confidence <= (index + 1) / bins)
+        assert result.count[index] == mine.sum()
+        if mine.any():
+            right = (predictions == labels)[mine].double().mean()
+            assert result.accuracy[index] == pytest.approx(right.item())
+            assert result.confidence[index] == pytest.approx(confidence[mine].mean().item())
+            error += (right - confidence[mine].mean()).abs().item() * mine.sum().item() / len(labels)
+    assert result.error == pytest.approx(error)
+
+
+def test_a_network_that_is_sure_and_right_is_perfectly_calibrated():
+    labels = torch.arange(10)
+    assert calibrate(torch.eye(10) * 100, labels).error == pytest.approx(0, abs=1e-9)

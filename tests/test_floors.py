@@ -1,0 +1,87 @@
+"""The package keeps its floors: imports go down, modules stay small, and the lower floors know nothing of Jupyter."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mnist_helpers.runtime import ROOT
+
+PACKAGE = ROOT / "mnist_helpers"
+FLOORS = [
+    {"runtime"},
+    {"datasets", "models", "preprocessing"},
+    {"data", "recipes"},
+    {"evaluation", "checkpoints"},
+    {"inspection", "training"},
+    {"visualization", "pages"},
+    {"widgets", "notebooks"},
+    {"workspace", "gallery"},
+    {"cli"},
+]
+CORE = sorted(set.union(*FLOORS[:5]) | {"visualization"})
+
+
+def module_name(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported_modules(source: str) -> set[str]:
+    """Return the modules of this package that a source imports, also inside functions."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module == "mnist_helpers":
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mnist_helpers."):
+            names.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("mnist_helpers.")}
+    return names
+
+
+def floor_of(name: str) -> int:
+    return next(number for number, modules in enumerate(FLOORS) if name in modules)
+
+
+SOURCES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name not in ("__init__.py", "__main__.py")]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_a_module_imports_only_from_floors_below_its_own(path):
+    mine = floor_of(module_name(path))
+    for name in imported_modules(path.read_text(encoding="utf-8")):
+        assert floor_of(name) < mine, f"{path.name} is on floor {mine} and imports {name} on floor {floor_of(name)}"
+
+
+def test_the_check_sees_an_import_inside_a_function():
+    assert imported_modules("def f():\n    from mnist_helpers import cli\n    import mnist_helpers.data") == {
+        "cli",
+        "data",
+    }
+
+
+def test_visualization_imports_nothing_of_ours():
+    assert not imported_modules((PACKAGE / "visualization.py").read_text(encoding="utf-8"))
+
+
+def test_the_core_stays_small():
+    lines = {name: len((PACKAGE / f"{name}.py").read_text(encoding="utf-8").splitlines()) for name in CORE}
+    assert max(lines.values()) <= 250, lines
+    assert sum(lines.values()) <= 1_700, lines
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_no_function_is_longer_than_a_screen(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 40, f"{path.name}: {node.name} has more than 40 lines"
+
+
+def test_the_core_imports_nothing_of_jupyter():
+    program = "; ".join(f"import mnist_helpers.{name}" for name in CORE)
+    heavy = ["IPython", "ipykernel", "nbformat", "papermill", "optuna", "nbgrader"]
+    program += f"; import sys; print(*[name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -1,0 +1,81 @@
+"""The same work on the CPU and on a CUDA GPU. Run with `make test` on a machine that has one."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mnist_helpers import inspection
+from mnist_helpers.checkpoints import load_model
+from mnist_helpers.data import load_part, random_affine, to_float
+from mnist_helpers.evaluation import evaluate, predict_logits
+from mnist_helpers.models import build_model
+from mnist_helpers.recipes import get_recipe
+from mnist_helpers.runtime import ROOT, pick_device, seed_everything
+from mnist_helpers.training import fit
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA GPU"),
+]
+SHIPPED = ROOT / "pretrained" / "mnist" / "walkthrough"
+# bfloat16 keeps 8 bits of a number, so logits of up to 20 may differ in their first decimal.
+BFLOAT16 = {"atol": 0.25, "rtol": 0.05}
+
+
+def test_auto_takes_the_gpu():
+    assert pick_device("auto").type == "cuda"
+
+
+def test_the_same_weights_give_the_same_logits_within_bfloat16(val):
+    on_cpu = predict_logits(load_model(SHIPPED, "cpu")[0], val.images)
+    on_gpu = predict_logits(load_model(SHIPPED, "cuda")[0], val.images)
+    torch.testing.assert_close(on_gpu, on_cpu, **BFLOAT16)
+    assert (on_gpu.argmax(dim=1) == on_cpu.argmax(dim=1)).float().mean() > 0.99
+
+
+def test_augmentation_draws_the_same_variants(train):
+    images = to_float(train.images[:16])
+    on_cpu = random_affine(images, torch.Generator().manual_seed(1))
+    on_gpu = random_affine(images.cuda(), torch.Generator().manual_seed(1))
+    torch.testing.assert_close(on_gpu.cpu(), on_cpu, atol=1e-3, rtol=0)
+
+
+def test_training_reaches_the_same_accuracy_band():
+    train, val = load_part("mnist", "train"), load_part("mnist", "validation")
+    recipe = replace(get_recipe("walkthrough"), epochs=1)
+    accuracy = {}
+    for device in ("cpu", "cuda"):
+        seed_everything(0)
+        model = build_model(recipe.architecture, recipe.dropout)
+        fit(model, train, val, recipe, seed=0, device=device)
+        accuracy[device] = evaluate(model, val).accuracy
+    assert min(accuracy.values()) > 0.98
+    assert abs(accuracy["cpu"] - accuracy["cuda"]) < 0.005
+
+
+def test_an_interrupted_training_resumes_to_bitwise_the_same_weights(tmp_path, train, val, recipe):
+    def interrupt(history):
+        raise KeyboardInterrupt
+
+    recipe = replace(recipe, epochs=3, augment=True)
+    models = {}
+    for name in ("whole", "interrupted"):
+        seed_everything(0)
+        models[name] = build_model("two-conv", 0.3)
+        folder = tmp_path / name
+        if name == "interrupted":
+            with pytest.raises(KeyboardInterrupt):
+                fit(models[name], train, val, recipe, device="cuda", folder=folder, on_epoch=interrupt)
+        fit(models[name], train, val, recipe, device="cuda", folder=folder, resume=True)
+    for name, tensor in models["whole"].state_dict().items():
+        assert torch.equal(tensor, models["interrupted"].state_dict()[name]), name
+
+
+def test_inspection_works_on_the_gpu(val):
+    model = load_model(SHIPPED, "cuda")[0]
+    few = val.select(torch.arange(50))
+    assert inspection.ablate(model, few, "relu1").shape == (32,)
+    assert inspection.top_patches(model, few.images, "relu2", 3, count=4).shape == (4, 1, 8, 8)
+    assert inspection.saliency(model, to_float(few.images[0]), 3).device.type == "cpu"
+    assert inspection.grow_input(model, "conv2", 3, steps=3).shape == (28, 28)

@@ -1,0 +1,147 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mnist_helpers import inspection
+from mnist_helpers.checkpoints import load_model
+from mnist_helpers.data import LabelledImages, to_float
+from mnist_helpers.evaluation import evaluate, predict_logits
+from mnist_helpers.models import build_model
+from mnist_helpers.runtime import ROOT
+from mnist_helpers.training import fit
+
+
+@pytest.fixture(scope="module")
+def trained() -> nn.Sequential:
+    """The network that is shipped."""
+    return load_model(ROOT / "pretrained" / "mnist" / "walkthrough")[0]
+
+
+def number_of_hooks(model: nn.Module) -> int:
+    return sum(len(module._forward_hooks) for module in model.modules())
+
+
+def test_recorded_maps_are_what_the_layers_compute_and_the_hooks_are_gone(trained, val):
+    image = to_float(val.images[0])
+    maps = inspection.feature_maps(trained, image, "conv1", "relu2")
+    with torch.no_grad():
+        values = trained.standardise(image[None])
+        torch.testing.assert_close(maps["conv1"], trained.conv1(values)[0], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(maps["relu2"], trained[:6](image[None])[0], atol=1e-5, rtol=1e-4)
+    assert number_of_hooks(trained) == 0
+
+
+def test_hooks_are_removed_even_if_the_block_fails(trained):
+    with pytest.raises(ZeroDivisionError), inspection.recorded(trained, "conv1"):
+        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), inspection.silenced(trained, "relu1", 0):
+        raise ZeroDivisionError
+    assert number_of_hooks(trained) == 0
+
+
+def test_a_silenced_filter_acts_like_one_with_no_weights(trained, val):
+    with inspection.silenced(trained, "relu1", 5):
+        silenced = predict_logits(trained, val.images)
+    copy = build_model("two-conv").eval()
+    copy.load_state_dict(trained.state_dict())
+    with torch.no_grad():
+        copy.conv1.weight[5] = 0
+        copy.conv1.bias[5] = 0
+    torch.testing.assert_close(silenced, predict_logits(copy, val.images), atol=1e-4, rtol=1e-4)
+    assert not torch.equal(silenced, predict_logits(trained, val.images))
+
+
+@pytest.mark.parametrize("layer", ["relu1", "pool1", "relu2"])
+def test_ablation_agrees_with_silencing_one_by_one(trained, val, layer):
+    worth = inspection.ablate(trained, val, layer)
+    whole = evaluate(trained, val).accuracy
+    for index in (0, 3, len(worth) - 1):
+        with inspection.silenced(trained, layer, index):
+            assert worth[index].item() == pytest.approx(whole - evaluate(trained, val).accuracy, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [nn.Conv2d(1, 2, 3), nn.AvgPool2d(2), nn.Conv2d(2, 2, 3), nn.AvgPool2d(2)],
+        [nn.Conv2d(1, 2, 5, padding=2), nn.AvgPool2d(2), nn.Conv2d(2, 2, 5)],
+        [nn.Conv2d(1, 2, 5, stride=2), nn.Conv2d(2, 2, 3, padding=1), nn.AvgPool2d(3, 1)],
+    ],
+)
+def test_the_receptive_field_is_where_the_gradient_is_not_zero(layers):
+    model = nn.Sequential(*layers)
+    pixels = torch.rand(1, 1, 28, 28, requires_grad=True)
+    model(pixels)[0, :, 2, 1].sum().backward()
+    seen = torch.nonzero(pixels.grad[0, 0])
+    # The helper knows the max-pooling of our networks; average pooling has the same window and lets all pixels count.
+    twins = [nn.MaxPool2d(m.kernel_size, m.stride) if isinstance(m, nn.AvgPool2d) else m for m in layers]
+    window = inspection.receptive_field(nn.Sequential(*twins), str(len(layers) - 1))
+    first = torch.tensor([window.start + window.stride * 2, window.start + window.stride * 1])
+    assert (seen.max(dim=0).values + 1).tolist() == (first + window.size).tolist()
+    assert seen.min(dim=0).values.tolist() == first.clamp(min=0).tolist()
+
+
+def test_an_unknown_layer_is_named_with_those_there_are(trained):
+    with pytest.raises(KeyError, match="no layer 'conv9'.*conv1"):
+        inspection.receptive_field(trained, "conv9")
+
+
+def test_the_best_patches_excite_the_filter_as_much_as_the_whole_images_did(trained, val):
+    patches = inspection.top_patches(trained, val.images, "relu1", 8, count=5)
+    assert patches.shape == (5, 1, 3, 3)
+    assert patches.dtype == torch.uint8
+    with torch.no_grad():
+        answers = trained[:3](to_float(patches))[:, 8, 0, 0]
+        peaks = trained[:3](to_float(val.images))[:, 8].amax(dim=(1, 2))
+    torch.testing.assert_close(answers, peaks.topk(5).values, atol=1e-4, rtol=1e-4)
+
+
+def test_saliency_agrees_with_finite_differences():
+    model = build_model("linear").eval()
+    image = torch.rand(1, 28, 28)
+    gradient = inspection.saliency(model, image, 4)
+    for row, column in [(0, 0), (14, 14), (27, 5)]:
+        nudged = image.clone()
+        nudged[0, row, column] += 0.01
+        change = (predict_logits(model, nudged[None]) - predict_logits(model, image[None]))[0, 4]
+        assert gradient[row, column].item() == pytest.approx(abs(change.item()) / 0.01, rel=1e-2, abs=1e-4)
+
+
+def test_occlusion_finds_the_one_place_that_matters():
+    """A network that adds up 3×3 pixels in the middle loses most where the cover hides them."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10, bias=False))
+    with torch.no_grad():
+        model[1].weight.zero_()
+        model[1].weight.view(10, 28, 28)[3, 13:16, 13:16] = 1
+    heat = inspection.occlusion(model, torch.ones(1, 28, 28), label=3, size=3)
+    assert divmod(heat.argmax().item(), 28) == (14, 14)
+    assert heat[5, 5].item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_grown_input_excites_its_filter_more_than_any_digit_does(trained, val):
+    grown = inspection.grow_input(trained, "conv2", 9)
+    assert grown.shape == (28, 28)
+    assert grown.min() >= 0
+    assert grown.max() <= 1
+    with torch.no_grad():
+        answer = trained[:5](grown[None, None])[0, 9].mean()
+        usual = trained[:5](to_float(val.images))[:, 9].mean(dim=(1, 2))
+    assert answer > usual.max()
+    assert all(parameter.grad is None for parameter in trained.parameters())
+
+
+def test_an_embedding_followed_by_the_last_layer_gives_the_logits(trained, val):
+    rows = inspection.embed(trained, val.images, "relu3")
+    with torch.no_grad():
+        logits = F.linear(rows, trained.dense2.weight, trained.dense2.bias)
+    torch.testing.assert_close(logits, predict_logits(trained, val.images), atol=1e-4, rtol=1e-4)
+
+
+def test_inspection_leaves_a_network_in_training_as_it_was(train, val, recipe):
+    model = build_model("two-conv")
+    fit(model, train, val, recipe, device="cpu")
+    model.train()
+    inspection.feature_maps(model, val.images[0], "relu1")
+    inspection.ablate(model, LabelledImages(val.images[:20], val.labels[:20], val.classes), "relu1")
+    assert model.training

@@ -1,0 +1,72 @@
+import pytest
+import torch
+from torch import nn
+
+from mnist_helpers.models import ARCHITECTURES, Standardise, build_model, count_parameters, summarise
+from mnist_helpers.runtime import CourseError
+
+# Counted by hand: weights and biases, layer by layer.
+PARAMETERS = {
+    "linear": 784 * 10 + 10,
+    "dense": (784 + 1) * 154 + (154 + 1) * 10,
+    "lenet-5": 6 * 26 + 16 * (6 * 25 + 1) + (400 + 1) * 120 + (120 + 1) * 84 + (84 + 1) * 10,
+    "two-conv": 320 + 18_496 + 102_464 + 650,
+}
+
+
+def test_every_architecture_is_counted_by_hand_here():
+    assert set(PARAMETERS) == set(ARCHITECTURES)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_an_architecture_has_the_parameters_counted_by_hand_and_gives_ten_logits(name):
+    model = build_model(name)
+    assert count_parameters(model) == PARAMETERS[name]
+    for batch in (1, 3):
+        assert model(torch.rand(batch, 1, 28, 28)).shape == (batch, 10)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_dropout_acts_in_training_and_not_in_evaluation(name):
+    images = torch.rand(4, 1, 28, 28)
+    model = build_model(name, dropout=0.5)
+    assert not torch.equal(model.train()(images), model(images))
+    assert torch.equal(model.eval()(images), model(images))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_learns_a_batch_by_heart(name, train):
+    images, labels = train.images[:32].float() / 255, train.labels[:32]
+    model = build_model(name)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(60):
+        loss = nn.functional.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.1
+
+
+def test_an_unknown_architecture_is_refused_with_the_known_ones():
+    with pytest.raises(CourseError, match="'three-conv' is not known. Use one of: linear, dense, lenet-5, two-conv"):
+        build_model("three-conv")
+
+
+def test_standardise_gives_mean_zero_and_spread_one_on_mnist(train):
+    values = Standardise()(train.images.float() / 255)
+    assert abs(values.mean()) < 0.05
+    assert abs(values.std() - 1) < 0.05
+
+
+def test_whole_numbers_are_refused_because_they_would_come_out_255_times_too_large(train):
+    with pytest.raises(TypeError, match="float images in .0, 1. but got torch.uint8.*to_float"):
+        build_model("two-conv")(train.images[:1])
+
+
+def test_the_summary_follows_the_shapes():
+    shapes = {row.name: row.output_shape for row in summarise(build_model("two-conv"))}
+    assert shapes["conv1"] == (32, 26, 26)
+    assert shapes["pool2"] == (64, 5, 5)
+    assert shapes["flatten"] == (1600,)
+    assert shapes["dense2"] == (10,)
+    assert sum(row.parameters for row in summarise(build_model("two-conv"))) == PARAMETERS["two-conv"]

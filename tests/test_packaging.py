@@ -1,0 +1,92 @@
+"""What the project says about itself in several places must agree."""
+
+import re
+import subprocess
+import tomllib
+
+import nbformat
+import pytest
+import yaml
+
+from mnist_helpers.notebooks import budget_of, find_notebooks
+from mnist_helpers.runtime import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def requirements() -> list[str]:
+    return PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["dev"]
+
+
+def test_conda_gets_the_same_packages():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    conda = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
+    expected = {f"python{PROJECT['project']['requires-python']}", "pip"}
+    for requirement in requirements():
+        name, version = re.fullmatch(r"([\w-]+)(>=[\d.]+)", requirement).groups()
+        expected.add(CONDA_NAMES.get(name, name) + version)
+    assert set(conda) == expected
+    assert environment["channels"] == ["conda-forge"]
+
+
+def test_the_lock_holds_every_requirement_exactly_and_no_address():
+    lock = (ROOT / "requirements-lock.txt").read_text(encoding="utf-8")
+    assert "://" not in lock
+    assert "--" not in lock
+    pinned = set(re.findall(r"^([\w.-]+)==", lock, flags=re.MULTILINE))
+    assert all("==" in line for line in lock.splitlines())
+    for requirement in requirements():
+        assert re.split(">=", requirement)[0] in pinned
+
+
+def test_every_dependency_is_justified_in_one_line():
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for requirement in requirements():
+        name = re.split(">=", requirement)[0]
+        assert re.search(rf"^\| `{name}` \| .+ \|$", contributing, flags=re.MULTILINE), name
+
+
+@pytest.mark.parametrize("path", find_notebooks(), ids=lambda path: path.stem)
+def test_the_readme_the_notebook_and_its_budget_name_the_same_seconds(path):
+    notebook = nbformat.read(path, as_version=4)
+    row = re.search(rf"^\| \[.*\]\(notebooks/{path.name}\) \|.*\| (\d+) min \| (\d+) s \|$", README, flags=re.MULTILINE)
+    assert row, f"the README's table has no row for {path.name}"
+    minutes, seconds = map(int, row.groups())
+    head = notebook.cells[0].source
+    assert f"**Time:** {minutes} minutes to read; the code runs in about {seconds} seconds on two cores." in head
+    assert seconds <= budget_of(notebook) <= 2 * seconds
+
+
+def test_every_make_target_that_the_readme_names_exists():
+    made = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z-]+)", README)) <= made
+
+
+def test_every_link_in_the_readme_and_the_notebooks_leads_somewhere():
+    pages = [(ROOT, README), (ROOT, (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))]
+    for path in find_notebooks():
+        pages += [(path.parent, cell.source) for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"]
+    for folder, text in pages:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+            assert (folder / target).exists(), target
+
+
+def test_make_alone_lists_every_target():
+    listing = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    for target in phony.group(1).split():
+        assert f"make {target} " in listing
+
+
+def test_no_committed_text_names_a_machine_or_a_registry():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split(
+        "\n"
+    )
+    if not any(tracked):
+        pytest.skip("this is not a git checkout")
+    for name in filter(None, tracked):
+        if not name.endswith((".gz", ".png", ".safetensors")):
+            text = (ROOT / name).read_text(encoding="utf-8")
+            assert not re.search(r"/home/\w+/|/Users/\w+/|pypi\.org/simple|--index-url", text), name

@@ -1,0 +1,75 @@
+import base64
+import io
+
+import matplotlib.pyplot as plt
+import pytest
+from PIL import Image
+
+from mnist_helpers import pages
+from mnist_helpers.training import Epoch, History
+from mnist_helpers.widgets import live_curves
+
+
+class Handle:
+    """Stands in for IPython's handle of an output that can be replaced."""
+
+    def __init__(self, shown):
+        self.shown = shown
+
+    def update(self, data, metadata=None, raw=False):
+        self.shown.append((data, metadata))
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    outputs = []
+
+    def display(data, metadata=None, raw=False, display_id=None):
+        outputs.append((data, metadata))
+        return Handle(outputs) if display_id else None
+
+    monkeypatch.setattr(pages, "display", display)
+    monkeypatch.setattr(live_curves, "display", display)
+    return outputs
+
+
+def test_a_figure_is_a_picture_with_alt_text_followed_by_its_caption(shown):
+    figure, _ = plt.subplots()
+    pages.show_figure(figure, "Figure 1. What to see.", "A chart.")
+    (picture, metadata), (caption, _) = shown
+    assert metadata == {"image/png": {"alt": "A chart."}}
+    with Image.open(io.BytesIO(base64.b64decode(picture["image/png"]))) as image:
+        assert image.width > 300
+    assert caption["text/markdown"] == "*Figure 1. What to see.*"
+    assert not plt.get_fignums()
+
+
+def test_a_report_can_be_read_by_people_and_by_the_runner(shown):
+    pages.report(test_accuracy=0.98765, best_epoch=3)
+    ((data, _),) = shown
+    assert data[pages.REPORT_MIME] == {"test accuracy": 0.98765, "best epoch": 3}
+    assert data["text/plain"] == "test accuracy: 0.9877\nbest epoch: 3"
+
+
+def test_live_curves_end_as_one_figure_with_its_caption(shown, monkeypatch):
+    monkeypatch.setattr(live_curves, "SECONDS_BETWEEN_UPDATES", 0)
+    live = live_curves.LiveCurves(2, "Figure 3. Curves.")
+    live.step(5, 10)
+    assert shown[-1][0]["text/plain"] == "Epoch 1 of 2, step 5 of 10"
+    live.epoch(History([Epoch(1, 0.5, 0.8, 0.4, 0.9, 0.1, 1.0)]))
+    live.step(1, 10)
+    assert shown[-1][0]["text/plain"] == "Epoch 2 of 2, step 1 of 10"
+    live.epoch(History([Epoch(n, 0.5 / n, 0.8, 0.4 / n, 0.9, 0.1, 1.0) for n in (1, 2)]))
+    (picture, metadata), (caption, _) = shown[-2:]
+    assert "2 epochs" in metadata["image/png"]["alt"]
+    assert "image/png" in picture
+    assert caption["text/plain"] == "Figure 3. Curves."
+
+
+def test_live_curves_do_not_redraw_at_every_step(shown, monkeypatch):
+    monkeypatch.setattr(live_curves, "SECONDS_BETWEEN_UPDATES", 1000)
+    live = live_curves.LiveCurves(1, "Figure")
+    before = len(shown)
+    for step in range(100):
+        live.step(step, 100)
+    assert len(shown) == before

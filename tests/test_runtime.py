@@ -1,0 +1,92 @@
+import os
+import signal
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from mnist_helpers import runtime
+from mnist_helpers.runtime import CourseError, pick_device, seed_everything, whole_file
+
+
+def test_auto_takes_cuda_then_mps_then_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert pick_device("auto").type == "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto").type == "mps"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert pick_device("auto").type == "cpu"
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "", "meta", "xpu:1:2"])
+def test_unknown_device_names_are_refused_with_the_known_ones(name):
+    with pytest.raises(CourseError, match="'auto', 'cuda', 'mps' or 'cpu'"):
+        pick_device(name)
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(CourseError, match="'cuda:1' was asked for.*finds no such device.*'cpu'"):
+        pick_device("cuda:1")
+
+
+def test_a_seed_fixes_every_source_of_random_numbers():
+    def draws():
+        seed_everything(5)
+        return torch.rand(3).tolist(), np.random.rand(3).tolist()  # noqa: NPY002 - it is this one that libraries use
+
+    assert draws() == draws()
+
+
+def test_a_negative_seed_is_as_good_as_any():
+    seed_everything(-1)
+
+
+def test_the_environment_report_is_one_line_with_the_torch_version():
+    assert torch.__version__ in runtime.environment_report()
+    assert "\n" not in runtime.environment_report()
+
+
+def test_a_whole_file_replaces_the_old_one_with_usual_permissions(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+    for text in ("old", "new"):
+        with whole_file(path) as temporary:
+            temporary.write_text(text)
+    assert path.read_text() == "new"
+    assert stat.S_IMODE(path.stat().st_mode) & 0o444 == 0o444 & ~_umask()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_debris(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), whole_file(path) as temporary:  # noqa: PT012 - the write must come first
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_killed_process_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    program = (
+        "import os, signal, sys, pathlib\n"
+        "from mnist_helpers.runtime import whole_file\n"
+        "with whole_file(pathlib.Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert path.read_text() == "old"

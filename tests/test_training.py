@@ -1,0 +1,243 @@
+"""One step beside torch's own, exact resuming after a real kill, and every way in which training can go wrong."""
+
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mnist_helpers import checkpoints
+from mnist_helpers.checkpoints import CheckpointError, load_model
+from mnist_helpers.data import BatchLoader, LabelledImages, to_float
+from mnist_helpers.evaluation import evaluate
+from mnist_helpers.models import build_model
+from mnist_helpers.runtime import CourseError, seed_everything
+from mnist_helpers.training import Epoch, History, TrainingError, fit, make_optimizer, train_one_epoch
+
+
+def train_new(recipe, train, val, seed=0, **options):
+    seed_everything(seed)
+    model = build_model(recipe.architecture, recipe.dropout)
+    history = fit(model, train, val, recipe, seed=seed, device="cpu", **options)
+    return model, history
+
+
+def assert_same_weights(first, second):
+    for name, tensor in first.state_dict().items():
+        assert torch.equal(tensor, second.state_dict()[name]), name
+
+
+def test_an_epoch_does_what_a_plain_loop_does(train, recipe):
+    ours, plain = build_model("two-conv"), build_model("two-conv")
+    plain.load_state_dict(ours.state_dict())
+    optimizer, scheduler = make_optimizer(ours, recipe, steps=20)
+    loss, accuracy = train_one_epoch(ours, BatchLoader(train, 64, shuffle=True, seed=3), optimizer, scheduler)
+
+    adam = torch.optim.Adam(plain.parameters(), lr=recipe.lr)
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(3))
+    losses, right = [], 0
+    for indices in order.split(64):
+        logits = plain(to_float(train.images[indices]))
+        one_loss = F.cross_entropy(logits, train.labels[indices])
+        adam.zero_grad()
+        one_loss.backward()
+        adam.step()
+        losses.append(one_loss.item())
+        right += (logits.argmax(dim=1) == train.labels[indices]).sum().item()
+    assert loss == pytest.approx(sum(losses) / len(losses), rel=1e-3)
+    assert accuracy == pytest.approx(right / len(train), abs=0.01)
+    for a, b in zip(ours.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=2e-3, rtol=1e-2)
+
+
+def test_training_learns_real_digits(train, val, recipe):
+    model, history = train_new(replace(recipe, epochs=4), train, val)
+    assert history.epochs[-1].val_accuracy > 0.85
+    assert evaluate(model, val).accuracy == history.best.val_accuracy
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(train, val, recipe):
+    first, _ = train_new(replace(recipe, augment=True), train, val)
+    again, _ = train_new(replace(recipe, augment=True), train, val)
+    other, _ = train_new(replace(recipe, augment=True), train, val, seed=1)
+    assert_same_weights(first, again)
+    assert not torch.equal(first.conv1.weight, other.conv1.weight)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+def test_a_killed_training_resumes_to_bitwise_the_same_weights(tmp_path, train, val, recipe, schedule):
+    """A process of its own trains and is killed without warning in its second epoch."""
+    program = f"""
+import os, signal, pathlib
+from mnist_helpers.data import load_part
+from mnist_helpers.models import build_model
+from mnist_helpers.recipes import Recipe
+from mnist_helpers.runtime import seed_everything
+from mnist_helpers.training import fit
+recipe = Recipe("small", "two-conv", 3, 32, 2e-3, schedule={schedule!r}, dropout=0.3, augment=True)
+train, val = load_part("mnist", "train", limit=640), load_part("mnist", "validation", limit=300)
+calls = []
+def die(step, steps):
+    calls.append(step)
+    if len(calls) == steps + 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+seed_everything(0)
+model, folder = build_model("two-conv", 0.3), pathlib.Path({str(tmp_path)!r})
+fit(model, train, val, recipe, seed=0, device="cpu", folder=folder, on_step=die)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    recipe = replace(recipe, epochs=3, schedule=schedule, augment=True)
+    uninterrupted, history = train_new(recipe, train, val)
+    resumed = build_model("two-conv", 0.3)
+    seen = []
+    resumed_history = fit(
+        resumed, train, val, recipe, seed=0, device="cpu", folder=tmp_path, resume=True,
+        on_epoch=lambda h: seen.append(len(h.epochs)),
+    )  # fmt: skip
+    assert seen == [2, 3]
+    assert_same_weights(uninterrupted, resumed)
+    for ours, theirs in zip(history.epochs, resumed_history.epochs, strict=True):
+        assert replace(ours, seconds=0) == replace(theirs, seconds=0)
+
+
+def test_resuming_a_finished_training_returns_its_best_weights_at_once(tmp_path, train, val, recipe):
+    model, _ = train_new(recipe, train, val, folder=tmp_path)
+    again = build_model("two-conv", 0.3)
+    fit(
+        again, train, val, recipe, device="cpu", folder=tmp_path, resume=True, on_step=lambda *_: pytest.fail("trained")
+    )
+    assert_same_weights(model, again)
+
+
+def test_resuming_where_nothing_was_saved_trains_from_the_start(tmp_path, train, val, recipe):
+    model, _ = train_new(recipe, train, val)
+    resumed, _ = train_new(recipe, train, val, folder=tmp_path, resume=True)
+    assert_same_weights(model, resumed)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"lr": 1e-4}, "begun with lr=0.002, this one asks for 0.0001"), ({"epochs": 5}, "epochs=2")],
+)
+def test_resuming_with_other_settings_is_refused(tmp_path, train, val, recipe, change, message):
+    train_new(recipe, train, val, folder=tmp_path)
+    with pytest.raises(CheckpointError, match=message):
+        train_new(replace(recipe, **change), train, val, folder=tmp_path, resume=True)
+
+
+def test_resuming_with_another_seed_or_other_data_is_refused(tmp_path, train, val, recipe):
+    train_new(recipe, train, val, folder=tmp_path)
+    with pytest.raises(CheckpointError, match="seed=0, this one asks for 1"):
+        train_new(recipe, train, val, seed=1, folder=tmp_path, resume=True)
+    with pytest.raises(CheckpointError, match="images=640, this one asks for 320"):
+        train_new(recipe, train.select(torch.arange(320)), val, folder=tmp_path, resume=True)
+
+
+def test_starting_anew_forgets_the_old_training(tmp_path, train, val, recipe):
+    train_new(replace(recipe, epochs=3), train, val, folder=tmp_path)
+    train_new(replace(recipe, epochs=1), train, val, folder=tmp_path)
+    assert [path.name for path in (tmp_path / "resume").glob("*.pt")] == ["epoch-001.pt"]
+
+
+def test_the_saved_network_is_that_of_the_best_epoch(tmp_path, train, val, recipe):
+    model, history = train_new(replace(recipe, epochs=3), train, val, folder=tmp_path)
+    saved, card = load_model(tmp_path)
+    assert_same_weights(model, saved)
+    assert card.best_epoch == history.best.epoch
+    assert card.val_accuracy == history.best.val_accuracy
+    assert card.train_images == len(train)
+
+
+def test_early_stopping_waits_for_its_patience_and_keeps_the_best_weights(train, val, recipe):
+    recipe = replace(recipe, epochs=60, patience=2, lr=4e-3, dropout=0.0)
+    model, history = train_new(recipe, train, val)
+    assert len(history.epochs) < 60
+    assert len(history.epochs) - history.best.epoch == 2
+    assert evaluate(model, val).loss == pytest.approx(history.best.val_loss, abs=1e-5)
+
+
+def test_the_test_part_plays_no_role_in_training(train, val, recipe, monkeypatch):
+    from mnist_helpers import datasets
+
+    monkeypatch.setattr(datasets, "read_images", lambda *_, **__: pytest.fail("data was read while training"))
+    train_new(replace(recipe, epochs=1), train, val)
+
+
+def test_a_loss_that_explodes_stops_with_epoch_step_and_learning_rate(train, val, recipe):
+    broken = LabelledImages(train.images, train.labels, train.classes)
+    with pytest.raises(TrainingError, match=r"Epoch 1: The loss became (nan|inf) at step \d+.*was 1e\+20.*ten times"):
+        train_new(replace(recipe, lr=1e20), broken, val)
+
+
+def test_the_first_bad_step_is_named_even_though_the_losses_are_looked_at_later(train, recipe):
+    class Poisoned(BatchLoader):
+        def __iter__(self):
+            for step, (images, labels) in enumerate(super().__iter__(), start=1):
+                yield (images * float("nan") if step == 7 else images), labels
+
+    model = build_model("two-conv")
+    optimizer, scheduler = make_optimizer(model, recipe, steps=20)
+    with pytest.raises(TrainingError, match=r"became nan at step 7, where the learning rate was 0.002"):
+        train_one_epoch(model, Poisoned(train, 32, shuffle=True), optimizer, scheduler)
+
+
+def test_a_training_that_breaks_leaves_the_best_network_on_disk(tmp_path, train, val, recipe):
+    def poison(history):
+        with torch.no_grad():
+            model.conv1.weight.fill_(float("nan"))
+
+    seed_everything(0)
+    model = build_model("two-conv", recipe.dropout)
+    with pytest.raises(TrainingError, match="Epoch 2"):
+        fit(model, train, val, recipe, device="cpu", folder=tmp_path, on_epoch=poison)
+    saved, card = load_model(tmp_path)
+    assert card.best_epoch == 1
+    assert evaluate(saved, val).accuracy == card.val_accuracy
+
+
+def test_an_unwritable_folder_is_refused_before_any_training(tmp_path, train, val, recipe):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        train_new(recipe, train, val, folder=tmp_path / "file" / "x", on_step=lambda *_: pytest.fail("trained"))
+
+
+def test_a_disk_that_fills_up_while_training_keeps_the_last_whole_state(tmp_path, train, val, recipe, monkeypatch):
+    def fill_the_disk(history):
+        monkeypatch.setattr(checkpoints, "save_file", refuse)
+
+    def refuse(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        train_new(recipe, train, val, folder=tmp_path, on_epoch=fill_the_disk)
+    monkeypatch.undo()
+    uninterrupted, _ = train_new(recipe, train, val)
+    resumed, _ = train_new(recipe, train, val, folder=tmp_path, resume=True)
+    assert_same_weights(uninterrupted, resumed)
+
+
+def test_the_one_cycle_rises_to_its_peak_and_falls_to_nothing(recipe):
+    optimizer, scheduler = make_optimizer(build_model("linear"), replace(recipe, schedule="one-cycle"), steps=100)
+    rates = []
+    for _ in range(100):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert max(rates) == pytest.approx(recipe.lr)
+    assert rates[0] < 0.1 * recipe.lr
+    assert rates[-1] < 0.001 * recipe.lr
+    assert rates.index(max(rates)) in range(25, 35)
+
+
+def test_an_unknown_device_is_refused(train, val, recipe):
+    with pytest.raises(CourseError, match="'tpu' is not a device name"):
+        fit(build_model("linear"), train, val, recipe, device="tpu")
+
+
+def test_the_best_epoch_is_the_first_with_the_lowest_validation_loss():
+    history = History([Epoch(n, 0, 0, loss, 0.5, 0, 0) for n, loss in enumerate([0.3, 0.2, 0.2, 0.4], start=1)])
+    assert history.best.epoch == 2
