@@ -6,10 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from mnist_helpers.runtime import ROOT, CourseError, environment_report, pick_device, seed_everything
+
+INTERRUPTED = 130  # typer's exit status after Ctrl-C
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="MNIST CNN notebooks"
@@ -117,7 +118,7 @@ def _print_epoch(history) -> None:
 def main() -> None:
     """Run the command line; an error that the reader can mend is two lines at most, never a traceback."""
     try:
-        sys.exit(app(standalone_mode=False))
+        app()
     except CourseError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
@@ -126,9 +127,7 @@ def main() -> None:
             f"error: {error.filename or 'A file'} cannot be written or read ({error.strerror or error})", err=True
         )
         sys.exit(1)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        typer.echo("\nStopped. Every file that was written is whole.", err=True)
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            typer.echo("\nStopped. Every file that was written is whole.", err=True)
+        raise
