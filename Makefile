@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 # "cpu" installs the small CPU build of torch; any value of uv's --torch-backend works. Empty: the registry's default.
-TORCH_BACKEND ?=
+TORCH_BACKEND ?= $(shell cat .venv/.torch-backend 2>/dev/null)
 # Which notebooks ("01 04") and which parameters ("epochs=1 dataset=fashion_mnist device=cpu"); empty means all, and as written.
 NOTEBOOKS ?=
 PARAMS ?=
@@ -21,13 +21,19 @@ help: ## list the commands
 
 setup: $(READY) ## make .venv with the locked packages (TORCH_BACKEND=cpu for the small build)
 
-$(READY): requirements-lock.txt pyproject.toml
+# Another backend than the one installed makes the environment again.
+ifneq ($(TORCH_BACKEND),$(shell cat .venv/.torch-backend 2>/dev/null))
+.PHONY: $(READY)
+endif
+
+$(READY): requirements-lock.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make setup PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python $(if $(TORCH_BACKEND),--torch-backend=$(TORCH_BACKEND)) \
 		--constraints requirements-lock.txt --editable '.[dev]'
+	@echo "$(TORCH_BACKEND)" > $(VENV)/.torch-backend
 	@touch $@
 
 lab: $(READY) ## open JupyterLab on your own copies of the notebooks, in workspace/
@@ -38,7 +44,7 @@ run-notebooks: $(READY) ## run all notebooks end to end (NOTEBOOKS="01 04", PARA
 	@$(RUN) run-notebooks --notebooks "$(NOTEBOOKS)" --params "$(PARAMS)"
 
 test: $(READY) ## unit tests, structure of the notebooks, nbval against the committed outputs
-	$(VENV)/bin/python -m pytest --nbval-lax tests notebooks
+	MNIST_ARTIFACTS=$(CURDIR)/build/test-artifacts $(VENV)/bin/python -m pytest --nbval-lax tests notebooks
 
 lint: $(READY) ## ruff over code and notebooks, and a spelling check
 	$(VENV)/bin/ruff check .
@@ -63,4 +69,4 @@ lock: $(READY) ## choose the newest versions that fit together and write require
 
 clean: ## remove what the commands made, but for artifacts/, workspace/ and .venv
 	rm -rf build .pytest_cache .ruff_cache .hypothesis
-	rm -f data/*/raw/*-ubyte
+	rm -f data/MNIST/raw/*-ubyte

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mnist_helpers.models import build_model
-from mnist_helpers.runtime import ROOT, CourseError, artifacts_folder, whole_file
+from mnist_helpers.runtime import ROOT, CourseError, artifacts_folder, artifacts_folders, whole_file
 
 MODEL_FILE = "model.safetensors"
 
@@ -55,8 +55,7 @@ def find_model(dataset: str = "mnist", recipe: str = "walkthrough") -> Path:
 
     Raises: CheckpointError if there is neither.
     """
-    candidates = [artifacts_folder(), ROOT / "artifacts", ROOT / "pretrained"]
-    for folder in (candidate / dataset / recipe for candidate in candidates):
+    for folder in (place / dataset / recipe for place in [*artifacts_folders(), ROOT / "pretrained"]):
         if (folder / MODEL_FILE).is_file():
             return folder
     raise CheckpointError(
@@ -96,7 +95,10 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> tuple[nn.Seq
             f"{path} holds weights but no card that says what they are ({error}). Only files that this project wrote "
             "can be loaded; train the network again."
         ) from error
-    model = build_model(card.architecture, card.dropout)
+    try:
+        model = build_model(card.architecture, card.dropout)
+    except (CourseError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} names a network that cannot be built: {error}") from error
     load_weights(model, weights, path)
     return model.to(device).eval(), card
 
@@ -178,7 +180,7 @@ def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, RuntimeError) as error:  # torch.save meets a full disk with a RuntimeError
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise CheckpointError(
             f"{folder} cannot be written ({reason}). Free some space or choose another folder: the variable "
@@ -192,6 +194,10 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} does not exist. Train a network first, or name another folder.") from error
+    except PermissionError as error:
+        raise CheckpointError(
+            f"{path} may not be read by you. Change its permissions, or name another folder."
+        ) from error
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
         lines = str(error).strip().splitlines()
         reason = lines[0][:200] if lines else type(error).__name__

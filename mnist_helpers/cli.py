@@ -71,6 +71,7 @@ def pretrain(
     """Train the network that is shipped with the repository."""
     from mnist_helpers import checkpoints
 
+    folder.mkdir(parents=True, exist_ok=True)  # say now, not after training, if it cannot be written
     model, card = _train(dataset, recipe, seed, device)
     checkpoints.save_model(folder / dataset / recipe, model, card)
     typer.echo(f"Written to {folder / dataset / recipe}")
@@ -93,7 +94,7 @@ def seeds(
         accuracies.append(evaluation.evaluate(model, test).accuracy)
         typer.echo(f"seed {seed}: test accuracy {accuracies[-1]:.2%}")
     typer.echo(f"mean {statistics.mean(accuracies):.2%}, standard deviation {statistics.stdev(accuracies):.2%}")
-    typer.echo(environment_report())
+    typer.echo(environment_report(device))
 
 
 def _train(dataset: str, recipe: str, seed: int, device: str):

@@ -3,6 +3,7 @@
 Finding and checking the files is the job of `datasets`.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,6 +36,12 @@ class LabelledImages:
     def select(self, indices: Tensor) -> "LabelledImages":
         """Return the images at `indices` (int64, or a boolean mask), in that order."""
         return LabelledImages(self.images[indices], self.labels[indices], self.classes)
+
+    def digest(self) -> str:
+        """Return a fingerprint of images and labels, to tell one selection from another."""
+        return hashlib.sha256(self.images.cpu().numpy().tobytes() + self.labels.cpu().numpy().tobytes()).hexdigest()[
+            :16
+        ]
 
     def to(self, device: torch.device) -> "LabelledImages":
         """Return the same images and labels on `device`."""

@@ -1,7 +1,8 @@
 """The files of MNIST and its relatives: found, checked, unpacked, and only then read by torchvision.
 
-torchvision trusts what lies in its folder. Here every file is checked against its published MD5 first, unpacking never
-touches a file that is in use, and a network that is down gives a sentence. Splits and batches are in `data`.
+torchvision trusts what lies in its folder. Here packed files, and the unpacked ones of MNIST and Fashion-MNIST, are
+checked against their MD5 first, unpacking never touches a file that is in use, and a network that is down gives a
+sentence. Splits and batches are in `data`.
 """
 
 import gzip
@@ -77,7 +78,7 @@ def read_images(dataset: str, train: bool, data: Path | None = None) -> tuple[Te
         read = kind(root, **arguments)
     except (OSError, RuntimeError, ValueError, AssertionError) as error:
         raise DataError(
-            f"{dataset} in {root / kind.__name__} could not be read ({error}). Remove that folder and try again."
+            f"{dataset} in {root / kind.__name__} could not be read ({error}). Remove its unpacked files and try again."
         ) from error
     labels = read.targets[:, 0] if dataset == "qmnist" else read.targets
     # EMNIST's files hold each image transposed, as its authors wrote them.
@@ -133,9 +134,11 @@ def _check_packed(folder: Path, packed: dict[str, str], unpacked: dict[str, str]
         found = _md5(path) if path.is_file() else "no file"
         if found == expected or (path.is_file() and _md5_of_content(path) == unpacked.get(path.stem)):
             continue
+        ours = folder == ROOT / "data" / "MNIST" / "raw"
+        remedy = f"Restore it with `git checkout -- {path.name}` in" if ours else "Get the file again, or remove all of"
         raise DataError(
             f"{path} is missing, truncated or damaged: its MD5 should be {expected}, found {found}. "
-            f"Get the file again, for instance with `git checkout -- {path.name}` in {folder}. Nothing was changed."
+            f"{remedy} {folder}. Nothing was changed."
         )
 
 
@@ -163,7 +166,7 @@ def _unpack(folder: Path, packed: dict[str, str], data: Path, kind_name: str) ->
             errors.append(f"{root}: {error.strerror or error}")
     raise DataError(
         f"The files in {folder} are good but could not be unpacked. " + "; ".join(errors) + ". "
-        "Free some space (MNIST takes 55 MB), or set XDG_CACHE_HOME to a folder that can be written."
+        "Free some space (MNIST takes 55 MB), or (on Linux) set XDG_CACHE_HOME to a folder that can be written."
     )
 
 

@@ -22,14 +22,19 @@ class Scores:
     count: int
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device that a network, or a part of one, lies on."""
+    return next((tensor.device for tensor in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
+
+
 @torch.inference_mode()
 def predict_logits(model: nn.Module, images: Tensor) -> Tensor:
     """Run a network over images in large batches, without dropout; leave its train/eval mode as it was.
 
     Shapes: images (N, 1, 28, 28) uint8 or float in [0, 1] → logits (N, 10) float32, on the CPU.
     """
-    device = next(model.parameters()).device
-    was_training = model.training
+    device = device_of(model)
+    modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
         logits = []
@@ -37,10 +42,13 @@ def predict_logits(model: nn.Module, images: Tensor) -> Tensor:
             batch = batch.to(device)
             batch = batch if batch.is_floating_point() else to_float(batch)
             with autocast(device):
-                logits.append(model(batch.contiguous(memory_format=torch.channels_last)).float())
+                if batch.dim() == 4:
+                    batch = batch.contiguous(memory_format=torch.channels_last)
+                logits.append(model(batch).float())
         return torch.cat(logits).cpu()
     finally:
-        model.train(was_training)
+        for module, training in modes.items():
+            module.training = training
 
 
 def evaluate(model: nn.Module, labelled: LabelledImages) -> Scores:
@@ -64,7 +72,7 @@ def accuracy_interval(accuracy: float, count: int, confidence: float = 0.95) -> 
     Source: Wilson's score interval (1927), as SciPy computes it.
     """
     interval = binomtest(round(accuracy * count), count).proportion_ci(confidence, method="wilson")
-    return interval.low, interval.high
+    return float(interval.low), float(interval.high)
 
 
 def confusion_matrix(labels: Tensor, predictions: Tensor, classes: int = 10) -> Tensor:

@@ -1,7 +1,7 @@
 """What goes on inside a network: filters, feature maps, saliency, silenced filters. Tensors only; no drawing."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mnist_helpers.data import LabelledImages
-from mnist_helpers.evaluation import BATCH_SIZE, predict_logits
+from mnist_helpers.evaluation import BATCH_SIZE, device_of, predict_logits
 
 
 @contextmanager
@@ -26,12 +26,10 @@ def recorded(model: nn.Sequential, *layers: str) -> Iterator[dict[str, Tensor]]:
 
         return keep
 
-    handles = [model.get_submodule(name).register_forward_hook(hook_for(name)) for name in layers]
-    try:
+    with ExitStack() as hooks:
+        for name in layers:
+            hooks.callback(model.get_submodule(name).register_forward_hook(hook_for(name)).remove)
         yield outputs
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
@@ -129,7 +127,7 @@ def saliency(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
     Shapes: image (1, 28, 28) float in [0, 1] → (28, 28) float32, the absolute gradient.
     """
     model.eval()
-    pixels = image.detach().clone().unsqueeze(0).to(next(model.parameters()).device).requires_grad_()
+    pixels = image.detach().clone().unsqueeze(0).to(device_of(model)).requires_grad_()
     (gradient,) = torch.autograd.grad(model(pixels)[0, label], pixels)
     return gradient.abs()[0, 0].cpu()
 
@@ -164,7 +162,7 @@ def grow_input(
     Shapes: → (28, 28) float32 in [0, 1].
     """
     model.eval()
-    device = next(model.parameters()).device
+    device = device_of(model)
     noise = torch.randn(1, 1, 28, 28, generator=torch.Generator().manual_seed(seed)) * 0.1
     values = (noise - 2).to(device).requires_grad_()  # the sigmoid keeps the pixels between 0 and 1
     optimizer = torch.optim.Adam([values], lr=lr)

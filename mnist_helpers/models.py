@@ -117,6 +117,20 @@ def build_model(architecture: str, dropout: float = 0.0) -> nn.Sequential:
     return ARCHITECTURES[architecture](dropout=dropout)
 
 
+def check_architecture(model: nn.Module, architecture: str) -> None:
+    """Make sure that a network is of the architecture that its recipe names.
+
+    Raises: CourseError if its weights have other names or shapes.
+    """
+    with torch.random.fork_rng(devices=[]):  # building one to compare with must not change what comes next
+        expected = build_model(architecture).state_dict()
+    if {n: t.shape for n, t in model.state_dict().items()} != {n: t.shape for n, t in expected.items()}:
+        raise CourseError(
+            f"The recipe is for the network {architecture!r}, and this network has other weights. "
+            f"Build it with build_model({architecture!r})."
+        )
+
+
 def count_parameters(model: nn.Module) -> int:
     """Count the numbers that training can change."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -10,9 +10,11 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,18 +22,31 @@ from typing import Any
 
 import nbformat
 import papermill
+from jupyter_client import AsyncKernelManager
+from jupyter_core.paths import jupyter_runtime_dir
 from nbformat import NotebookNode
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
+from traitlets import default
 
 from mnist_helpers.datasets import DATASETS
 from mnist_helpers.pages import REPORT_MIME, readable
 from mnist_helpers.recipes import RECIPES
-from mnist_helpers.runtime import ARTIFACTS_VARIABLE, ROOT, CourseError, artifacts_folder, pick_device, whole_file
+from mnist_helpers.runtime import (
+    ARTIFACTS_VARIABLE,
+    ROOT,
+    CourseError,
+    artifacts_folder,
+    artifacts_folders,
+    pick_device,
+    whole_file,
+)
 
 SOURCES = ROOT / "notebooks"
 BUILD = ROOT / "build"
+# Folders that no committed page may name; a home that is the root of the disk names nothing.
+PRIVATE_PLACES = [place for place in (ROOT, Path.home()) if len(place.parts) > 1]
 SLOW_BY = 1.5  # a run that takes this many times its budget is marked
 
 
@@ -57,6 +72,8 @@ def find_notebooks(choice: str = "", folder: Path = SOURCES) -> list[Path]:
     """
     notebooks = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
     words = choice.split()
+    if not notebooks:
+        raise NotebookError(f"There are no notebooks in {folder}. Run this inside a checkout of the repository.")
     for word in words:
         if not any(path.name.startswith(word) for path in notebooks):
             names = ", ".join(path.stem for path in notebooks)
@@ -119,8 +136,25 @@ def check_parameters(parameters: dict[str, Any], paths: list[Path]) -> None:
     for name in ("epochs", "train_limit"):
         if isinstance(parameters.get(name), int) and parameters[name] < 1:
             raise NotebookError(f"PARAMS: {name}={parameters[name]} must be at least 1.")
+    if not 0 <= parameters.get("seed", 0) < 2**32:
+        raise NotebookError(f"PARAMS: seed={parameters['seed']} must lie between 0 and {2**32 - 1}.")
+    if parameters.get("picture"):
+        picture = Path(parameters["picture"]).resolve()
+        if not picture.is_file():
+            raise NotebookError(f"PARAMS: picture={parameters['picture']!r} is no file.")
+        parameters["picture"] = str(picture)  # the notebook runs in another folder
     if "device" in parameters:
         pick_device(parameters["device"])
+
+
+class LocalKernelManager(AsyncKernelManager):
+    """Talk to a kernel through files in place of TCP: no open port, and pages run with the network cut off entirely."""
+
+    @default("transport")
+    def _use_files(self) -> str:
+        # The system limits the path of such a file to about 100 characters; Windows has none.
+        room = len(jupyter_runtime_dir()) + len(f"/kernel-{uuid.uuid4()}-ipc-1")
+        return "ipc" if sys.platform != "win32" and room < 100 else "tcp"
 
 
 class _CountingEngine(NBClientEngine):
@@ -168,7 +202,8 @@ def _apart() -> Iterator[Path]:
     before = os.environ.get(ARTIFACTS_VARIABLE)
     with tempfile.TemporaryDirectory(dir=BUILD, prefix="run-") as folder:
         staging = Path(folder)
-        os.environ[ARTIFACTS_VARIABLE] = str(staging / "artifacts")
+        places = [staging / "artifacts", *artifacts_folders()]  # written to the first, looked for in all
+        os.environ[ARTIFACTS_VARIABLE] = os.pathsep.join(map(str, places))
         try:
             yield staging
         finally:
@@ -179,9 +214,8 @@ def _apart() -> Iterator[Path]:
         for file in (staging / "artifacts").rglob("*"):
             # The state for going on with a training is of use only where it was interrupted.
             if file.is_file() and file.parent.name != "resume":
-                target = published / file.relative_to(staging / "artifacts")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                file.replace(target)
+                with whole_file(published / file.relative_to(staging / "artifacts")) as target:
+                    shutil.copyfile(file, target)
 
 
 def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm) -> RunResult:
@@ -198,6 +232,7 @@ def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm) -
             cwd=path.parent,
             progress_bar=False,
             bar=bar,
+            kernel_manager_class=LocalKernelManager,
             extra_arguments=["--log-level=CRITICAL"],  # its logs are for those who mend kernels
         )
     except PapermillExecutionError as error:
@@ -243,13 +278,19 @@ def refresh_notebooks(paths: list[Path]) -> list[RunResult]:
 
     A notebook that fails keeps its old outputs.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    BUILD.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         results = run_notebooks(paths, {}, output=Path(folder))
         for path, result in zip(paths, results, strict=True):
-            if not result.failure:
+            if result.failure:
+                continue
+            try:
                 text = as_text(normalise(read_notebook(Path(folder) / path.name)))
-                with whole_file(path) as temporary:
-                    temporary.write_text(text, encoding="utf-8")
+            except NotebookError as error:
+                result.failure = f"{path.name}: {error}"
+                continue
+            with whole_file(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
     return results
 
 
@@ -270,7 +311,8 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
         for output in cell.get("outputs", []):
             output.pop("transient", None)
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
-        if any(str(place) in json.dumps(cell.get("outputs", [])) for place in (ROOT, Path.home())):
+        printed = json.dumps(cell.get("outputs", []), ensure_ascii=False)
+        if any(json.dumps(str(place), ensure_ascii=False)[1:-1] in printed for place in PRIVATE_PLACES):
             raise NotebookError(f"Cell {number} prints a folder of this machine; print a path relative to the project.")
     return notebook
 

@@ -45,13 +45,20 @@ def open_picture(path: Path | str) -> Image.Image:
     try:
         with Image.open(path) as picture:
             picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
-            upright = ImageOps.exif_transpose(picture).convert("RGBA")
+            upright = _eight_bits(ImageOps.exif_transpose(picture)).convert("RGBA")
     except FileNotFoundError as error:
         raise PictureError(f"{path} does not exist.") from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise PictureError(f"{path} cannot be read as a picture ({error}). Use a PNG or JPEG file.") from error
     white = Image.new("RGBA", upright.size, "white")
     return Image.alpha_composite(white, upright).convert("L")
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Bring a picture with 16 bits of grey to 8: Pillow itself would cut off everything above 255."""
+    if not picture.mode.startswith("I"):
+        return picture
+    return Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).astype(np.uint8))
 
 
 def read_digit(picture: Image.Image) -> DigitSteps:

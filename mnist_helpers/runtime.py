@@ -25,9 +25,15 @@ class CourseError(Exception):
     """Something the reader can mend. The message says what happened, why, and what to do."""
 
 
+def artifacts_folders() -> list[Path]:
+    """Return the folders in which trained networks are looked for: `artifacts/`, or those named in MNIST_ARTIFACTS."""
+    named = os.environ.get(ARTIFACTS_VARIABLE)
+    return [Path(name) for name in named.split(os.pathsep)] if named else [ROOT / "artifacts"]
+
+
 def artifacts_folder() -> Path:
-    """Return the folder for what training makes: `artifacts/`, or the folder named in MNIST_ARTIFACTS."""
-    return Path(os.environ.get(ARTIFACTS_VARIABLE) or ROOT / "artifacts")
+    """Return the folder for what training makes: the first of `artifacts_folders`."""
+    return artifacts_folders()[0]
 
 
 def cache_folder() -> Path:
@@ -67,6 +73,21 @@ def seed_everything(seed: int) -> None:
     torch.backends.cudnn.benchmark = False
 
 
+def random_states(device: torch.device) -> dict[str, torch.Tensor]:
+    """Return the states of the random numbers that work on this device draws from: the CPU's and its own."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type != "cpu":
+        states[device.type] = getattr(torch, device.type).get_rng_state()
+    return states
+
+
+def restore_random_states(states: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Put back what `random_states` returned, as far as it was for this kind of device."""
+    torch.set_rng_state(states["cpu"])
+    if device.type != "cpu" and device.type in states:
+        getattr(torch, device.type).set_rng_state(states[device.type])
+
+
 def autocast(device: torch.device) -> AbstractContextManager:
     """Return bfloat16 autocast on a CUDA GPU that computes in it, and a context that does nothing elsewhere."""
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
@@ -74,9 +95,9 @@ def autocast(device: torch.device) -> AbstractContextManager:
     return nullcontext()
 
 
-def environment_report() -> str:
+def environment_report(device_name: str = "auto") -> str:
     """Return one line that says what a measurement was made on."""
-    device = pick_device("auto")
+    device = pick_device(device_name)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
     return (
         f"Python {platform.python_version()}, torch {torch.__version__}, "
@@ -100,7 +121,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        with temporary.open("rb") as written:
+        with temporary.open("rb+") as written:  # Windows flushes only what is open for writing
             os.fsync(written.fileno())
         temporary.replace(path)
     finally:

@@ -7,7 +7,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -27,50 +27,23 @@ from mnist_helpers.checkpoints import (
 )
 from mnist_helpers.data import BatchLoader, LabelledImages, random_affine
 from mnist_helpers.evaluation import evaluate
-from mnist_helpers.recipes import Recipe
-from mnist_helpers.runtime import CourseError, autocast, pick_device, seed_everything
+from mnist_helpers.history import Epoch, History
+from mnist_helpers.models import check_architecture
+from mnist_helpers.recipes import Recipe, make_optimizer
+from mnist_helpers.runtime import (
+    CourseError,
+    autocast,
+    pick_device,
+    random_states,
+    restore_random_states,
+    seed_everything,
+)
 
 CHECK_EVERY = 100  # steps between two looks at the losses; each look makes a GPU wait
 
 
 class TrainingError(CourseError):
     """Training cannot go on."""
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch gave. Losses in nats, accuracies from 0 to 1, `seconds` of training and validating."""
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    val_loss: float
-    val_accuracy: float
-    lr: float
-    seconds: float
-
-
-@dataclass
-class History:
-    """All epochs of one training; `best` is the one with the lowest validation loss."""
-
-    epochs: list[Epoch] = field(default_factory=list)
-
-    @property
-    def best(self) -> Epoch:
-        """Return the epoch with the lowest validation loss, the first of equals."""
-        return min(self.epochs, key=lambda epoch: epoch.val_loss)
-
-
-def make_optimizer(model: nn.Module, recipe: Recipe, steps: int) -> tuple[Optimizer, LRScheduler]:
-    """Return the optimizer of a recipe and the schedule of its learning rate over `steps` steps."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-    if recipe.schedule == "one-cycle":
-        # The momentum stays put: only the learning rate moves, so that one curve tells the whole schedule.
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=steps, cycle_momentum=False)
-    else:
-        scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1, total_iters=0)
-    return optimizer, scheduler
 
 
 def train_one_epoch(
@@ -141,6 +114,7 @@ def fit(
 
     Raises: TrainingError if the loss stops being a number; CheckpointError if the folder cannot be used.
     """
+    check_architecture(model, recipe.architecture)
     seed_everything(seed)
     chosen = pick_device(device)
     model.to(chosen, memory_format=torch.channels_last)
@@ -167,6 +141,7 @@ class _Run:
         self.model, self.val, self.recipe, self.seed, self.dataset = model, val, recipe, seed, dataset
         self.loader = BatchLoader(train, recipe.batch_size, shuffle=True, seed=seed, augment=augment)
         self.optimizer, self.scheduler = make_optimizer(model, recipe, steps=recipe.epochs * len(self.loader))
+        self.device = train.labels.device
         self.history = History()
         self.best_weights: dict[str, Tensor] = {}
 
@@ -177,7 +152,7 @@ class _Run:
 
     def one_epoch(self, on_step: Callable[[int, int], None] | None) -> None:
         number = len(self.history.epochs) + 1
-        started = time.perf_counter()
+        lr, started = self.optimizer.param_groups[0]["lr"], time.perf_counter()
         try:
             losses = train_one_epoch(self.model, self.loader, self.optimizer, self.scheduler, on_step)
         except TrainingError as error:
@@ -185,14 +160,21 @@ class _Run:
         scores = evaluate(self.model, self.val)
         if not math.isfinite(scores.loss):
             raise TrainingError(f"Epoch {number}: the validation loss is {scores.loss}. Try a smaller learning rate.")
-        lr, seconds = self.optimizer.param_groups[0]["lr"], time.perf_counter() - started
+        seconds = time.perf_counter() - started
         self.history.epochs.append(Epoch(number, *losses, scores.loss, scores.accuracy, lr, seconds))
         if self.history.best.epoch == number:
             self.best_weights = copy.deepcopy(self.model.state_dict())
 
     def settings(self) -> dict:
         """Return what must be the same for a training to go on."""
-        return asdict(self.recipe) | {"seed": self.seed, "dataset": self.dataset, "images": len(self.loader.labelled)}
+        train = self.loader.labelled
+        facts = {
+            "seed": self.seed,
+            "dataset": self.dataset,
+            "images": len(train),
+            "data": train.digest() + self.val.digest(),
+        }
+        return asdict(self.recipe) | facts
 
     def save(self, folder: Path) -> None:
         number = len(self.history.epochs)
@@ -202,13 +184,13 @@ class _Run:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "shuffle": self.loader.generator.get_state(),
-            "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state_all(),
+            "random": random_states(self.device),
         }
-        weights = {"last": self.model.state_dict(), "best": self.best_weights}
-        save_training_state(folder, number, weights, state)
+        # First the network: if this is interrupted, the epoch is done again to the same end, and nothing is missing.
         if self.history.best.epoch == number:
             save_model(folder, self.model, self.card())
+        weights = {"last": self.model.state_dict(), "best": self.best_weights}
+        save_training_state(folder, number, weights, state)
 
     def load(self, folder: Path) -> bool:
         """Take up the training saved in a folder; return whether there was one."""
@@ -216,6 +198,15 @@ class _Run:
         if saved is None:
             return False
         weights, state = saved
+        try:
+            self._restore(weights, state, folder)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise CheckpointError(
+                f"The training state in {folder} is of another version ({error}). Start anew with resume=False."
+            ) from error
+        return True
+
+    def _restore(self, weights: dict[str, dict[str, Tensor]], state: dict, folder: Path) -> None:
         for name, now in self.settings().items():
             if (then := state["settings"].get(name)) != now:
                 raise CheckpointError(
@@ -227,10 +218,8 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.loader.generator.set_state(state["shuffle"])
-        torch.set_rng_state(state["random"])
-        torch.cuda.set_rng_state_all(state["random_cuda"])
+        restore_random_states(state["random"], self.device)
         self.history.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
-        return True
 
     def card(self) -> Card:
         best = self.history.best

@@ -140,7 +140,7 @@ def draw_points(ax: Axes, points: Tensor | np.ndarray, labels: Tensor, classes: 
     palette = plt.get_cmap("tab10")
     for index, name in enumerate(classes):
         mine = points[labels == index]
-        ax.scatter(*mine.T, s=8, color=palette(index), marker=MARKERS[index], alpha=0.5, linewidths=0)
+        ax.scatter(*mine.T, s=14, color=palette(index), marker=MARKERS[index], alpha=0.5, linewidths=0)
         box = {"boxstyle": "circle" if len(name) < 3 else "round", "facecolor": "white", "alpha": 0.85}
         ax.text(*np.median(mine, axis=0), name, fontweight="bold", ha="center", va="center", bbox=box)
     ax.set(xticks=[], yticks=[])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from mnist_helpers.notebooks import SOURCES, as_text, read_notebook
+from mnist_helpers.notebooks import SOURCES, as_text, find_notebooks, read_notebook
 from mnist_helpers.runtime import whole_file
 
 
@@ -20,7 +20,7 @@ def copy_notebooks(workspace: Path, folder: Path = SOURCES) -> list[str]:
     register = workspace / ".originals.json"
     known = _read_register(register)
     lines = []
-    for path in sorted(folder.rglob("*.ipynb")):
+    for path in [*find_notebooks(folder=folder), *sorted(folder.glob("*/**/*.ipynb"))]:
         if ".ipynb_checkpoints" not in path.parts:
             name = path.relative_to(folder).as_posix()
             fresh = as_text(without_outputs(read_notebook(path)))

@@ -169,3 +169,19 @@ def test_the_shipped_network_keeps_what_its_card_says(val):
     scores = evaluate(model, load_part(card.dataset, "validation"))
     assert scores.accuracy == pytest.approx(card.val_accuracy, abs=0.0005)
     assert scores.loss == pytest.approx(card.val_loss, abs=1e-4)
+
+
+@pytest.mark.parametrize("change", [{"architecture": "resnet"}, {"architecture": ["a"]}, {"dropout": 2.0}])
+def test_a_card_with_a_network_that_cannot_be_built_is_refused_by_name(folder, card, change):
+    save_model(folder, build_model("two-conv"), replace(card, **change))
+    with pytest.raises(CheckpointError, match="model.safetensors names a network that cannot be built"):
+        load_model(folder)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(folder, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(checkpoints, "safe_open", refuse)
+    with pytest.raises(CheckpointError, match="may not be read by you"):
+        load_model(folder)

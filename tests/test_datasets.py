@@ -83,7 +83,7 @@ def test_a_damaged_file_is_named_with_both_md5_sums_and_nothing_is_changed(data,
     assert str(path) in message
     assert dict(torchvision.datasets.MNIST.resources)[NAMES[0]] in message
     assert "found" in message
-    assert "git checkout" in message
+    assert "Get the file again" in message
     assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == before
 
 
@@ -190,7 +190,7 @@ def test_a_truncated_unpacked_file_of_another_set_names_its_folder(tmp_path):
         write_idx(tmp_path / "KMNIST" / "raw" / f"{part}-labels-idx1-ubyte", torch.tensor([3, 9]))
     path = tmp_path / "KMNIST" / "raw" / "train-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(DataError, match=r"kmnist in .*KMNIST could not be read.*Remove that folder"):
+    with pytest.raises(DataError, match=r"kmnist in .*KMNIST could not be read.*Remove its unpacked files"):
         read_images("kmnist", train=True, data=tmp_path)
 
 

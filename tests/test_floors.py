@@ -12,7 +12,7 @@ from mnist_helpers.runtime import ROOT
 PACKAGE = ROOT / "mnist_helpers"
 FLOORS = [
     {"runtime"},
-    {"datasets", "models", "preprocessing"},
+    {"datasets", "history", "models", "preprocessing"},
     {"data", "recipes"},
     {"evaluation", "checkpoints"},
     {"inspection", "training"},
@@ -69,7 +69,7 @@ def test_visualization_imports_nothing_of_ours():
 def test_the_core_stays_small():
     lines = {name: len((PACKAGE / f"{name}.py").read_text(encoding="utf-8").splitlines()) for name in CORE}
     assert max(lines.values()) <= 250, lines
-    assert sum(lines.values()) <= 1_700, lines
+    assert sum(lines.values()) <= 1_850, lines
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())

@@ -145,3 +145,15 @@ def test_inspection_leaves_a_network_in_training_as_it_was(train, val, recipe):
     inspection.feature_maps(model, val.images[0], "relu1")
     inspection.ablate(model, LabelledImages(val.images[:20], val.labels[:20], val.classes), "relu1")
     assert model.training
+
+
+def test_ablation_does_not_switch_dropout_on_again(val):
+    model = build_model("two-conv", dropout=0.5).eval()
+    inspection.ablate(model, val, "relu1")
+    assert not any(module.training for module in model.modules())
+
+
+def test_an_unknown_layer_leaves_no_hook_behind(trained):
+    with pytest.raises(AttributeError), inspection.recorded(trained, "conv1", "conv9"):
+        pass
+    assert number_of_hooks(trained) == 0

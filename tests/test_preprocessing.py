@@ -86,3 +86,9 @@ def test_a_truncated_picture_is_said_plainly(tmp_path):
 def test_a_missing_picture_is_said_to_be_missing(tmp_path):
     with pytest.raises(PictureError, match="does not exist"):
         open_picture(tmp_path / "none.png")
+
+
+def test_sixteen_bits_of_grey_are_brought_to_eight(tmp_path):
+    wide = Image.fromarray(np.asarray(drawn()).astype(np.uint16) * 257)
+    wide.save(tmp_path / "a.png")
+    assert torch.equal(read_digit(open_picture(tmp_path / "a.png")).digit, read_digit(drawn()).digit)

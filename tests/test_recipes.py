@@ -4,9 +4,9 @@ import pytest
 
 from mnist_helpers.data import BatchLoader
 from mnist_helpers.models import ARCHITECTURES, build_model
-from mnist_helpers.recipes import RECIPES, get_recipe
+from mnist_helpers.recipes import RECIPES, get_recipe, make_optimizer
 from mnist_helpers.runtime import CourseError
-from mnist_helpers.training import make_optimizer, train_one_epoch
+from mnist_helpers.training import train_one_epoch
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -38,7 +38,17 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones():
 
 @pytest.mark.parametrize(
     "change",
-    [{"epochs": 0}, {"batch_size": -1}, {"lr": 0.0}, {"lr": float("nan")}, {"dropout": 1.0}, {"schedule": "x"}],
+    [
+        {"epochs": 0},
+        {"batch_size": -1},
+        {"lr": 0.0},
+        {"lr": float("nan")},
+        {"dropout": 1.0},
+        {"schedule": "x"},
+        {"patience": 0},
+        {"epochs": 2.5},
+        {"weight_decay": -1.0},
+    ],
 )
 def test_settings_that_make_no_training_are_refused_with_their_value(change):
     ((name, value),) = change.items()

@@ -13,9 +13,11 @@ from mnist_helpers import checkpoints
 from mnist_helpers.checkpoints import CheckpointError, load_model
 from mnist_helpers.data import BatchLoader, LabelledImages, to_float
 from mnist_helpers.evaluation import evaluate
+from mnist_helpers.history import Epoch, History
 from mnist_helpers.models import build_model
+from mnist_helpers.recipes import make_optimizer
 from mnist_helpers.runtime import CourseError, seed_everything
-from mnist_helpers.training import Epoch, History, TrainingError, fit, make_optimizer, train_one_epoch
+from mnist_helpers.training import TrainingError, fit, train_one_epoch
 
 
 def train_new(recipe, train, val, seed=0, **options):
@@ -241,3 +243,53 @@ def test_an_unknown_device_is_refused(train, val, recipe):
 def test_the_best_epoch_is_the_first_with_the_lowest_validation_loss():
     history = History([Epoch(n, 0, 0, loss, 0.5, 0, 0) for n, loss in enumerate([0.3, 0.2, 0.2, 0.4], start=1)])
     assert history.best.epoch == 2
+
+
+def test_a_break_between_the_two_saves_loses_nothing(tmp_path, train, val, recipe, monkeypatch):
+    def interrupt(*_args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr("mnist_helpers.training.save_training_state", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train_new(recipe, train, val, folder=tmp_path)
+    assert load_model(tmp_path)[1].best_epoch == 1
+    resumed, _ = train_new(recipe, train, val, folder=tmp_path, resume=True)
+    assert_same_weights(resumed, load_model(tmp_path)[0])
+
+
+def test_resuming_with_other_images_of_the_same_number_is_refused(tmp_path, train, val, recipe):
+    train_new(recipe, train, val, folder=tmp_path)
+    with pytest.raises(CheckpointError, match="begun with data="):
+        train_new(recipe, train.select(torch.arange(640).flip(0)), val, folder=tmp_path, resume=True)
+
+
+def test_a_state_of_another_version_is_refused_in_a_sentence(tmp_path, train, val, recipe):
+    train_new(recipe, train, val, folder=tmp_path)
+    path = tmp_path / "resume" / "epoch-002.pt"
+    state = torch.load(path, weights_only=True)
+    del state["epochs"][0]["lr"]
+    torch.save(state, path)
+    with pytest.raises(CheckpointError, match="of another version.*resume=False"):
+        train_new(recipe, train, val, folder=tmp_path, resume=True)
+
+
+def test_a_network_of_another_architecture_than_the_recipes_is_refused(train, val, recipe):
+    with pytest.raises(CourseError, match="The recipe is for the network 'two-conv'"):
+        fit(build_model("lenet-5"), train, val, recipe, device="cpu")
+
+
+def test_a_disk_that_is_full_for_the_state_is_said_plainly(tmp_path, train, val, recipe, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise RuntimeError("[enforce fail at inline_container.cc] . unexpected pos")
+
+    monkeypatch.setattr(torch, "save", refuse)
+    with pytest.raises(CheckpointError, match="cannot be written.*unexpected pos"):
+        train_new(recipe, train, val, folder=tmp_path)
+
+
+def test_a_one_cycle_of_few_steps_still_trains(recipe):
+    optimizer, scheduler = make_optimizer(build_model("linear"), replace(recipe, schedule="one-cycle"), steps=3)
+    optimizer.step()
+    scheduler.step()
+    assert optimizer.param_groups[0]["lr"] == recipe.lr

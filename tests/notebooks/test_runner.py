@@ -64,6 +64,7 @@ def test_what_is_not_a_parameter_is_refused(text):
         ({"recipe": "x"}, "recipe='x' is not known"),
         ({"epochs": 0}, "epochs=0 must be at least 1"),
         ({"train_limit": -5}, "train_limit=-5 must be at least 1"),
+        ({"seed": -1}, "seed=-1 must lie between 0"),
         ({"device": "tpu"}, "'tpu' is not a device name"),
     ],
 )
@@ -239,3 +240,46 @@ def test_the_environment_is_left_as_it_was(write_notebook, tmp_path):
     before = dict(os.environ)
     run_notebooks([write_notebook("01_a.ipynb", "pass")], {}, tmp_path / "out")
     assert dict(os.environ) == before
+
+
+def test_a_lesson_finds_networks_that_were_published_before(write_notebook, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "mnist" / "mine").mkdir(parents=True)
+    (elsewhere / "mnist" / "mine" / "model.safetensors").touch()
+    monkeypatch.setenv("MNIST_ARTIFACTS", str(elsewhere))
+    find = "from mnist_helpers.checkpoints import find_model\n" + REPORT.format("str(find_model('mnist', 'mine'))")
+    (result,) = run_notebooks([write_notebook("01_a.ipynb", find)], {}, tmp_path / "out")
+    assert result.numbers == {"value": str(elsewhere / "mnist" / "mine")}
+
+
+def test_results_are_published_to_another_file_system_too(write_notebook, tmp_path, monkeypatch):
+    """Moving a file from one file system to another fails; copying does not."""
+    monkeypatch.setattr(Path, "replace", refuse_to_move_across(tmp_path / "build", Path.replace))
+    make = "from mnist_helpers.runtime import artifacts_folder\nartifacts_folder().mkdir(parents=True)\n"
+    make += "(artifacts_folder() / 'x').touch()"
+    run_notebooks([write_notebook("01_a.ipynb", make)], {}, tmp_path / "build" / "out")
+    assert (artifacts_folder() / "x").exists()
+
+
+def refuse_to_move_across(disk, move):
+    def replace(self, target):
+        if self.is_relative_to(disk) != Path(target).is_relative_to(disk):
+            raise OSError(18, "Invalid cross-device link")
+        return move(self, target)
+
+    return replace
+
+
+def test_without_notebooks_the_reader_is_told_where_to_run_it(tmp_path):
+    with pytest.raises(NotebookError, match="There are no notebooks in"):
+        find_notebooks(folder=tmp_path)
+
+
+def test_a_picture_is_looked_for_where_the_command_is_called(tmp_path, monkeypatch):
+    (tmp_path / "my digit.png").touch()
+    monkeypatch.chdir(tmp_path)
+    parameters = {"picture": "my digit.png"}
+    check_parameters(parameters, find_notebooks("04"))
+    assert parameters == {"picture": str(tmp_path / "my digit.png")}
+    with pytest.raises(NotebookError, match="picture='none.png' is no file"):
+        check_parameters({"picture": "none.png"}, find_notebooks("04"))
