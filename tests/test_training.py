@@ -237,7 +237,7 @@ def test_the_one_cycle_rises_to_its_peak_and_falls_to_nothing(recipe):
 
 def test_an_unknown_device_is_refused(train, val, recipe):
     with pytest.raises(CourseError, match="'tpu' is not a device name"):
-        fit(build_model("linear"), train, val, recipe, device="tpu")
+        fit(build_model("two-conv"), train, val, recipe, device="tpu")
 
 
 def test_the_best_epoch_is_the_first_with_the_lowest_validation_loss():
