@@ -23,7 +23,6 @@ from typing import Any
 import nbformat
 import papermill
 from jupyter_client import AsyncKernelManager
-from jupyter_core.paths import jupyter_runtime_dir
 from nbformat import NotebookNode
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
@@ -152,9 +151,13 @@ class LocalKernelManager(AsyncKernelManager):
 
     @default("transport")
     def _use_files(self) -> str:
-        # The system limits the path of such a file to about 100 characters; Windows has none.
-        room = len(jupyter_runtime_dir()) + len(f"/kernel-{uuid.uuid4()}-ipc-1")
-        return "ipc" if sys.platform != "win32" and room < 100 else "tcp"
+        return "tcp" if sys.platform == "win32" else "ipc"
+
+    @default("ip")
+    def _own_files(self) -> str:
+        # jupyter_client's own choice can be the same for two kernels at once. Kept short: systems allow 100 characters.
+        own = Path(tempfile.gettempdir()) / f"kernel-{uuid.uuid4().hex[:12]}"
+        return "127.0.0.1" if sys.platform == "win32" else str(own)
 
 
 class _CountingEngine(NBClientEngine):
