@@ -14,7 +14,7 @@ READY = $(VENV)/.ready
 export PYTHONUTF8 = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab run-notebooks test lint refresh-notebooks pretrained seeds contact-sheet lock clean
+.PHONY: help setup lab run-notebooks test lint refresh-notebooks pretrained reproduce contact-sheet lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -54,11 +54,12 @@ lint: $(READY) ## ruff over code and notebooks, and a spelling check
 refresh-notebooks: $(READY) ## run the committed notebooks again and renew their outputs (NOTEBOOKS="03")
 	@$(RUN) refresh-notebooks --notebooks "$(NOTEBOOKS)"
 
-pretrained: $(READY) ## train the shipped network again
-	@$(RUN) pretrain
+pretrained: $(READY) ## train the shipped networks again
+	@$(RUN) train --recipe walkthrough --device cpu --output pretrained/mnist/walkthrough
+	@$(RUN) train --recipe handwriting --device cpu --output pretrained/mnist/handwriting
 
-seeds: $(READY) ## train the walkthrough's network with five seeds and print the test accuracy of each
-	@$(RUN) seeds
+reproduce: $(READY) ## train all published systems and ours with three seeds, and write docs/reproduction.md
+	@$(RUN) reproduce --seeds 3
 
 contact-sheet: $(READY) ## draw the README's picture from the figures of the committed notebooks
 	@$(RUN) contact-sheet

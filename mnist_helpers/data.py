@@ -3,13 +3,18 @@
 Finding and checking the files is the job of `datasets`.
 """
 
+import gzip
 import hashlib
+import itertools
 import math
+import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mnist_helpers.datasets import DataError, class_names, read_images
@@ -61,8 +66,7 @@ def load_part(dataset: str = "mnist", part: str = "train", limit: int | None = N
     images, labels = read_images(dataset, train=part != "test")
     whole = LabelledImages(images, labels, class_names(dataset))
     if part != "test":
-        kept, held_out = stratified_split(labels, VALIDATION_SIZE, seed=SPLIT_SEED)
-        whole = whole.select(kept if part == "train" else held_out)
+        whole = hold_out_validation(whole)[PARTS.index(part)]
     if limit is None:
         return whole
     if not 1 <= limit <= len(whole):
@@ -70,6 +74,48 @@ def load_part(dataset: str = "mnist", part: str = "train", limit: int | None = N
     if limit == len(whole):
         return whole
     return whole.select(stratified_split(whole.labels, limit, seed=SPLIT_SEED)[1])
+
+
+def hold_out_validation(labelled: LabelledImages) -> tuple[LabelledImages, LabelledImages]:
+    """Split a published training set into its part for training and a twelfth, at most 5,000 images, for validation.
+
+    Raises: DataError for fewer than 12 images.
+    """
+    size = min(VALIDATION_SIZE, len(labelled) // 12)
+    if size == 0:
+        raise DataError(f"{len(labelled)} images are too few to hold some out for validation: at least 12 are needed.")
+    kept, held_out = stratified_split(labelled.labels, size, seed=SPLIT_SEED)
+    return labelled.select(kept), labelled.select(held_out)
+
+
+def load_csv(path: Path, dataset: str = "mnist") -> LabelledImages:
+    """Read a file of "MNIST in CSV" (Joseph Redmon): a line an image, its label and its 784 grey values, row by row.
+
+    A first line with names (label,1x1,…,28x28) is skipped; the file may be packed (.gz).
+
+    Raises: DataError naming the file and the line that cannot be read.
+    """
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with warnings.catch_warnings(), opened(path, "rt", encoding="utf-8-sig") as file:
+            warnings.simplefilter("error")  # NumPy only warns of a file without rows
+            first = file.readline()
+            lines = file if first[:1].isalpha() or first[:1] in "\"'" else itertools.chain([first], file)
+            rows = np.loadtxt(lines, dtype=np.uint8, delimiter=",", ndmin=2)
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}).") from error
+    except (ValueError, UserWarning) as error:
+        raise DataError(f"{path} is not in the form label,1x1,…,28x28 with whole numbers to 255 ({error}).") from error
+    if rows.shape[1] != 785 or not len(rows):
+        raise DataError(
+            f"{path} has {rows.shape[1]} columns in {len(rows)} lines; a label and 784 grey values make 785."
+        )
+    if (highest := int(rows[:, 0].max())) > 9:
+        raise DataError(
+            f"{path} has the label {highest} in line {int(rows[:, 0].argmax()) + 1}; labels go from 0 to 9."
+        )
+    images = torch.from_numpy(rows[:, 1:].reshape(-1, 1, 28, 28).copy())
+    return LabelledImages(images, torch.from_numpy(rows[:, 0].astype(np.int64)), class_names(dataset))
 
 
 def stratified_split(labels: Tensor, size: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -128,25 +174,3 @@ class BatchLoader:
             if self.augment:
                 batch = self.augment(batch, self.generator)
             yield batch.contiguous(memory_format=torch.channels_last), labels[indices]
-
-
-def random_affine(
-    images: Tensor, generator: torch.Generator, degrees: float = 10, shift: float = 2, scale: float = 0.1
-) -> Tensor:
-    """Turn, move and resize each image of a batch at random, all images at once.
-
-    Each image is turned by up to ±`degrees`, moved by up to ±`shift` pixels both ways and resized by up to ±`scale`
-    (0.1 is 10 %), all drawn evenly from `generator` (a CPU generator, so that every device sees the same numbers).
-
-    Shapes: images (B, 1, H, W) float → the same.
-    """
-    draws = torch.rand(len(images), 4, generator=generator) * 2 - 1
-    angle = torch.deg2rad(draws[:, 0] * degrees)
-    factor = 1 / (1 + draws[:, 1] * scale)
-    # grid_sample asks where each output pixel comes from, in units of half the image.
-    moved = draws[:, 2:] * shift * 2 / torch.tensor([images.shape[3], images.shape[2]])
-    cosine, sine = torch.cos(angle) * factor, torch.sin(angle) * factor
-    rows = [torch.stack([cosine, -sine, moved[:, 0]], dim=1), torch.stack([sine, cosine, moved[:, 1]], dim=1)]
-    transform = torch.stack(rows, dim=1).to(images.device)  # (B, 2, 3)
-    grid = F.affine_grid(transform, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False)

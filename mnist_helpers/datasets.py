@@ -20,7 +20,7 @@ import torch
 import torchvision.datasets as tv
 from torch import Tensor
 
-from mnist_helpers.runtime import ROOT, CourseError, cache_folder, whole_file
+from mnist_helpers.runtime import ROOT, CourseError, UsageError, cache_folder, whole_file
 
 NETWORK_TIMEOUT_S = 20
 DIGITS = tuple("0123456789")
@@ -105,7 +105,7 @@ def dataset_root(dataset: str, data: Path | None = None) -> Path:
 
 def _lookup(dataset: str) -> tuple[type, dict, dict]:
     if dataset not in DATASETS:
-        raise DataError(f"dataset={dataset!r} is not known. Use one of: {', '.join(DATASETS)}.")
+        raise UsageError(f"dataset={dataset!r} is not known. Use one of: {', '.join(DATASETS)}.")
     return DATASETS[dataset]
 
 

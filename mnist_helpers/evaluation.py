@@ -83,6 +83,14 @@ def confusion_matrix(labels: Tensor, predictions: Tensor, classes: int = 10) -> 
     return torch.bincount(labels * classes + predictions, minlength=classes**2).view(classes, classes)
 
 
+def precision_and_recall(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Return, for each class, the share of its predictions that are right and the share of its images that are found.
+
+    Shapes: matrix (C, C) int64, row = true class → (C,) and (C,) float32; NaN where there is nothing to divide by.
+    """
+    return matrix.diagonal() / matrix.sum(dim=0), matrix.diagonal() / matrix.sum(dim=1)
+
+
 def most_confident_mistakes(logits: Tensor, labels: Tensor, count: int) -> Tensor:
     """Return the indices of up to `count` wrong predictions, the most confident first.
 

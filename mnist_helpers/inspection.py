@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mnist_helpers.data import LabelledImages
 from mnist_helpers.evaluation import BATCH_SIZE, device_of, predict_logits
+from mnist_helpers.runtime import CourseError
 
 
 @contextmanager
@@ -46,6 +47,18 @@ def silenced(model: nn.Sequential, layer: str, filter_index: int) -> Iterator[No
         yield
     finally:
         handle.remove()
+
+
+def first_filters(model: nn.Module) -> Tensor:
+    """Return the weights of a network's first convolution.
+
+    Shapes: → (filters, 1, K, K) float32.
+    Raises: CourseError if the network has no convolution.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            return module.weight.detach()
+    raise CourseError("This network has no convolution, and so no filters. Choose one that has, such as 'two-conv'.")
 
 
 def feature_maps(model: nn.Sequential, image: Tensor, *layers: str) -> dict[str, Tensor]:

@@ -1,84 +1,228 @@
-"""Any picture of one digit → the 28×28 image that MNIST's makers would have made of it.
+"""Any picture of digits → the 28×28 images that MNIST's makers would have made of them.
 
 They fitted each digit into 20×20 pixels with its aspect ratio kept and put its centre of mass in the middle of 28×28
-(LeCun and others, 1998). A picture that is only resized looks strange to a network that learned from those.
+(LeCun and others, 1998). A picture that is only resized looks strange to a network that learned from those. Before that
+comes what their scanner spared them: light that falls unevenly, either polarity, dirt, and more than one digit.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
-from scipy.ndimage import center_of_mass, shift
+from PIL import Image
+from scipy import ndimage
 from torch import Tensor
 
-from mnist_helpers.runtime import CourseError
+from mnist_helpers.pictures import PictureError
 
-LARGEST_SIDE = 1_000
-LEAST_CONTRAST = 40  # grey levels between paper and ink
-
-
-class PictureError(CourseError):
-    """A picture that no digit can be read from."""
+WORKING_SIDE = 320  # pixels of the longer side, at least
+LIGHT_SIDE = 48  # the polarity is decided on a small copy
+WIDEST_STROKE = 0.25  # of the shorter side of the picture
+LEAST_CONTRAST = 0.04  # of the paper's brightness, halfway up the edge of a stroke
+LEAST_CONTRAST_TO_GRAIN = 3.0
+SMOOTHING = 0.03  # of the digit's longer side
+THINNEST_STROKE = 2.0  # pixels of the final 28; MNIST's pens leave three to four
 
 
 @dataclass(frozen=True)
 class DigitSteps:
     """A picture on its way to MNIST's format.
 
-    Shapes: grey (H, W) uint8 as the camera saw it; ink (H, W) uint8, paper 0 and the strongest ink 255; cropped
-    (h, w) uint8, the digit alone; digit (1, 28, 28) uint8, what the network sees.
+    Shapes: grey (H, W) uint8, the picture, inverted if its ink is the brighter part; paper (H, W) uint8, the brightness
+    that it would have without ink; ink (H, W) uint8, from 0 for paper to 255; cropped (h, w) uint8, one digit alone;
+    digit (1, 28, 28) uint8, what the network sees. `box` is the digit's place in these: left, top, right, bottom.
     """
 
     grey: Tensor
+    paper: Tensor
     ink: Tensor
     cropped: Tensor
     digit: Tensor
-
-
-def open_picture(path: Path | str) -> Image.Image:
-    """Open a picture upright and without transparency (on white), no larger than 1,000 pixels.
-
-    Raises: PictureError if it is missing or not a picture.
-    """
-    try:
-        with Image.open(path) as picture:
-            picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
-            upright = _eight_bits(ImageOps.exif_transpose(picture)).convert("RGBA")
-    except FileNotFoundError as error:
-        raise PictureError(f"{path} does not exist.") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise PictureError(f"{path} cannot be read as a picture ({error}). Use a PNG or JPEG file.") from error
-    white = Image.new("RGBA", upright.size, "white")
-    return Image.alpha_composite(white, upright).convert("L")
-
-
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Bring a picture with 16 bits of grey to 8: Pillow itself would cut off everything above 255."""
-    if not picture.mode.startswith("I"):
-        return picture
-    return Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).astype(np.uint8))
+    box: tuple[int, int, int, int]
 
 
 def read_digit(picture: Image.Image) -> DigitSteps:
-    """Find the ink in a picture and bring it to MNIST's format, keeping every step.
+    """Find the one digit in a picture and bring it to MNIST's format, keeping every step.
 
-    The border of the picture counts as paper, so dark on light and light on dark both work.
+    Raises: PictureError if there is no ink, or more than one digit.
+    """
+    digits = read_digits(picture)
+    if len(digits) > 1:
+        raise PictureError(
+            f"There are {len(digits)} separate digits in this picture. Read each of them (predict --all, or "
+            "read_digits), or cut out the one you mean."
+        )
+    return digits[0]
+
+
+def read_digits(picture: Image.Image) -> list[DigitSteps]:
+    """Find all digits in a picture, from left to right, and bring each to MNIST's format.
 
     Raises: PictureError if there is no ink.
     """
-    grey = np.asarray(picture.convert("L"))
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    distance = np.abs(grey.astype(np.float32) - np.median(border))
-    if distance.max() < LEAST_CONTRAST:
-        raise PictureError("There is no ink in this picture: everything in it is as bright as its border.")
-    ink = (distance / distance.max() * 255).astype(np.uint8)
-    ink[ink < 0.25 * 255] = 0  # grain of the paper
-    rows, columns = np.nonzero(ink.any(axis=1))[0], np.nonzero(ink.any(axis=0))[0]
-    cropped = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    steps = (grey.copy(), ink, cropped.copy(), _fit_and_centre(cropped)[None])
-    return DigitSteps(*(torch.from_numpy(step) for step in steps))
+    grey = _working_size(picture.convert("L"))
+    if _ink_is_brighter(grey):
+        grey = 255 - grey
+    paper = _paper(grey)
+    darkness = ((paper - grey) / np.maximum(paper, 1)).clip(0, 1)
+    threshold = _threshold(darkness)
+    ink = ((darkness / threshold - 0.25) / 1.75).clip(0, 1)  # the threshold is half of what full ink has
+    groups = _group(_parts(darkness > threshold))
+    steps = [torch.from_numpy(step.round().astype(np.uint8)) for step in (grey, paper, ink * 255)]
+    digits = []
+    for mask in groups:
+        rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
+        box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+        place = np.s_[box[1] : box[3], box[0] : box[2]]
+        size = max(box[2] - box[0], box[3] - box[1])
+        near = ndimage.binary_dilation(mask[place], iterations=max(2, size // 20))
+        cropped = _smooth(_thicken(np.where(near, ink[place], 0)), size)
+        digit = _fit_and_centre((cropped * 255).round().astype(np.uint8))
+        cropped = torch.from_numpy((cropped * 255).round().astype(np.uint8))
+        digits.append(DigitSteps(*steps, cropped, torch.from_numpy(digit)[None], box))
+    return digits
+
+
+def _working_size(picture: Image.Image) -> np.ndarray:
+    factor = WORKING_SIDE / max(picture.size)
+    if factor > 1:
+        size = [max(1, round(side * factor)) for side in picture.size]
+        picture = picture.resize(size, Image.Resampling.BICUBIC)
+    # The grain of a camera's picture is finer than any stroke.
+    return ndimage.gaussian_filter(np.asarray(picture).astype(np.float32), max(picture.size) / 500)
+
+
+def _ink_is_brighter(grey: np.ndarray) -> bool:
+    """Decide the polarity: ink is the smaller part of every neighbourhood, so it differs from the local median."""
+    small = Image.fromarray(grey)
+    small.thumbnail((LIGHT_SIDE, LIGHT_SIDE), Image.Resampling.BOX)
+    pixels = np.asarray(small)
+    difference = pixels - ndimage.median_filter(pixels, size=max(3, round(min(pixels.shape) * 0.6)), mode="nearest")
+    return float((difference**3).sum()) > 0
+
+
+def _paper(grey: np.ndarray) -> np.ndarray:
+    """Return the brightness of the paper under the ink: dark strokes are filled, shadows and table edges stay."""
+    size = max(3, round(min(grey.shape) * WIDEST_STROKE))
+    filled = ndimage.grey_closing(grey, size=(size, size), mode="nearest")
+    return np.maximum(filled, grey)
+
+
+def _threshold(darkness: np.ndarray) -> float:
+    """Return the darkness halfway up the edges of the strokes, wherever the strokes are.
+
+    Raises: PictureError if nothing stands out from the paper and its grain.
+    """
+    slope = ndimage.gaussian_gradient_magnitude(darkness, 1.0)
+    steep = slope > max(0.5 * np.quantile(slope, 0.999), 1e-6)
+    threshold = float((darkness[steep] * slope[steep]).sum() / max(slope[steep].sum(), 1e-12)) if steep.any() else 0.0
+    grain = float(np.median(np.abs(darkness - np.median(darkness)))) * 1.5 + float(np.median(darkness))
+    if threshold < max(LEAST_CONTRAST, LEAST_CONTRAST_TO_GRAIN * grain):
+        raise PictureError("There is no ink in this picture, or it does not stand out from the paper and its grain.")
+    return threshold
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Pixels that hang together, and the box around them."""
+
+    mask: np.ndarray
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    def joined(self, other: "_Part") -> "_Part":
+        return _Part(
+            self.mask | other.mask,
+            min(self.top, other.top),
+            min(self.left, other.left),
+            max(self.bottom, other.bottom),
+            max(self.right, other.right),
+        )
+
+
+def _parts(ink: np.ndarray) -> list[_Part]:
+    """Return what hangs together, without specks, and without what lies along the edge of the picture."""
+    labels, _ = ndimage.label(ink, structure=np.ones((3, 3)))
+    areas = np.bincount(labels.ravel())[1:]
+    parts = []
+    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+        if areas[number - 1] >= max(9, 0.01 * areas.max()):
+            parts.append(_Part(labels == number, rows.start, columns.start, rows.stop, columns.stop))
+    inner = [part for part in parts if not _lies_along_the_edge(part)]
+    return inner or parts
+
+
+def _lies_along_the_edge(part: _Part) -> bool:
+    sides = (part.mask[0], part.mask[-1], part.mask[:, 0], part.mask[:, -1])
+    return max(side.mean() for side in sides) > 0.3 or part.mask[[0, 0, -1, -1], [0, -1, 0, -1]].any()
+
+
+def _group(parts: list[_Part]) -> list[np.ndarray]:
+    """Put parts of one digit together, drop dirt, and return the digits' masks from left to right."""
+    tallest = max(max(part.height for part in parts), max(part.width for part in parts) // 2)
+    digits = sorted(parts, key=lambda part: part.height)
+    joined: list[_Part] = []
+    while digits:
+        part = digits.pop(0)
+        home = next(
+            (other for other in sorted(digits, key=lambda o: _gap(part, o)) if _belong(part, other, tallest)), None
+        )
+        if home is not None:
+            digits = [other for other in digits if other is not home] + [part.joined(home)]
+            digits.sort(key=lambda part: part.height)
+        else:
+            joined.append(part)
+    tall = [part for part in joined if max(part.height, part.width // 2) > 0.4 * tallest]
+    return [part.mask for part in sorted(tall, key=lambda part: part.left + part.right)]
+
+
+def _gap(one: _Part, other: _Part) -> float:
+    across = max(one.left, other.left) - min(one.right, other.right)
+    down = max(one.top, other.top) - min(one.bottom, other.bottom)
+    return float(np.hypot(max(across, 0), max(down, 0)))
+
+
+def _belong(one: _Part, other: _Part, tallest: int) -> bool:
+    """Decide whether the lower of two parts is a stroke of the taller one, such as the bar of a five."""
+    overlap = min(one.right, other.right) - max(one.left, other.left)
+    above = min(one.bottom, other.bottom) - max(one.top, other.top) < 0.5 * min(one.height, other.height)
+    near = _gap(one, other)
+    if near <= 0.05 * tallest:
+        return one.height < 0.6 * tallest or overlap > 0
+    if one.height <= 0.4 * tallest:
+        return near <= 0.25 * tallest
+    return above and overlap >= 0.3 * min(one.width, other.width) and near <= 0.25 * tallest
+
+
+def _smooth(cropped: np.ndarray, size: int) -> np.ndarray:
+    """Round off what a digit's enlarged pixels, or a pen's tremor, left on its strokes."""
+    smooth = ndimage.gaussian_filter(cropped, SMOOTHING * size)
+    return smooth / max(smooth.max(), 1e-6)
+
+
+def _thicken(cropped: np.ndarray) -> np.ndarray:
+    """Widen strokes that a fine pen left thinner than the network would see."""
+    inside = cropped > 0.5
+    depth = ndimage.distance_transform_edt(np.pad(inside, 1))
+    ridge = depth[(depth == ndimage.maximum_filter(depth, size=3)) & (depth > 0)]
+    width = 2 * float(np.median(ridge)) if ridge.size else 1.0
+    missing = THINNEST_STROKE * max(cropped.shape) / 20 - width
+    if missing <= 1:
+        return cropped
+    radius = round(missing / 2)
+    padded = np.pad(cropped, radius)
+    y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
+    return ndimage.grey_dilation(padded, footprint=x * x + y * y <= radius * radius)
 
 
 def _fit_and_centre(cropped: np.ndarray) -> np.ndarray:
@@ -92,6 +236,7 @@ def _fit_and_centre(cropped: np.ndarray) -> np.ndarray:
     canvas = np.zeros((28, 28), dtype=np.float32)
     top, left = (28 - small.shape[0]) // 2, (28 - small.shape[1]) // 2
     canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
-    row, column = center_of_mass(canvas)
+    row, column = ndimage.center_of_mass(canvas)
     # Whole pixels, as MNIST's makers did: no blur.
-    return shift(canvas, (round(13.5 - row), round(13.5 - column)), order=0).clip(0, 255).astype(np.uint8)
+    moved = ndimage.shift(canvas, (round(13.5 - row), round(13.5 - column)), order=0)
+    return moved.clip(0, 255).astype(np.uint8)

@@ -25,6 +25,10 @@ class CourseError(Exception):
     """Something the reader can mend. The message says what happened, why, and what to do."""
 
 
+class UsageError(CourseError):
+    """A name that stands for nothing, or a value that cannot be meant: nothing was begun."""
+
+
 def artifacts_folders() -> list[Path]:
     """Return the folders in which trained networks are looked for: `artifacts/`, or those named in MNIST_ARTIFACTS."""
     named = os.environ.get(ARTIFACTS_VARIABLE)
@@ -54,7 +58,7 @@ def pick_device(device: str = "auto") -> torch.device:
     except RuntimeError:
         chosen = None
     if chosen is None or chosen.type not in available:
-        raise CourseError(f"device={device!r} is not a device name. Use 'auto', 'cuda', 'mps' or 'cpu'.")
+        raise UsageError(f"device={device!r} is not a device name. Use 'auto', 'cuda', 'mps' or 'cpu'.")
     missing_gpu = chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count()
     if not available[chosen.type] or missing_gpu:
         raise CourseError(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from mnist_helpers.augmentation import AUGMENTATIONS
 from mnist_helpers.checkpoints import (
     Card,
     CheckpointError,
@@ -25,7 +26,7 @@ from mnist_helpers.checkpoints import (
     save_model,
     save_training_state,
 )
-from mnist_helpers.data import BatchLoader, LabelledImages, random_affine
+from mnist_helpers.data import BatchLoader, LabelledImages
 from mnist_helpers.evaluation import evaluate
 from mnist_helpers.history import Epoch, History
 from mnist_helpers.models import check_architecture
@@ -137,7 +138,7 @@ class _Run:
     def __init__(
         self, model: nn.Module, train: LabelledImages, val: LabelledImages, recipe: Recipe, seed: int, dataset: str
     ) -> None:
-        augment = random_affine if recipe.augment else None
+        augment = AUGMENTATIONS[recipe.augment] if recipe.augment else None
         self.model, self.val, self.recipe, self.seed, self.dataset = model, val, recipe, seed, dataset
         self.loader = BatchLoader(train, recipe.batch_size, shuffle=True, seed=seed, augment=augment)
         self.optimizer, self.scheduler = make_optimizer(model, recipe, steps=recipe.epochs * len(self.loader))

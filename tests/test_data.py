@@ -1,10 +1,20 @@
+import gzip
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torchvision.transforms.v2.functional import InterpolationMode, affine
 
-from mnist_helpers.data import BatchLoader, LabelledImages, load_part, random_affine, stratified_split, to_float
+from mnist_helpers.data import (
+    BatchLoader,
+    LabelledImages,
+    hold_out_validation,
+    load_csv,
+    load_part,
+    stratified_split,
+    to_float,
+)
 from mnist_helpers.datasets import DataError, read_images
 
 
@@ -99,39 +109,62 @@ def test_batches_are_floats_channels_last(numbered):
     assert labels.dtype == torch.int64
 
 
-def test_random_affine_with_no_range_changes_nothing(train):
-    images = to_float(train.images[:8])
-    same = random_affine(images, torch.Generator(), degrees=0, shift=0, scale=0)
-    torch.testing.assert_close(same, images, atol=1e-5, rtol=0)
+def write_csv(path: Path, labelled: LabelledImages, header: bool = True) -> Path:
+    names = ",".join(["label", *(f"{row}x{column}" for row in range(1, 29) for column in range(1, 29))])
+    rows = torch.cat([labelled.labels[:, None], labelled.images.flatten(1).long()], dim=1).tolist()
+    lines = [names] * header + [",".join(map(str, row)) for row in rows]
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "wt", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    return path
 
 
-def test_random_affine_turns_and_resizes_as_torchvision_does(train):
-    images = to_float(train.images[:6])
-    ours = random_affine(images, torch.Generator().manual_seed(3), degrees=20, shift=0, scale=0.2)
-    draws = torch.rand(6, 4, generator=torch.Generator().manual_seed(3)) * 2 - 1
-    for image, mine, (angle, scale, _, _) in zip(images, ours, draws.tolist(), strict=True):
-        theirs = affine(image, -20 * angle, [0, 0], 1 + 0.2 * scale, [0.0, 0.0], InterpolationMode.BILINEAR)
-        torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=0)
+@pytest.mark.parametrize(("name", "header"), [("a.csv", True), ("a.csv", False), ("a.csv.gz", True)])
+def test_a_csv_file_holds_the_same_images_as_the_original(tmp_path, train, name, header):
+    read = load_csv(write_csv(tmp_path / name, train, header))
+    assert torch.equal(read.images, train.images)
+    assert torch.equal(read.labels, train.labels)
+    assert read.digest() == train.digest()
 
 
-def test_random_affine_stays_within_its_ranges():
-    """A dot in the middle moves by at most `shift` pixels when nothing is turned or resized."""
-    dots = torch.zeros(200, 1, 29, 29)
-    dots[:, :, 14, 14] = 1
-    moved = random_affine(dots, torch.Generator().manual_seed(0), degrees=0, shift=3, scale=0)
-    mass = moved.sum(dim=(1, 2, 3))
-    rows = (moved.sum(dim=(1, 3)) * torch.arange(29)).sum(dim=1) / mass - 14
-    columns = (moved.sum(dim=(1, 2)) * torch.arange(29)).sum(dim=1) / mass - 14
-    torch.testing.assert_close(mass, torch.ones(200), atol=1e-4, rtol=0)
-    for offsets in (rows, columns):
-        assert offsets.abs().max() <= 3.001
-        assert offsets.max() > 2.5
-        assert offsets.min() < -2.5
+PIXELS = ",".join(["7"] * 784)
 
 
-def test_random_affine_is_different_for_each_image_and_the_same_for_the_same_seed(train):
-    images = to_float(train.images[:1]).repeat(5, 1, 1, 1)
-    first = random_affine(images, torch.Generator().manual_seed(1))
-    again = random_affine(images, torch.Generator().manual_seed(1))
-    assert torch.equal(first, again)
-    assert len(first.flatten(1).unique(dim=0)) == 5
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "columns in 0 lines|no data|not in the form"),
+        ("label,1x1\n", "columns in 0 lines|no data|not in the form"),
+        ("3,1,2,3\n", "4 columns in 1 lines; a label and 784"),
+        (f"12,{PIXELS}\n", "label 12 in its row 1"),
+        (f"3,{PIXELS},5\n", "786 columns"),
+        (f"3,{PIXELS}\n4,1,2\n", "not in the form.*columns"),
+        (f"3,{PIXELS.replace('7', '256', 1)}\n", "not in the form.*256"),
+        (f"3,{PIXELS.replace('7', '-1', 1)}\n", "not in the form.*-1"),
+        (f"3,{PIXELS.replace('7', 'x', 1)}\n", "not in the form.*x"),
+        ("\x00\x01", "not in the form"),
+    ],
+)  # fmt: skip
+def test_a_csv_file_that_holds_something_else_is_said_plainly(tmp_path, content, message):
+    (tmp_path / "a.csv").write_text(content)
+    with pytest.raises(DataError, match=message) as caught:
+        load_csv(tmp_path / "a.csv")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_csv_file_that_is_missing_or_damaged_is_said_plainly(tmp_path):
+    with pytest.raises(DataError, match="No such file"):
+        load_csv(tmp_path / "a.csv")
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"3,4\n" * 999)[:20])
+    with pytest.raises(DataError, match="a.csv.gz cannot be read"):
+        load_csv(tmp_path / "a.csv.gz")
+    (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match="cannot be read"):
+        load_csv(tmp_path / "a.csv")
+
+
+def test_a_twelfth_is_held_out_for_validation(train):
+    kept, held_out = hold_out_validation(train)
+    assert (len(kept), len(held_out)) == (587, 53)
+    with pytest.raises(DataError, match="11 images are too few"):
+        hold_out_validation(train.select(range(11)))

@@ -11,14 +11,15 @@ from mnist_helpers.runtime import ROOT
 
 PACKAGE = ROOT / "mnist_helpers"
 FLOORS = [
-    {"runtime"},
-    {"datasets", "history", "models", "preprocessing"},
-    {"data", "recipes"},
-    {"evaluation", "checkpoints"},
+    {"runtime", "architectures", "augmentation"},
+    {"datasets", "history", "models", "pictures", "recipes"},
+    {"data", "checkpoints", "preprocessing"},
+    {"evaluation"},
     {"inspection", "training"},
     {"visualization", "pages"},
-    {"widgets", "notebooks"},
+    {"widgets", "notebooks", "search", "reproduction", "exporting"},
     {"workspace", "gallery"},
+    {"commands"},
     {"cli"},
 ]
 CORE = sorted(set.union(*FLOORS[:5]) | {"visualization"})
@@ -69,7 +70,7 @@ def test_visualization_imports_nothing_of_ours():
 def test_the_core_stays_small():
     lines = {name: len((PACKAGE / f"{name}.py").read_text(encoding="utf-8").splitlines()) for name in CORE}
     assert max(lines.values()) <= 250, lines
-    assert sum(lines.values()) <= 1_850, lines
+    assert sum(lines.values()) <= 2_500, lines
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from mnist_helpers import inspection
+from mnist_helpers.augmentation import random_affine
 from mnist_helpers.checkpoints import load_model
-from mnist_helpers.data import load_part, random_affine, to_float
+from mnist_helpers.data import load_part, to_float
 from mnist_helpers.evaluation import evaluate, predict_logits
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import get_recipe
@@ -58,7 +59,7 @@ def test_an_interrupted_training_resumes_to_bitwise_the_same_weights(tmp_path, t
     def interrupt(history):
         raise KeyboardInterrupt
 
-    recipe = replace(recipe, epochs=3, augment=True)
+    recipe = replace(recipe, epochs=3, augment="affine")
     models = {}
     for name in ("whole", "interrupted"):
         seed_everything(0)

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from mnist_helpers.models import ARCHITECTURES, Standardise, build_model, count_parameters, summarise
+from mnist_helpers.architectures import Standardise
+from mnist_helpers.models import ARCHITECTURES, build_model, count_parameters, summarise
 from mnist_helpers.runtime import CourseError
 
 # Counted by hand: weights and biases, layer by layer.
@@ -11,6 +12,17 @@ PARAMETERS = {
     "dense": (784 + 1) * 154 + (154 + 1) * 10,
     "lenet-5": 6 * 26 + 16 * (6 * 25 + 1) + (400 + 1) * 120 + (120 + 1) * 84 + (84 + 1) * 10,
     "two-conv": 320 + 18_496 + 102_464 + 650,
+    "three-conv": 160 + 4_640 + 18_496 + (576 + 1) * 128 + (128 + 1) * 10,
+    "keras-dropout": 320 + 18_496 + (1600 + 1) * 128 + (128 + 1) * 10,
+    "keras-tuned": 16 * 26 + 32 * (16 * 25 + 1) + (32 * 49 + 1) * 128 + 129 * 10,
+    "ten-twenty": 10 * 26 + 20 * (10 * 25 + 1) + (320 + 1) * 50 + (50 + 1) * 10,
+    # convolutions without bias, then two numbers a map for each normalisation
+    "vgg": 9 * (16 + 16 * 16 + 16 * 32 + 32 * 32 + 32 * 64 + 64 * 64) + 4 * (16 + 32 + 64) + (576 + 1) * 10,
+    "resnet": (9 * 32 + 64)
+    + (2 * 9 * 32 * 32 + 4 * 32)
+    + (9 * 32 * 64 + 9 * 64 * 64 + 4 * 64 + 32 * 64)
+    + (9 * 64 * 128 + 9 * 128 * 128 + 4 * 128 + 64 * 128)
+    + (128 + 1) * 10,
 }
 
 

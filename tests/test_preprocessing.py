@@ -3,20 +3,33 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 from scipy.ndimage import center_of_mass
 
-from mnist_helpers.preprocessing import PictureError, open_picture, read_digit
+from mnist_helpers.pictures import PictureError
+from mnist_helpers.preprocessing import read_digit, read_digits
+
+SEVEN = [(60, 40), (120, 40), (80, 130)]
 
 
 def drawn(size=(300, 200), paper=230, ink=20, move=(0, 0), width=12) -> Image.Image:
     picture = Image.new("L", size, paper)
-    strokes = [(x + move[0], y + move[1]) for x, y in [(60, 40), (120, 40), (80, 130)]]
-    ImageDraw.Draw(picture).line(strokes, fill=ink, width=width)
+    ImageDraw.Draw(picture).line([(x + move[0], y + move[1]) for x, y in SEVEN], fill=ink, width=width)
     return picture
 
 
-@pytest.mark.parametrize(("paper", "ink"), [(230, 20), (20, 230), (255, 0), (0, 255), (150, 60)])
+def in_light(picture: Image.Image, light: np.ndarray, grain: float = 0.0) -> Image.Image:
+    """Show a picture as a camera would: under a light (1 is full), with grain."""
+    seen = np.asarray(picture) * light + np.random.default_rng(0).normal(0, grain, light.shape)
+    return Image.fromarray(seen.clip(0, 255).astype(np.uint8))
+
+
+def distance(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Return the mean difference in grey levels, 0 for the same digit; two different digits are about 40 apart."""
+    return (one.float() - other.float()).abs().mean().item()
+
+
+@pytest.mark.parametrize(("paper", "ink"), [(230, 20), (20, 230), (255, 0), (0, 255), (150, 60), (90, 140)])
 def test_a_drawn_digit_becomes_bright_on_black_fitted_and_centred(paper, ink):
     digit = read_digit(drawn(paper=paper, ink=ink)).digit
     assert digit.shape == (1, 28, 28)
@@ -25,29 +38,50 @@ def test_a_drawn_digit_becomes_bright_on_black_fitted_and_centred(paper, ink):
     assert 18 <= max(rows.max() - rows.min(), columns.max() - columns.min()) + 1 <= 20
     assert digit.max() > 200
     assert np.abs(np.subtract(center_of_mass(digit[0].numpy()), 13.5)).max() <= 0.51
+    assert distance(digit, read_digit(drawn()).digit) < 6
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(-45, 150), st.integers(-30, 55))
 def test_the_place_on_the_paper_does_not_matter(x, y):
-    assert torch.equal(read_digit(drawn(move=(x, y))).digit, read_digit(drawn()).digit)
+    assert distance(read_digit(drawn(move=(x, y))).digit, read_digit(drawn()).digit) < 8  # centred by whole pixels
 
 
-def test_mnist_images_come_out_nearly_as_they_went_in(train):
-    """MNIST's own images went through these steps once already."""
-    differences = []
-    for image in train.images[:40]:
-        picture = Image.fromarray(image[0].numpy()).resize((280, 280), Image.Resampling.NEAREST)
-        differences.append((read_digit(picture).digit.float() - image.float()).abs().mean() / 255)
-    assert torch.stack(differences).median() < 0.04
+@pytest.mark.parametrize("factor", [0.2, 0.5, 3, 10])
+def test_the_size_of_the_picture_does_not_matter(factor):
+    size = (round(300 * factor), round(200 * factor))
+    resized = drawn().resize(size, Image.Resampling.LANCZOS)
+    assert distance(read_digit(resized).digit, read_digit(drawn()).digit) < 8
 
 
-def test_every_step_is_kept():
-    steps = read_digit(drawn())
-    assert steps.grey.shape == steps.ink.shape == (200, 300)
-    assert steps.ink.max() == 255
-    assert steps.ink[0, 0] == 0
-    assert steps.cropped.shape[0] < 110
+ROWS, COLUMNS = np.mgrid[0:200, 0:300]
+LIGHTS = {
+    "falling off to the right": 1 - 0.7 * COLUMNS / 300,
+    "falling off to a corner": 1 - 0.6 * (ROWS / 200 + COLUMNS / 300) / 2,
+    "a lamp in the middle": np.exp(-((ROWS - 100) ** 2 + (COLUMNS - 100) ** 2) / 40_000) * 0.7 + 0.3,
+    "a soft shadow": 1 - 0.5 / (1 + np.exp(-(COLUMNS - 90) / 8)),
+    "a hard shadow": np.where(COLUMNS + ROWS / 2 > 130, 0.5, 1.0),
+}
+
+
+@pytest.mark.parametrize("grain", [0, 4])
+@pytest.mark.parametrize("light", LIGHTS)
+def test_uneven_light_is_not_taken_for_ink(light, grain):
+    photo = in_light(drawn(paper=220, ink=50), LIGHTS[light], grain)
+    assert distance(read_digit(photo).digit, read_digit(drawn()).digit) < 8
+
+
+@pytest.mark.parametrize("light", ["falling off to the right", "a lamp in the middle"])
+def test_chalk_on_a_blackboard_in_uneven_light(light):
+    photo = in_light(drawn(paper=70, ink=210), LIGHTS[light], grain=3)
+    assert distance(read_digit(photo).digit, read_digit(drawn()).digit) < 12
+
+
+def test_grain_alone_or_light_alone_is_no_ink():
+    for light in LIGHTS.values():
+        if light is not LIGHTS["a hard shadow"]:
+            with pytest.raises(PictureError, match="no ink"):
+                read_digits(in_light(Image.new("L", (300, 200), 220), light, grain=4))
 
 
 @pytest.mark.parametrize("grey", [0, 128, 255])
@@ -56,39 +90,94 @@ def test_paper_without_ink_is_said_to_have_none(grey):
         read_digit(Image.new("L", (50, 50), grey))
 
 
-def test_transparency_counts_as_white_paper(tmp_path):
-    picture = Image.new("RGBA", (300, 200), (0, 0, 0, 0))
-    ImageDraw.Draw(picture).line([(60, 40), (120, 40), (80, 130)], fill=(20, 20, 20, 255), width=12)
-    picture.save(tmp_path / "a.png")
-    assert (read_digit(open_picture(tmp_path / "a.png")).digit.float() - read_digit(drawn()).digit).abs().mean() < 3
+@pytest.mark.parametrize("width", [2, 4, 8, 16, 24])
+def test_thin_and_thick_strokes_are_seen(width):
+    digit = read_digit(drawn(width=width)).digit
+    assert digit.max() > 180
+    assert 0.05 < digit.float().mean() / 255 < 0.4
 
 
-def test_a_large_photo_is_made_smaller_before_any_work(tmp_path):
-    drawn(size=(3000, 1500)).save(tmp_path / "a.png")
-    assert max(open_picture(tmp_path / "a.png").size) == 1000
+def test_a_fine_pen_s_strokes_are_widened():
+    """On a large sheet a fine pen's line would be a third of a pixel in the end, and nearly invisible."""
+    fine = read_digit(drawn(width=2)).digit
+    assert (fine > 128).sum() > 30
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n", b"GIF89a"])
-def test_what_is_not_a_picture_is_said_plainly(tmp_path, content):
-    (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(PictureError, match="a.png cannot be read as a picture"):
-        open_picture(tmp_path / "a.png")
+def test_pale_pencil_is_seen():
+    assert distance(read_digit(drawn(paper=200, ink=150)).digit, read_digit(drawn()).digit) < 6
 
 
-def test_a_truncated_picture_is_said_plainly(tmp_path):
-    drawn().save(tmp_path / "a.png")
-    content = (tmp_path / "a.png").read_bytes()
-    (tmp_path / "a.png").write_bytes(content[: len(content) // 2])
-    with pytest.raises(PictureError, match="cannot be read"):
-        open_picture(tmp_path / "a.png")
+def test_a_table_s_edge_and_dirt_are_not_taken_for_digits():
+    picture = drawn()
+    pen = ImageDraw.Draw(picture)
+    pen.rectangle([0, 185, 300, 200], fill=60)  # the table below the paper
+    pen.ellipse([250, 50, 256, 56], fill=40)  # a crumb
+    digits = read_digits(picture)
+    assert len(digits) == 1
+    assert distance(digits[0].digit, read_digit(drawn()).digit) < 6
 
 
-def test_a_missing_picture_is_said_to_be_missing(tmp_path):
-    with pytest.raises(PictureError, match="does not exist"):
-        open_picture(tmp_path / "none.png")
+def five(picture: Image.Image, left: int, gap: int) -> None:
+    pen = ImageDraw.Draw(picture)
+    pen.line([(left + 8, 50 + gap), (left + 8, 90), (left + 35, 90), (left + 40, 130), (left, 140)], fill=20, width=9)
+    pen.line([(left + 8, 45), (left + 45, 45)], fill=20, width=9)
 
 
-def test_sixteen_bits_of_grey_are_brought_to_eight(tmp_path):
-    wide = Image.fromarray(np.asarray(drawn()).astype(np.uint16) * 257)
-    wide.save(tmp_path / "a.png")
-    assert torch.equal(read_digit(open_picture(tmp_path / "a.png")).digit, read_digit(drawn()).digit)
+def test_the_loose_bar_of_a_five_belongs_to_it():
+    picture = Image.new("L", (300, 200), 230)
+    five(picture, 100, gap=12)
+    digits = read_digits(picture)
+    assert len(digits) == 1
+    assert digits[0].box[1] < 45
+
+
+def test_several_digits_are_counted_and_read_from_left_to_right():
+    picture = drawn(size=(400, 200), move=(-40, 0))
+    five(picture, 150, gap=0)
+    ImageDraw.Draw(picture).line([(260, 40), (260, 140)], fill=20, width=10)
+    with pytest.raises(PictureError, match="There are 3 separate digits"):
+        read_digit(picture)
+    digits = read_digits(picture)
+    assert [digit.box[0] for digit in digits] == sorted(digit.box[0] for digit in digits)
+    alone = read_digit(drawn()).digit
+    distances = [distance(digit.digit, alone) for digit in digits]
+    assert distances[0] < 6 < min(distances[1:])
+
+
+def test_mnist_images_come_out_nearly_as_they_went_in(train):
+    """MNIST's own images went through these steps once already."""
+    differences = []
+    for image in train.images[:40]:
+        picture = Image.fromarray(image[0].numpy()).resize((280, 280), Image.Resampling.NEAREST)
+        differences.append(distance(max(read_digits(picture), key=lambda d: d.ink.sum()).digit, image))
+    assert np.median(differences) < 12
+
+
+def test_every_step_is_kept():
+    steps = read_digit(drawn())
+    assert steps.grey.shape == steps.paper.shape == steps.ink.shape
+    assert steps.paper.min() > 200  # the strokes are filled
+    assert steps.ink.max() == 255
+    assert steps.ink[0, 0] == 0
+    assert steps.cropped.shape[0] < 120
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_no_picture_ends_in_anything_but_digits_or_a_sentence(data):
+    size = data.draw(st.tuples(st.integers(4, 60), st.integers(4, 60)))
+    kind = data.draw(st.sampled_from(["noise", "gradient", "blot", "checks"]))
+    rows, columns = np.mgrid[0 : size[0], 0 : size[1]]
+    pixels = {
+        "noise": np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, 256, size),
+        "gradient": rows * 255 / size[0],
+        "blot": np.where(rows < size[0] // 2, 0, 255),
+        "checks": (rows // 3 + columns // 3) % 2 * 255,
+    }[kind]
+    picture = Image.fromarray(pixels.astype(np.uint8)).filter(ImageFilter.BoxBlur(data.draw(st.integers(0, 2))))
+    try:
+        digits, message = read_digits(picture), ""
+    except PictureError as error:
+        digits, message = [], str(error)
+    assert digits or "no ink" in message
+    assert all(steps.digit.shape == (1, 28, 28) and steps.digit.any() for steps in digits)

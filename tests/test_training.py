@@ -62,9 +62,9 @@ def test_training_learns_real_digits(train, val, recipe):
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(train, val, recipe):
-    first, _ = train_new(replace(recipe, augment=True), train, val)
-    again, _ = train_new(replace(recipe, augment=True), train, val)
-    other, _ = train_new(replace(recipe, augment=True), train, val, seed=1)
+    first, _ = train_new(replace(recipe, augment="affine"), train, val)
+    again, _ = train_new(replace(recipe, augment="affine"), train, val)
+    other, _ = train_new(replace(recipe, augment="affine"), train, val, seed=1)
     assert_same_weights(first, again)
     assert not torch.equal(first.conv1.weight, other.conv1.weight)
 
@@ -79,7 +79,7 @@ from mnist_helpers.models import build_model
 from mnist_helpers.recipes import Recipe
 from mnist_helpers.runtime import seed_everything
 from mnist_helpers.training import fit
-recipe = Recipe("small", "two-conv", 3, 32, 2e-3, schedule={schedule!r}, dropout=0.3, augment=True)
+recipe = Recipe("small", "two-conv", 3, 32, 2e-3, schedule={schedule!r}, dropout=0.3, augment="affine")
 train, val = load_part("mnist", "train", limit=640), load_part("mnist", "validation", limit=300)
 calls = []
 def die(step, steps):
@@ -92,7 +92,7 @@ fit(model, train, val, recipe, seed=0, device="cpu", folder=folder, on_step=die)
 """
     ended = subprocess.run([sys.executable, "-c", program], check=False)
     assert ended.returncode == -signal.SIGKILL
-    recipe = replace(recipe, epochs=3, schedule=schedule, augment=True)
+    recipe = replace(recipe, epochs=3, schedule=schedule, augment="affine")
     uninterrupted, history = train_new(recipe, train, val)
     resumed = build_model("two-conv", 0.3)
     seen = []

@@ -1,0 +1,215 @@
+"""The networks: what each is made of. The register that finds them by name is in `models`.
+
+A network takes float images in [0, 1] and gives logits. It standardises its input itself, so its weights can never be
+used with another scaling than the one they were trained with.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+# Mean and standard deviation of MNIST's training images in [0, 1]; notebook 01 computes them.
+MNIST_MEAN, MNIST_STD = 0.1307, 0.3081
+
+
+class Standardise(nn.Module):
+    """Shift and scale images so that MNIST has mean 0 and standard deviation 1.
+
+    The two numbers are buffers, not parameters: they are saved with the weights and never trained.
+    """
+
+    def __init__(self, mean: float = MNIST_MEAN, std: float = MNIST_STD) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean))
+        self.register_buffer("std", torch.tensor(std))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Standardise float images of any shape.
+
+        Raises: TypeError for whole numbers, which would come out 255 times too large.
+        """
+        if not images.is_floating_point():
+            raise TypeError(
+                f"The network wants float images in [0, 1] but got {images.dtype}. Pass them through to_float first."
+            )
+        return (images - self.mean) / self.std
+
+
+def linear(dropout: float = 0.0) -> nn.Sequential:
+    """One dense layer on the raw pixels: the smallest network there is."""
+    return _network(flatten=nn.Flatten(), dropout=nn.Dropout(dropout), dense=nn.Linear(784, 10))
+
+
+def dense(dropout: float = 0.0) -> nn.Sequential:
+    """Two dense layers with as many parameters, roughly, as `two_conv`, and no convolution."""
+    return _network(
+        flatten=nn.Flatten(),
+        dense1=nn.Linear(784, 154),
+        relu1=nn.ReLU(),
+        dropout=nn.Dropout(dropout),
+        dense2=nn.Linear(154, 10),
+    )
+
+
+def lenet5(dropout: float = 0.0) -> nn.Sequential:
+    """LeNet-5 with today's parts: ReLU and max-pooling in place of tanh and trained averages.
+
+    Source: LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition" (1998).
+    """
+    return _network(
+        conv1=nn.Conv2d(1, 6, 5, padding=2),
+        relu1=nn.ReLU(),
+        pool1=nn.MaxPool2d(2),
+        conv2=nn.Conv2d(6, 16, 5),
+        relu2=nn.ReLU(),
+        pool2=nn.MaxPool2d(2),
+        flatten=nn.Flatten(),
+        dense1=nn.Linear(400, 120),
+        relu3=nn.ReLU(),
+        dense2=nn.Linear(120, 84),
+        relu4=nn.ReLU(),
+        dropout=nn.Dropout(dropout),
+        dense3=nn.Linear(84, 10),
+    )
+
+
+def two_conv(dropout: float = 0.0) -> nn.Sequential:
+    """The network of the walkthrough: two convolutions with pooling, two dense layers, 121,930 parameters."""
+    return _network(
+        conv1=nn.Conv2d(1, 32, 3),  # (B, 32, 26, 26)
+        relu1=nn.ReLU(),
+        pool1=nn.MaxPool2d(2),  # (B, 32, 13, 13)
+        conv2=nn.Conv2d(32, 64, 3),  # (B, 64, 11, 11)
+        relu2=nn.ReLU(),
+        pool2=nn.MaxPool2d(2),  # (B, 64, 5, 5)
+        flatten=nn.Flatten(),  # (B, 1600)
+        dropout=nn.Dropout(dropout),
+        dense1=nn.Linear(1600, 64),
+        relu3=nn.ReLU(),
+        dense2=nn.Linear(64, 10),
+    )
+
+
+def stacked_conv(
+    widths: Sequence[int],
+    kernels: Sequence[int],
+    hidden: int,
+    dropout: float = 0.0,
+    padded: bool = True,
+    scaling: Standardise | None = None,
+) -> nn.Sequential:
+    """Convolutions of any number, width and kernel size, 2×2 max-pooling after each, and two dense layers.
+
+    With padding a convolution keeps the size; without, each loses its border. Dropout acts between the dense layers.
+    """
+    layers: dict[str, nn.Module] = {}
+    channels, side = 1, 28
+    for number, (width, kernel) in enumerate(zip(widths, kernels, strict=True), start=1):
+        padding = kernel // 2 if padded else 0
+        layers[f"conv{number}"] = nn.Conv2d(channels, width, kernel, padding=padding)
+        layers[f"relu{number}"] = nn.ReLU()
+        layers[f"pool{number}"] = nn.MaxPool2d(2)
+        channels, side = width, (side + 2 * padding - kernel + 1) // 2
+    layers["flatten"] = nn.Flatten()
+    layers["dense1"] = nn.Linear(channels * side**2, hidden)
+    layers[f"relu{len(widths) + 1}"] = nn.ReLU()
+    layers["dropout"] = nn.Dropout(dropout)
+    layers["dense2"] = nn.Linear(hidden, 10)
+    return _network(scaling, **layers)
+
+
+def three_conv(dropout: float = 0.0) -> nn.Sequential:
+    """Three padded convolutions of 16, 32 and 64 filters: the network of `flux-three-conv`."""
+    return stacked_conv((16, 32, 64), (3, 3, 3), hidden=128, dropout=dropout)
+
+
+def keras_dropout(dropout: float = 0.5) -> nn.Sequential:
+    """The convolutions of `two_conv`, a wider dense layer with dropout after it, and input left in [0, 1]."""
+    unscaled = Standardise(mean=0.0, std=1.0)
+    return stacked_conv((32, 64), (3, 3), hidden=128, dropout=dropout, padded=False, scaling=unscaled)
+
+
+def keras_tuned(dropout: float = 0.3) -> nn.Sequential:
+    """The network that our search found (notebook 06): two padded convolutions of 16 and 32 filters of 5×5."""
+    return stacked_conv((16, 32), (5, 5), hidden=128, dropout=dropout)
+
+
+def ten_twenty(dropout: float = 0.5) -> nn.Sequential:
+    """Convolutions of 10 and 20 filters of 5×5; dropout silences whole maps of the second."""
+    return _network(
+        conv1=nn.Conv2d(1, 10, 5),  # (B, 10, 24, 24)
+        relu1=nn.ReLU(),
+        pool1=nn.MaxPool2d(2),  # (B, 10, 12, 12)
+        conv2=nn.Conv2d(10, 20, 5),  # (B, 20, 8, 8)
+        relu2=nn.ReLU(),
+        pool2=nn.MaxPool2d(2),  # (B, 20, 4, 4)
+        dropout=nn.Dropout2d(dropout),
+        flatten=nn.Flatten(),  # (B, 320)
+        dense1=nn.Linear(320, 50),
+        relu3=nn.ReLU(),
+        dense2=nn.Linear(50, 10),
+    )
+
+
+def vgg(dropout: float = 0.0) -> nn.Sequential:
+    """Pairs of 3×3 convolutions with batch normalisation, pooling after each pair; made for 28×28.
+
+    Source: the form is Simonyan and Zisserman's (2015), the normalisation Ioffe and Szegedy's (2015).
+    """
+    layers: dict[str, nn.Module] = {}
+    channels, number = 1, 0
+    for stage, width in enumerate((16, 32, 64), start=1):
+        for _ in range(2):
+            number += 1
+            layers[f"conv{number}"] = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+            layers[f"norm{number}"] = nn.BatchNorm2d(width)
+            layers[f"relu{number}"] = nn.ReLU()
+            channels = width
+        layers[f"pool{stage}"] = nn.MaxPool2d(2)  # side 14, 7, 3
+    return _network(**layers, flatten=nn.Flatten(), dropout=nn.Dropout(dropout), dense=nn.Linear(channels * 3 * 3, 10))
+
+
+class Residual(nn.Module):
+    """Two 3×3 convolutions whose result is added to their input.
+
+    Source: He and others, "Deep residual learning for image recognition" (2016).
+    Shapes: (B, channels, H, W) → (B, width, H / stride, W / stride).
+    """
+
+    def __init__(self, channels: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+        same = channels == width and stride == 1
+        self.shortcut = nn.Identity() if same else nn.Conv2d(channels, width, 1, stride, bias=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Add what the convolutions make of the maps to the maps themselves."""
+        inside = self.norm2(self.conv2(self.norm1(self.conv1(maps)).relu()))
+        return (inside + self.shortcut(maps)).relu()
+
+
+def resnet(dropout: float = 0.0) -> nn.Sequential:
+    """A first convolution with pooling, three residual blocks, and the mean of each map; made for 28×28."""
+    return _network(
+        conv1=nn.Conv2d(1, 32, 3, padding=1, bias=False),  # (B, 32, 28, 28)
+        norm1=nn.BatchNorm2d(32),
+        relu1=nn.ReLU(),
+        pool1=nn.MaxPool2d(2),  # (B, 32, 14, 14)
+        block1=Residual(32, 32, stride=1),
+        block2=Residual(32, 64, stride=2),  # (B, 64, 7, 7)
+        block3=Residual(64, 128, stride=2),  # (B, 128, 4, 4)
+        mean=nn.AdaptiveAvgPool2d(1),
+        flatten=nn.Flatten(),  # (B, 128)
+        dropout=nn.Dropout(dropout),
+        dense=nn.Linear(128, 10),
+    )
+
+
+def _network(scaling: Standardise | None = None, **layers: nn.Module) -> nn.Sequential:
+    named = OrderedDict(standardise=scaling or Standardise(), **layers)
+    return nn.Sequential(named).to(memory_format=torch.channels_last)

@@ -1,0 +1,96 @@
+"""Changed copies of training images, made anew at every step: whole batches at once, on tensors.
+
+Every random number is drawn from a CPU generator that the caller gives, so that all devices see the same ones.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+
+def random_affine(
+    images: Tensor,
+    generator: Generator,
+    degrees: float = 10,
+    shift: float = 2,
+    scale: float = 0.1,
+    squeeze: float = 0.0,
+    slant: float = 0.0,
+    bend: float = 0.0,
+) -> Tensor:
+    """Turn, move and resize each image of a batch at random, all images at once.
+
+    Each image is turned by up to ±`degrees`, moved by up to ±`shift` pixels both ways, resized by up to ±`scale` (0.1
+    is 10 %), made narrower or wider by up to ±`squeeze`, and sheared sideways by up to ±`slant` (0.1 moves the top by a
+    twentieth of the height), all drawn evenly. `bend` moves the points of a coarse 5×5 grid by about as many pixels
+    each, and all between them smoothly along (after Simard, Steinkraus and Platt, 2003).
+
+    Shapes: images (B, 1, H, W) float → the same.
+    """
+    draws = torch.rand(len(images), 4, generator=generator) * 2 - 1
+    angle = torch.deg2rad(draws[:, 0] * degrees)
+    factor = 1 / (1 + draws[:, 1] * scale)
+    # grid_sample asks where each output pixel comes from, in units of half the image.
+    half = torch.tensor([images.shape[3], images.shape[2]]) / 2
+    moved = draws[:, 2:] * shift / half
+    cosine, sine = torch.cos(angle) * factor, torch.sin(angle) * factor
+    sideways, wide = torch.zeros(len(images)), torch.ones(len(images))
+    if slant or squeeze:
+        form = torch.rand(2, len(images), generator=generator) * 2 - 1
+        sideways, wide = slant * form[0], 1 / (1 + squeeze * form[1])
+    rows = [
+        torch.stack([wide * cosine, sideways * cosine - sine, moved[:, 0]], dim=1),
+        torch.stack([wide * sine, sideways * sine + cosine, moved[:, 1]], dim=1),
+    ]
+    grid = F.affine_grid(torch.stack(rows, dim=1).to(images.device), list(images.shape), align_corners=False)
+    if bend:
+        coarse = torch.randn(len(images), 2, 5, 5, generator=generator) * bend / half[:, None, None]
+        smooth = F.interpolate(coarse, size=images.shape[2:], mode="bicubic", align_corners=True)
+        grid = grid + smooth.permute(0, 2, 3, 1).to(images.device)
+    return F.grid_sample(images, grid, align_corners=False)
+
+
+def random_strokes(images: Tensor, generator: Generator) -> Tensor:
+    """Make the strokes of each image thinner or thicker, sharper or more blurred, paler or darker.
+
+    Shapes: images (B, 1, H, W) float in [0, 1] → the same.
+    """
+    draws = torch.rand(len(images), 3, generator=generator).to(images.device)[:, :, None, None, None].unbind(1)
+    thicker = F.max_pool2d(images, 3, stride=1, padding=1)
+    thinner = -F.max_pool2d(-images, 3, stride=1, padding=1)
+    change = draws[0] * 2 - 1
+    images = images + change.clamp(min=0) * (thicker - images) + (-0.6 * change).clamp(min=0) * (thinner - images)
+    # Twice a 3×3 mean is nearly a bell; a quarter of the images stay sharp.
+    blurred = F.avg_pool2d(F.avg_pool2d(images, 3, stride=1, padding=1), 3, stride=1, padding=1)
+    images = images + (draws[1] * 1.3 - 0.3).clamp(min=0) * (blurred - images)
+    brightest = images.amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-6)
+    return (images / brightest) ** (0.6 + 0.8 * draws[2])
+
+
+def random_coarseness(images: Tensor, generator: Generator, share: float = 0.3) -> Tensor:
+    """Show a `share` of the images as if they had been enlarged from few pixels, smoothly or in squares.
+
+    Shapes: images (B, 1, H, W) float in [0, 1] → the same.
+    """
+    side = int(torch.randint(10, 20, (1,), generator=generator))
+    smooth, chosen = torch.rand(1, generator=generator) < 0.5, torch.rand(len(images), generator=generator) < share
+    small = F.interpolate(images, size=(side, side), mode="area")
+    coarse = F.interpolate(small, size=images.shape[2:], mode="bilinear" if smooth else "nearest")
+    return torch.where(chosen.to(images.device)[:, None, None, None], coarse, images)
+
+
+def random_handwriting(images: Tensor, generator: Generator) -> Tensor:
+    """Vary images as other people's handwriting, other pens and other cameras would.
+
+    Shapes: images (B, 1, H, W) float in [0, 1] → the same.
+    """
+    warped = random_affine(images, generator, degrees=15, shift=1.5, scale=0.15, squeeze=0.2, slant=0.3, bend=0.8)
+    return random_strokes(random_coarseness(warped, generator), generator)
+
+
+AUGMENTATIONS: dict[str, Callable[[Tensor, Generator], Tensor]] = {
+    "affine": random_affine,
+    "handwriting": random_handwriting,
+}

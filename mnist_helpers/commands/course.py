@@ -1,0 +1,47 @@
+"""Commands for the notebooks: run, refresh, copy, draw the README's picture."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mnist_helpers.runtime import ROOT, environment_report
+
+
+def run_notebooks(
+    params: Annotated[str, typer.Option(help='parameters: "epochs=1 dataset=fashion_mnist device=cpu"')] = "",
+    notebooks: Annotated[str, typer.Option(help='which ones: "01 04"; all if empty')] = "",
+) -> None:
+    """Run the notebooks from end to end into build/notebooks/ and print a table."""
+    from mnist_helpers import notebooks as runner
+
+    results = runner.run_notebooks(runner.find_notebooks(notebooks), runner.read_parameters(params))
+    typer.echo(f"\n{environment_report()}\n{runner.results_table(results)}")
+    raise typer.Exit(int(any(result.failure for result in results)))
+
+
+def refresh_notebooks(notebooks: Annotated[str, typer.Option(help='which ones: "01 04"; all if empty')] = "") -> None:
+    """Run the committed notebooks and renew their outputs in place."""
+    from mnist_helpers import notebooks as runner
+
+    results = runner.refresh_notebooks(runner.find_notebooks(notebooks))
+    typer.echo(f"\n{environment_report()}\n{runner.results_table(results)}")
+    raise typer.Exit(int(any(result.failure for result in results)))
+
+
+def workspace(folder: Annotated[Path, typer.Argument(help="where the copies go")] = ROOT / "workspace") -> None:
+    """Put clean copies of the notebooks into a workspace; what a learner changed is kept."""
+    from mnist_helpers.workspace import copy_notebooks
+
+    for line in copy_notebooks(folder) or ["The workspace is up to date."]:
+        typer.echo(line)
+
+
+def contact_sheet(
+    path: Annotated[Path, typer.Argument(help="where it goes")] = ROOT / "docs" / "contact-sheet.png",
+) -> None:
+    """Draw the README's picture from the figures of the committed notebooks."""
+    from mnist_helpers.gallery import make_contact_sheet
+
+    make_contact_sheet(path)
+    typer.echo(f"Written to {path}")

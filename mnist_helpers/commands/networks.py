@@ -1,0 +1,263 @@
+"""Commands for networks: train, evaluate, predict, look at the filters, export."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated
+
+import matplotlib.pyplot as plt
+import torch
+import typer
+from tqdm import tqdm
+
+from mnist_helpers import checkpoints, data, evaluation, inspection, models, pictures, preprocessing, visualization
+from mnist_helpers.datasets import DATASETS
+from mnist_helpers.history import History
+from mnist_helpers.recipes import RECIPES, Recipe, get_recipe
+from mnist_helpers.runtime import pick_device, seed_everything, whole_file
+from mnist_helpers.training import fit
+
+Checkpoint = Annotated[Path | None, typer.Option(help="folder of a trained network; the shipped one if not given")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
+
+
+def recipes() -> None:
+    """List the recipes: the network of each, its parameters, and how it is trained."""
+    rows = [("recipe", "network", "parameters", "epochs", "batch", "rate", "schedule", "dropout", "augmentation")]
+    for recipe in RECIPES.values():
+        parameters = models.count_parameters(models.build_model(recipe.architecture))
+        epochs = f"{recipe.epochs}" if recipe.patience is None else f"≤{recipe.epochs}, patience {recipe.patience}"
+        about = (f"{parameters:,}", epochs, f"{recipe.batch_size}", f"{recipe.lr:g}", recipe.schedule)
+        rows.append((recipe.name, recipe.architecture, *about, f"{recipe.dropout:g}", recipe.augment or "–"))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            cell.rjust(w) if 2 <= i <= 5 else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        typer.echo("  ".join(cells).rstrip())
+
+
+def train(
+    recipe: Annotated[str, typer.Option(help="its name, as `recipes` lists it")] = "walkthrough",
+    dataset: Annotated[str, typer.Option(help=", ".join(DATASETS))] = "mnist",
+    epochs: Annotated[int | None, typer.Option(min=1, help="in place of the recipe's")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="in place of the recipe's")] = None,
+    lr: Annotated[float | None, typer.Option(help="learning rate, in place of the recipe's")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
+    train_csv: Annotated[Path | None, typer.Option(help="train on the images of a CSV file: label,1x1,…,28x28")] = None,
+    test_csv: Annotated[Path | None, typer.Option(help="score the network on a CSV file at the end")] = None,
+    output: Annotated[Path | None, typer.Option(help="folder; artifacts/DATASET/RECIPE if not given")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on where an interrupted training stopped")] = False,
+) -> None:
+    """Train a network after a recipe; leave it with its history and curves in a folder."""
+    changes = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
+    settings = replace(get_recipe(recipe), **{name: value for name, value in changes.items() if value is not None})
+    data.class_names(dataset), pick_device(device)  # a wrong name is said before minutes of reading
+    if train_csv:
+        train_images, val_images = data.hold_out_validation(data.load_csv(train_csv, dataset))
+    else:
+        train_images, val_images = data.load_part(dataset, "train"), data.load_part(dataset, "validation")
+    test_images = data.load_csv(test_csv, dataset) if test_csv else None
+    folder = output or checkpoints.model_folder(dataset, recipe)
+    seed_everything(seed)
+    network = models.build_model(settings.architecture, settings.dropout)
+    with _Progress(settings, folder) as progress:
+        history = fit(
+            network, train_images, val_images, settings, seed=seed, device=device, dataset=dataset, folder=folder,
+            resume=resume, on_step=progress.step, on_epoch=progress.epoch,
+        )  # fmt: skip
+    best = history.best
+    typer.echo(f"Best epoch {best.epoch}: validation loss {best.val_loss:.4f}, accuracy {best.val_accuracy:.2%}")
+    if test_images:
+        typer.echo(_accuracy_line("Test", evaluation.evaluate(network, test_images)))
+    typer.echo(f"Network, history and curves are in {folder}")
+
+
+class _Progress:
+    """The bar and the lines of a training, and the files that grow with it."""
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self.recipe, self.folder = recipe, folder
+
+    def __enter__(self) -> "_Progress":
+        form = "{l_bar}{bar}| {n:.1f}/{total} epochs [{elapsed}]"
+        self.bar = tqdm(total=self.recipe.epochs, bar_format=form, disable=None)  # no bar in a log file
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def step(self, _step: int, steps: int) -> None:
+        self.bar.update(1 / steps)
+
+    def epoch(self, history: History) -> None:
+        last = history.epochs[-1]
+        self.bar.n = last.epoch
+        tqdm.write(
+            f"epoch {last.epoch}: training loss {last.train_loss:.4f}, accuracy {last.train_accuracy:.2%}; "
+            f"validation loss {last.val_loss:.4f}, accuracy {last.val_accuracy:.2%}; {last.seconds:.1f} s"
+        )
+        save_history(history, self.recipe, self.folder)
+
+
+def save_history(history: History, recipe: Recipe, folder: Path) -> None:
+    """Write history.json and curves.png beside a checkpoint."""
+    facts = {"recipe": asdict(recipe), "best_epoch": history.best.epoch, "epochs": [asdict(e) for e in history.epochs]}
+    with whole_file(folder / "history.json") as path:
+        path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+    visualization.draw_history(axes, history.epochs)
+    _save(figure, folder / "curves.png")
+
+
+def evaluate(
+    checkpoint: Checkpoint = None,
+    dataset: Annotated[str | None, typer.Option(help="the one that it was trained on, if not given")] = None,
+    as_json: Json = False,
+    figures: Annotated[Path | None, typer.Option(help="folder for its three figures")] = None,
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
+) -> None:
+    """Score a trained network on the test images."""
+    model, card = load(checkpoint, device)
+    test = data.load_part(dataset or card.dataset, "test")
+    if list(test.classes) != card.classes:
+        raise checkpoints.CheckpointError(
+            f"This network tells {', '.join(card.classes)} apart; {dataset} has {', '.join(test.classes)}. "
+            "Choose a network that was trained on it."
+        )
+    logits = evaluation.predict_logits(model, test.images)
+    predictions = logits.argmax(dim=1)
+    scores = evaluation.score(logits, test.labels)
+    matrix = evaluation.confusion_matrix(test.labels, predictions)
+    if figures:
+        _evaluation_figures(figures, test, logits, matrix)
+    precision, recall = (shares.nan_to_num().tolist() for shares in evaluation.precision_and_recall(matrix))
+    counts = matrix.sum(dim=1).tolist()
+    per_class = list(zip(test.classes, precision, recall, counts, strict=True))
+    if as_json:
+        low, high = evaluation.accuracy_interval(scores.accuracy, scores.count)
+        facts = {"dataset": dataset or card.dataset, "recipe": card.recipe, "images": scores.count, "loss": scores.loss}
+        facts |= {"accuracy": scores.accuracy, "interval": [low, high], "confusion_matrix": matrix.tolist()}
+        names = ("class", "precision", "recall", "images")
+        facts["classes"] = [dict(zip(names, row, strict=True)) for row in per_class]
+        typer.echo(json.dumps(facts))
+        return
+    typer.echo(f"{card.architecture}, recipe {card.recipe}, trained on {card.dataset}")
+    typer.echo(_accuracy_line("Test", scores))
+    typer.echo(f"\n{'class':12} precision  recall  images")
+    for name, p, r, count in per_class:
+        typer.echo(f"{name:12} {p:9.4f}  {r:6.4f}  {count:6,}")
+
+
+def _accuracy_line(part: str, scores: evaluation.Scores) -> str:
+    low, high = evaluation.accuracy_interval(scores.accuracy, scores.count)
+    interval = f"95% interval {low:.2%} to {high:.2%}"
+    return f"{part}: loss {scores.loss:.4f}, accuracy {scores.accuracy:.2%} ({interval}, {scores.count:,} images)"
+
+
+def _evaluation_figures(folder: Path, test: data.LabelledImages, logits: torch.Tensor, matrix: torch.Tensor) -> None:
+    predictions = logits.argmax(dim=1)
+    figure, ax = plt.subplots(figsize=(6, 5.4), layout="constrained")
+    visualization.draw_confusion(ax, matrix, test.classes)
+    _save(figure, folder / "confusion.png")
+    shown = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:15]
+    worst = evaluation.most_confident_mistakes(logits, test.labels, 30)
+    for name, indices, columns in (("predictions", shown, 5), ("mistakes", worst, 6)):
+        rows = max(1, -(-len(indices) // columns))
+        figure, axes = plt.subplots(rows, columns, figsize=(1.4 * columns, 1.6 * rows), layout="constrained")
+        titles = [f"{test.classes[test.labels[i]]} → {test.classes[predictions[i]]}" for i in indices]
+        visualization.draw_images(axes, test.images[indices], titles)
+        figure.suptitle("true class → prediction", fontsize=9)
+        _save(figure, folder / f"{name}.png")
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="picture files")],
+    checkpoint: Checkpoint = None,
+    as_json: Json = False,
+    every: Annotated[bool, typer.Option("--all", help="read every digit of a picture, from left to right")] = False,
+    show: Annotated[Path | None, typer.Option(help="write a picture of every step to this PNG file")] = None,
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
+) -> None:
+    """Read the digit in each picture."""
+    model, card = load(checkpoint, device)
+    read: list[tuple[Path, preprocessing.DigitSteps | None, str | None]] = []
+    for path in images:
+        try:
+            picture = pictures.open_picture(path)
+            found = preprocessing.read_digits(picture) if every else [preprocessing.read_digit(picture)]
+            read += [(path, steps, None) for steps in found]
+        except pictures.PictureError as error:
+            # The name stands in front of every message, so a message need not repeat it.
+            read.append((path, None, str(error)))
+    digits = [steps.digit for _, steps, _ in read if steps]
+    rows = evaluation.predict_logits(model, torch.stack(digits)).softmax(dim=1) if digits else torch.zeros(0, 10)
+    given = iter(rows)
+    answers = [(path, steps, next(given) if steps else None, error) for path, steps, error in read]
+    if as_json:
+        typer.echo(json.dumps([_answer(path, row, error) for path, _, row, error in answers]))
+    for path, _, row, error in answers:
+        if error:
+            typer.echo(f"error: {error if str(path) in error else f'{path}: {error}'}", err=True)
+        elif not as_json:
+            likely = [f"{card.classes[i]} {row[i]:.1%}" for i in row.argsort(descending=True)[:3]]
+            typer.echo(f"{path}: {card.classes[row.argmax()]}   ({', '.join(likely)})")
+    if show and digits:
+        _show_steps(show, [(path, steps, row) for path, steps, row, _ in answers if steps], card.classes)
+    raise typer.Exit(int(len(digits) < len(read)))
+
+
+def _answer(path: Path, row: torch.Tensor | None, error: str | None) -> dict:
+    known = row is not None
+    digit, probabilities = (int(row.argmax()), row.tolist()) if known else (None, [])
+    return {"image": str(path), "digit": digit, "probabilities": probabilities, "error": error}
+
+
+def _show_steps(path: Path, answers: list, classes: list[str]) -> None:
+    names = ("grey", "paper", "ink", "cropped", "digit")
+    titles = ("picture", "paper without ink", "ink", "digit", "as the network sees it")
+    size = (12, 2.3 * len(answers))
+    figure, axes = plt.subplots(len(answers), 6, figsize=size, layout="constrained", squeeze=False)
+    for row, (file, steps, probabilities) in zip(axes, answers, strict=True):
+        for ax, name, title in zip(row, names, titles, strict=False):
+            visualization.draw_images(ax, getattr(steps, name), [title])
+        row[0].set_title(file.name[-24:], fontsize=9)
+        visualization.draw_probabilities(row[5], probabilities, classes)
+    _save(figure, path)
+
+
+def filters(
+    output: Annotated[Path, typer.Option(help="folder for filter_1.png, filter_2.png, …")],
+    checkpoint: Checkpoint = None,
+) -> None:
+    """Save the filters of a network's first convolution as pictures."""
+    model, _ = load(checkpoint)
+    paths = visualization.save_filters(inspection.first_filters(model), output)
+    typer.echo(f"{paths[0].name} to {paths[-1].name} are in {output}")
+
+
+def export(
+    output: Annotated[Path, typer.Option(help="the file to write")],
+    checkpoint: Checkpoint = None,
+    form: Annotated[str, typer.Option("--format", help="onnx")] = "onnx",
+) -> None:
+    """Write a network in a form that other programs run."""
+    from mnist_helpers.exporting import export_onnx
+
+    if form != "onnx":
+        raise typer.BadParameter(f"{form!r} is not known; the one format is 'onnx'.", param_hint="--format")
+    model, _ = load(checkpoint)
+    difference = export_onnx(model, output)
+    typer.echo(f"Written to {output}; onnxruntime's logits differ from torch's by {difference:.1e} at most")
+
+
+def load(checkpoint: Path | None, device: str = "cpu") -> tuple[torch.nn.Sequential, checkpoints.Card]:
+    """Load the network of a folder, or the shipped one that reads handwriting."""
+    return checkpoints.load_model(checkpoint or checkpoints.SHIPPED, pick_device(device))
+
+
+def _save(figure: plt.Figure, path: Path) -> None:
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110, facecolor="white")
+    plt.close(figure)

@@ -1,0 +1,65 @@
+"""Commands that train many networks: all published systems again, and the search for a better one."""
+
+from typing import Annotated
+
+import typer
+
+from mnist_helpers import reproduction
+from mnist_helpers.recipes import get_recipe
+from mnist_helpers.runtime import ROOT, artifacts_folder, pick_device, whole_file
+
+PAGE = ROOT / "docs" / "reproduction.md"
+
+
+def reproduce(
+    recipes: Annotated[str, typer.Option(help='which ones: "keras-csv vgg"; all but handwriting if empty')] = "",
+    seeds: Annotated[int, typer.Option(min=1, help="trainings of each")] = reproduction.LEAST_SEEDS,
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
+    train_limit: Annotated[int | None, typer.Option(min=12, help="training images, for a trial run")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="keep what an interrupted run has finished")] = False,
+) -> None:
+    """Train the published systems and ours; print claimed beside found, and write docs/reproduction.md.
+
+    The committed page is written by a run of all of them with at least 3 seeds; any other run writes its page to
+    artifacts/reproduction/.
+    """
+    names = recipes.replace(",", " ").split() or list(reproduction.DEFAULT)
+    for name in names:
+        get_recipe(name)
+    pick_device(device)
+    folder = artifacts_folder() / "reproduction"
+    results = []
+    for name in names:
+
+        def say(seed: int, history, name: str = name) -> None:
+            last = history.epochs[-1]
+            typer.echo(
+                f"{name}, seed {seed}, epoch {last.epoch}: validation accuracy {last.val_accuracy:.2%}", err=True
+            )
+
+        results.append(reproduction.reproduce(name, seeds, folder / name, device, resume, train_limit, say))
+    typer.echo(reproduction.table(results))
+    whole = set(names) >= set(reproduction.DEFAULT) and seeds >= reproduction.LEAST_SEEDS and train_limit is None
+    path = PAGE if whole else folder / "reproduction.md"
+    with whole_file(path) as temporary:
+        temporary.write_text(reproduction.page(results, device), encoding="utf-8")
+    typer.echo(f"\nWritten to {path}")
+
+
+def search(
+    study: Annotated[str, typer.Option(help="file of the study, or the address of a database")],
+    trials: Annotated[int, typer.Option(min=1, help="stop when so many have finished, by all processes")] = 60,
+    epochs: Annotated[int, typer.Option(min=1, help="of each trial")] = 4,
+    train_limit: Annotated[int, typer.Option(min=100, max=55_000, help="training images of each trial")] = 20_000,
+    dataset: str = "mnist",
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
+) -> None:
+    """Search for the network of keras-tuned; start it several times on one study and they share the work."""
+    from mnist_helpers import search as searching
+
+    pick_device(device)
+    settings = {"dataset": dataset, "train_limit": train_limit, "epochs": epochs, "seed": seed}
+    opened = searching.open_study(study, settings)
+    searching.search(opened, trials, device, lambda line: typer.echo(line))
+    typer.echo(searching.summary(opened))

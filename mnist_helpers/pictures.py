@@ -1,0 +1,102 @@
+"""Picture files of every common kind → upright grey pictures, or one sentence that says what is wrong with the file."""
+
+import errno
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from mnist_helpers.runtime import CourseError
+
+LARGEST_SIDE = 1_000
+SMALLEST_SIDE = 4
+# Several pictures in one file, of which the first is the picture: what some phones write.
+PHONE_FORMATS = ("MPO",)
+
+
+class PictureError(CourseError):
+    """A picture that no digit can be read from."""
+
+
+def open_picture(path: Path | str) -> Image.Image:
+    """Open a picture file: upright, grey (mode "L"), without transparency, no larger than 1,000 pixels.
+
+    Raises: PictureError if the file is missing, empty, truncated, not a picture, too large to be one in good faith, or
+    an animation.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a damaged EXIF block is no reason not to read the picture
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return _open(Path(path))
+    except PictureError:
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise PictureError(
+            f"{path} claims to have more than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels and was not unpacked. "
+            "Make it smaller."
+        ) from error
+    except UnidentifiedImageError as error:
+        raise PictureError(f"{path} cannot be read as a picture{_what_it_is(Path(path))}") from error
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        if error.errno == errno.ENOENT:
+            reason = "it does not exist"
+        raise PictureError(f"{path} cannot be read as a picture ({reason}).") from error
+    except Exception as error:  # Pillow's decoders meet damaged files with nearly any exception
+        raise PictureError(f"{path} is damaged and cannot be read as a picture ({error}).") from error
+
+
+def _open(path: Path) -> Image.Image:
+    if path.is_file() and path.stat().st_size == 0:
+        raise PictureError(f"{path} is empty (0 bytes). Save the picture again.")
+    with Image.open(path) as picture:
+        frames = getattr(picture, "n_frames", 1)
+        if frames > 1 and picture.format not in PHONE_FORMATS:
+            raise PictureError(f"{path} holds {frames} pictures (an animation, or pages). Save one as a PNG.")
+        if min(picture.size) < SMALLEST_SIDE:
+            width, height = picture.size
+            raise PictureError(f"{path} is {width} × {height} pixels: too small to show a digit.")
+        picture.draft("L", (LARGEST_SIDE, LARGEST_SIDE))  # lets a JPEG be unpacked at a fraction of its size
+        eight_bits = _eight_bits(picture)
+        eight_bits.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)
+        return _on_paper(ImageOps.exif_transpose(eight_bits))
+
+
+def _what_it_is(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(32)
+    if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"mif1", b"hevc"):
+        return ": it is in the HEIC format of iPhones. Export it as JPEG."
+    if start.lstrip().startswith((b"<svg", b"<?xml", b"%PDF")):
+        return ": it is a drawing or a document. Export it as PNG."
+    return ": it is in no format that Pillow knows. Use a PNG or JPEG file."
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Bring 16 and 32 bits of grey to 8: Pillow itself would cut off everything above 255."""
+    if not picture.mode.startswith(("I", "F")):
+        picture.load()
+        return picture
+    values = np.asarray(picture).astype(np.float64)
+    values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
+    highest = 65_535 if picture.mode.startswith("I") and values.max() > 255 else max(values.max(), 1e-9)
+    eight_bits = Image.fromarray((values.clip(0, highest) / highest * 255).round().astype(np.uint8))
+    eight_bits.info.update(picture.info)
+    eight_bits.getexif().update(picture.getexif())
+    return eight_bits
+
+
+def _on_paper(picture: Image.Image) -> Image.Image:
+    """Make a picture grey, and lay a transparent one on paper that its ink stands out from."""
+    if not (picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info):
+        return picture.convert("RGB").convert("L")
+    layered = picture.convert("RGBA")
+    grey, alpha = np.asarray(layered.convert("RGB").convert("L")), np.asarray(layered.getchannel("A"))
+    seen = grey[alpha >= 128]
+    # What is mostly opaque is paper with holes in it; what is mostly transparent is ink alone.
+    beside_ink = 255 if seen.size == 0 or seen.mean() < 128 else 0
+    paper = int(np.median(seen)) if seen.size > alpha.size / 2 else beside_ink
+    return Image.composite(Image.fromarray(grey), Image.new("L", layered.size, paper), layered.getchannel("A"))

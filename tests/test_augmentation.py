@@ -1,0 +1,100 @@
+import pytest
+import torch
+from torchvision.transforms.v2.functional import InterpolationMode, affine
+
+from mnist_helpers.augmentation import AUGMENTATIONS, random_affine, random_coarseness, random_strokes
+from mnist_helpers.data import to_float
+
+
+def test_random_affine_with_no_range_changes_nothing(train):
+    images = to_float(train.images[:8])
+    same = random_affine(images, torch.Generator(), degrees=0, shift=0, scale=0)
+    torch.testing.assert_close(same, images, atol=1e-5, rtol=0)
+
+
+def test_random_affine_turns_and_resizes_as_torchvision_does(train):
+    images = to_float(train.images[:6])
+    ours = random_affine(images, torch.Generator().manual_seed(3), degrees=20, shift=0, scale=0.2)
+    draws = torch.rand(6, 4, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    for image, mine, (angle, scale, _, _) in zip(images, ours, draws.tolist(), strict=True):
+        theirs = affine(image, -20 * angle, [0, 0], 1 + 0.2 * scale, [0.0, 0.0], InterpolationMode.BILINEAR)
+        torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=0)
+
+
+def test_random_affine_stays_within_its_ranges():
+    """A dot in the middle moves by at most `shift` pixels when nothing is turned or resized."""
+    dots = torch.zeros(200, 1, 29, 29)
+    dots[:, :, 14, 14] = 1
+    moved = random_affine(dots, torch.Generator().manual_seed(0), degrees=0, shift=3, scale=0)
+    mass = moved.sum(dim=(1, 2, 3))
+    rows = (moved.sum(dim=(1, 3)) * torch.arange(29)).sum(dim=1) / mass - 14
+    columns = (moved.sum(dim=(1, 2)) * torch.arange(29)).sum(dim=1) / mass - 14
+    torch.testing.assert_close(mass, torch.ones(200), atol=1e-4, rtol=0)
+    for offsets in (rows, columns):
+        assert offsets.abs().max() <= 3.001
+        assert offsets.max() > 2.5
+        assert offsets.min() < -2.5
+
+
+def test_random_affine_is_different_for_each_image_and_the_same_for_the_same_seed(train):
+    images = to_float(train.images[:1]).repeat(5, 1, 1, 1)
+    first = random_affine(images, torch.Generator().manual_seed(1))
+    again = random_affine(images, torch.Generator().manual_seed(1))
+    assert torch.equal(first, again)
+    assert len(first.flatten(1).unique(dim=0)) == 5
+
+
+def test_squeeze_and_slant_move_pixels_where_geometry_says():
+    """A slant of s moves the row at height y (in units of half the image) sideways by s·y."""
+    images = torch.zeros(200, 1, 28, 28)
+    images[:, 0, 5, 14] = 1.0  # 8.5 of 14 rows above the middle
+    slanted = random_affine(images, torch.Generator().manual_seed(0), degrees=0, shift=0, scale=0, slant=0.3)
+    columns = (slanted * torch.arange(28)).sum(dim=(1, 2, 3)) / slanted.sum(dim=(1, 2, 3))
+    assert 14 - 0.3 * 8.5 - 0.6 < columns.min() < 13
+    assert 15 < columns.max() < 14 + 0.3 * 8.5 + 0.6
+    squeezed = random_affine(torch.ones(50, 1, 28, 28), torch.Generator(), degrees=0, shift=0, scale=0, squeeze=0.3)
+    widths = squeezed[:, 0, 14].sum(dim=1)
+    assert widths.min() < 23
+    assert (squeezed[:, 0, :, 14].sum(dim=1) > 27.9).all()  # no image became lower
+
+
+def test_a_bend_is_smooth(train):
+    ramp = torch.linspace(0, 1, 28).expand(8, 1, 28, 28)
+    bent = random_affine(ramp, torch.Generator().manual_seed(0), degrees=0, shift=0, scale=0, bend=0.8)
+    inner = bent[:, :, 5:-5, 5:-5]
+    assert not torch.allclose(inner, ramp[:, :, 5:-5, 5:-5], atol=0.01)
+    assert inner.diff(dim=2).abs().max() < 0.05  # neighbours move together
+
+
+def test_strokes_become_thinner_and_thicker(train):
+    images = to_float(train.images[:1]).expand(200, 1, 28, 28)
+    varied = random_strokes(images, torch.Generator().manual_seed(0))
+    inked = (varied > 0.5).sum(dim=(1, 2, 3)) / (images[0] > 0.5).sum()
+    assert inked.min() < 0.75
+    assert inked.max() > 1.5
+
+
+def test_coarseness_touches_its_share_of_the_images(train):
+    images = to_float(train.images[:400])
+    coarse = random_coarseness(images, torch.Generator().manual_seed(0), share=0.3)
+    changed = (coarse != images).flatten(1).any(dim=1).float().mean()
+    assert 0.22 < changed < 0.38
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_every_augmentation_keeps_the_form_and_repeats_with_its_seed(name, train):
+    images = to_float(train.images[:64])
+    first, again, other = (AUGMENTATIONS[name](images, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert first.shape == images.shape
+    assert first.dtype == torch.float32
+    assert first.min() >= 0
+    assert first.max() <= 1.0001
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert (first.sum(dim=(1, 2, 3)) > 0.2 * images.sum(dim=(1, 2, 3))).all()  # no digit is lost
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_an_empty_image_stays_empty_and_finite(name):
+    changed = AUGMENTATIONS[name](torch.zeros(4, 1, 28, 28), torch.Generator().manual_seed(0))
+    assert torch.equal(changed, torch.zeros(4, 1, 28, 28))

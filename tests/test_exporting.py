@@ -1,0 +1,57 @@
+"""ONNX: onnxruntime gives torch's logits, for every kind of layer that our networks have."""
+
+import builtins
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from mnist_helpers.data import to_float
+from mnist_helpers.exporting import export_onnx
+from mnist_helpers.models import build_model
+from mnist_helpers.runtime import CourseError
+
+
+@pytest.mark.parametrize("architecture", ["two-conv", "resnet"])
+def test_onnxruntime_gives_the_logits_of_torch_for_any_number_of_images(tmp_path, val, architecture):
+    torch.manual_seed(1)
+    model = build_model(architecture, dropout=0.5)
+    assert export_onnx(model, tmp_path / "a.onnx") < 1e-4
+    session = onnxruntime.InferenceSession(tmp_path / "a.onnx", providers=["CPUExecutionProvider"])
+    images = to_float(val.images)
+    (logits,) = session.run(["logits"], {"images": images.numpy()})
+    with torch.inference_mode():
+        np.testing.assert_allclose(logits, model.eval()(images).numpy(), atol=1e-4)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]  # one file, weights inside
+
+
+def test_a_missing_package_names_the_extra(tmp_path, monkeypatch):
+    real = builtins.__import__
+
+    def missing(name, *arguments, **named):
+        if name == "onnxruntime":
+            raise ModuleNotFoundError("No module named 'onnxruntime'", name="onnxruntime")
+        return real(name, *arguments, **named)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    with pytest.raises(CourseError, match="needs onnxruntime.*mnist-helpers.onnx"):
+        export_onnx(build_model("linear"), tmp_path / "a.onnx")
+
+
+def test_a_model_that_comes_out_differently_is_not_written(tmp_path, monkeypatch):
+    class Moody(nn.Module):
+        """Gives another answer each time that it is asked outside of the export."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = build_model("linear")
+
+        def forward(self, images):
+            moved = 0.0 if torch.compiler.is_exporting() else 1.0
+            return self.inner(images) + moved
+
+    with pytest.raises(CourseError, match="differ from torch's by 1; nothing was written"):
+        export_onnx(Moody(), tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
