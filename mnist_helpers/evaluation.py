@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
+from mnist_helpers.augmentation import random_affine
 from mnist_helpers.data import LabelledImages, to_float
 from mnist_helpers.runtime import autocast
 
@@ -49,6 +50,21 @@ def predict_logits(model: nn.Module, images: Tensor) -> Tensor:
     finally:
         for module, training in modes.items():
             module.training = training
+
+
+def steady_probabilities(model: nn.Module, images: Tensor, views: int = 12) -> Tensor:
+    """Return the mean of the probabilities for each image and for slightly turned, moved and sheared copies of it.
+
+    What a network sees only from one angle it may misread by chance; this is for pictures that do not come from MNIST.
+    Source: averaging over changed copies at test time, as Krizhevsky, Sutskever and Hinton did (2012).
+    Shapes: images (N, 1, 28, 28) uint8 → (N, 10) float32.
+    """
+    generator = torch.Generator().manual_seed(0)
+    total = predict_logits(model, images).softmax(dim=1)
+    for _ in range(views - 1):
+        changed = random_affine(to_float(images), generator, degrees=12, shift=1, scale=0.1, squeeze=0.15, slant=0.25)
+        total += predict_logits(model, changed).softmax(dim=1)
+    return total / views
 
 
 def evaluate(model: nn.Module, labelled: LabelledImages) -> Scores:

@@ -21,7 +21,7 @@ WIDEST_STROKE = 0.25  # of the shorter side of the picture
 LEAST_CONTRAST = 0.04  # of the paper's brightness, halfway up the edge of a stroke
 LEAST_CONTRAST_TO_GRAIN = 3.0
 SMOOTHING = 0.03  # of the digit's longer side
-THINNEST_STROKE = 2.0  # pixels of the final 28; MNIST's pens leave three to four
+PEN = (2.0, 3.5)  # thinnest and thickest stroke, in pixels of the final 28
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def read_digits(picture: Image.Image) -> list[DigitSteps]:
         place = np.s_[box[1] : box[3], box[0] : box[2]]
         size = max(box[2] - box[0], box[3] - box[1])
         near = ndimage.binary_dilation(mask[place], iterations=max(2, size // 20))
-        cropped = _smooth(_thicken(np.where(near, ink[place], 0)), size)
+        cropped = _smooth(_like_mnist_s_pen(np.where(near, ink[place], 0)), size)
         digit = _fit_and_centre((cropped * 255).round().astype(np.uint8))
         cropped = torch.from_numpy((cropped * 255).round().astype(np.uint8))
         digits.append(DigitSteps(*steps, cropped, torch.from_numpy(digit)[None], box))
@@ -210,19 +210,18 @@ def _smooth(cropped: np.ndarray, size: int) -> np.ndarray:
     return smooth / max(smooth.max(), 1e-6)
 
 
-def _thicken(cropped: np.ndarray) -> np.ndarray:
-    """Widen strokes that a fine pen left thinner than the network would see."""
-    inside = cropped > 0.5
-    depth = ndimage.distance_transform_edt(np.pad(inside, 1))
+def _like_mnist_s_pen(cropped: np.ndarray) -> np.ndarray:
+    """Widen strokes that a fine pen left thinner, and thin those that a marker left thicker, than MNIST's pens did."""
+    depth = ndimage.distance_transform_edt(np.pad(cropped > 0.5, 1))
     ridge = depth[(depth == ndimage.maximum_filter(depth, size=3)) & (depth > 0)]
     width = 2 * float(np.median(ridge)) if ridge.size else 1.0
-    missing = THINNEST_STROKE * max(cropped.shape) / 20 - width
-    if missing <= 1:
+    thinnest, thickest = (pixels * max(cropped.shape) / 20 for pixels in PEN)
+    if thinnest - 1 <= width <= thickest + 1:
         return cropped
-    radius = round(missing / 2)
-    padded = np.pad(cropped, radius)
-    y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
-    return ndimage.grey_dilation(padded, footprint=x * x + y * y <= radius * radius)
+    change = ndimage.grey_dilation if width < thinnest else ndimage.grey_erosion
+    radius = round(abs(np.clip(width, thinnest, thickest) - width) / 2)
+    rows, columns = np.ogrid[-radius : radius + 1, -radius : radius + 1]
+    return change(np.pad(cropped, radius), footprint=rows**2 + columns**2 <= radius**2)
 
 
 def _fit_and_centre(cropped: np.ndarray) -> np.ndarray:

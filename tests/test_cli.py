@@ -1,5 +1,6 @@
-"""The command line as a person uses it: in a process of its own, rightly and wrongly."""
+"""The command line as a person uses it, rightly and wrongly."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,10 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from PIL import Image
+import torch
+from PIL import Image, ImageDraw
 
+from mnist_helpers.checkpoints import load_model
 from mnist_helpers.cli import main
+from mnist_helpers.data import LabelledImages
+from mnist_helpers.models import build_model, count_parameters
 from mnist_helpers.notebooks import find_notebooks
+from mnist_helpers.recipes import RECIPES
 from mnist_helpers.runtime import ROOT
 
 
@@ -25,13 +31,11 @@ class Done:
 def call(monkeypatch, capsys):
     """Call the command line in this process, which saves importing torch again; one test below starts a real one."""
 
-    def call(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["mnist-helpers", *arguments])
-        try:
+    def call(*arguments: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", ["mnist-helpers", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
             main()
-        except SystemExit as ended:
-            status = ended.code or 0
-        return Done(status, *capsys.readouterr())
+        return Done(ended.value.code or 0, *capsys.readouterr())
 
     return call
 
@@ -40,61 +44,243 @@ def test_the_module_and_the_installed_command_are_the_same_program():
     for command in ([sys.executable, "-m", "mnist_helpers"], [str(Path(sys.executable).with_name("mnist-helpers"))]):
         done = subprocess.run([*command, "nonsense"], capture_output=True, text=True, check=False, cwd=ROOT)
         assert done.returncode == 2
-        assert "No such command 'nonsense'" in done.stderr
+        assert done.stderr == "error: No such command 'nonsense'.\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["run-notebooks", "--params", "epoch=1"], "error: PARAMS: 'epoch' is not a parameter of these notebooks"),
-        (
-            ["run-notebooks", "--params", "epochs=many"],
-            "error: PARAMS: epochs='many' should be of type int or NoneType",
-        ),
+        (["run-notebooks", "--params", "epochs=many"], "error: PARAMS: epochs='many' should be of type int"),
         (["run-notebooks", "--notebooks", "9"], "error: NOTEBOOKS='9': no notebook begins with '9'"),
         (["run-notebooks", "--notebooks", "01", "--params", "epochs=1"], "error: PARAMS: 'epochs' is not a parameter"),
-        (["pretrain", "--recipe", "none"], "error: recipe='none' is not known"),
-        (["pretrain", "--dataset", "none"], "error: dataset='none' is not known"),
-        (["pretrain", "--device", "cuda:99"], "error: device='cuda:99' was asked for"),
+        (["train", "--device", "cuda:99"], "error: device='cuda:99' was asked for"),
+        (["train", "--train-csv", "none.csv"], "error: none.csv cannot be read (No such file or directory)"),
+        (["evaluate", "--checkpoint", "none"], "error: none/model.safetensors does not exist"),
+        (["evaluate", "--dataset", "fashion_mnist"], "error: "),  # other classes, or not on this machine
+        (["predict", "none.png"], "error: none.png cannot be read as a picture (it does not exist)"),
+        (["predict", "--checkpoint", "none", "a.png"], "error: none/model.safetensors does not exist"),
+        (["filters", "--checkpoint", "none", "--output", "x"], "error: none/model.safetensors does not exist"),
     ],
 )
-def test_what_cannot_work_is_said_in_one_line_with_status_1(call, arguments, message):
+def test_what_cannot_work_is_said_in_two_lines_at_most_with_status_1(call, arguments, message):
     done = call(*arguments)
     assert done.returncode == 1
     assert done.stderr.startswith(message)
     assert len(done.stderr.strip().splitlines()) <= 2
+    assert done.stdout == ""
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["run-notebooks", "--nonsense"], ["seeds", "--count", "1"]])
-def test_wrong_use_gives_status_2_and_no_traceback(call, arguments):
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nonsense"], "No such command 'nonsense'"),
+        (["run-notebooks", "--nonsense"], "No such option: --nonsense"),
+        (["train", "--recipe", "none"], "recipe='none' is not known. Use one of: walkthrough"),
+        (["train", "--dataset", "none"], "dataset='none' is not known. Use one of: mnist"),
+        (["train", "--device", "tpu"], "device='tpu' is not a device name"),
+        (["train", "--epochs", "0"], "Invalid value for '--epochs'"),
+        (["train", "--epochs", "many"], "Invalid value for '--epochs'"),
+        (["train", "--batch-size", "-3"], "Invalid value for '--batch-size'"),
+        (["train", "--lr", "0"], "lr=0.0 makes no training"),
+        (["train", "--lr", "nan"], "lr=nan makes no training"),
+        (["train", "--seed", "-1"], "Invalid value for '--seed'"),
+        (["evaluate", "--dataset", "none"], "dataset='none' is not known"),
+        (["predict"], "Missing argument"),
+        (["filters"], "Missing option '--output'"),
+        (["export", "--output", "a", "--format", "pickle"], "'pickle' is not known; the one format is 'onnx'"),
+        (["reproduce", "--recipes", "none"], "recipe='none' is not known"),
+        (["reproduce", "--seeds", "0"], "Invalid value for '--seeds'"),
+        (["search"], "Missing option '--study'"),
+        (["search", "--study", "a", "--dataset", "none"], "dataset='none' is not known"),
+    ],
+)
+def test_wrong_use_gives_one_line_and_status_2(call, arguments, message):
     done = call(*arguments)
     assert done.returncode == 2
-    assert "Traceback" not in done.stderr + done.stdout
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""
 
 
 def test_help_lists_the_commands(call):
-    done = call("--help")
-    assert done.returncode == 0
-    for command in ("run-notebooks", "refresh-notebooks", "workspace", "pretrain", "seeds", "contact-sheet"):
-        assert command in done.stdout
+    shown = [call("--help"), call()]
+    assert [done.returncode for done in shown] == [0, 2]
+    for command in (
+        "recipes", "train", "evaluate", "predict", "filters", "export", "reproduce", "search", "run-notebooks",
+        "refresh-notebooks", "workspace", "contact-sheet",
+    ):  # fmt: skip
+        for done in shown:
+            assert re.search(rf"^  {command} ", done.stdout + done.stderr, flags=re.MULTILINE)
+
+
+def test_recipes_lists_each_with_the_parameters_of_its_network(call):
+    lines = call("recipes").stdout.splitlines()[1:]
+    assert [line.split()[0] for line in lines] == list(RECIPES)
+    for line, recipe in zip(lines, RECIPES.values(), strict=True):
+        assert f" {count_parameters(build_model(recipe.architecture)):,} " in line
+
+
+@pytest.fixture
+def csv_file(tmp_path, train) -> Path:
+    path = tmp_path / "some.csv"
+    rows = torch.cat([train.labels[:, None], train.images.flatten(1).long()], dim=1).tolist()
+    path.write_text("\n".join(",".join(map(str, row)) for row in rows))
+    return path
+
+
+def test_training_from_csv_leaves_a_network_its_history_and_its_curves(call, csv_file, tmp_path):
+    given = ["train", "--recipe", "pytorch-ten-twenty", "--epochs", "2", "--batch-size", "32", "--lr", "0.003"]
+    given += ["--train-csv", csv_file, "--test-csv", csv_file, "--device", "cpu", "--output", tmp_path / "out"]
+    done = call(*given)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"epoch 2: training loss .*validation loss .*accuracy", done.stdout)
+    assert re.search(r"Test: loss .*, accuracy .* \(95% interval .* 640 images\)", done.stdout)
+    _, card = load_model(tmp_path / "out")
+    assert (card.architecture, card.train_images, card.epochs) == ("ten-twenty", 587, 2)
+    history = json.loads((tmp_path / "out" / "history.json").read_text())
+    assert [epoch["epoch"] for epoch in history["epochs"]] == [1, 2]
+    assert (history["recipe"]["lr"], history["recipe"]["batch_size"]) == (0.003, 32)
+    with Image.open(tmp_path / "out" / "curves.png") as picture:
+        assert picture.width > 500
+    again = call(*given, "--resume")
+    assert again.returncode == 0, again.stderr
+    assert "epoch 1:" not in again.stdout  # nothing was left to do
+    assert done.stdout.splitlines()[-3] == again.stdout.splitlines()[-3]
+    other = call(*given, "--resume", "--seed", "5")
+    assert other.returncode == 1
+    assert "was begun with seed=0, this one asks for 5" in other.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_training(call, csv_file, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    done = call("train", "--train-csv", csv_file, "--output", tmp_path / "file" / "out")
+    assert done.returncode == 1
+    assert "epoch 1" not in done.stdout
+    assert "cannot be written" in done.stderr
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+@pytest.fixture
+def some_test_images(monkeypatch, val) -> LabelledImages:
+    """Score a few images in place of 10,000, for speed."""
+    monkeypatch.setattr("mnist_helpers.data.load_part", lambda *_: val)
+    return val
+
+
+@pytest.mark.usefixtures("some_test_images")
+def test_evaluate_prints_scores_and_a_table(call):
+    done = call("evaluate")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"Test: loss 0\.\d+, accuracy 9\d\.\d+% \(95% interval .*% to .*%, 300 images\)", done.stdout)
+    assert len(re.findall(r"^\d +0\.\d{4}|^\d +1\.0000", done.stdout, flags=re.MULTILINE)) == 10
+
+
+def test_evaluate_prints_json_and_nothing_else_and_draws(call, some_test_images, tmp_path):
+    done = call("evaluate", "--json", "--figures", tmp_path / "figures")
+    facts = json.loads(done.stdout)
+    assert facts["images"] == 300
+    assert sum(map(sum, facts["confusion_matrix"])) == 300
+    assert facts["interval"][0] < facts["accuracy"] < facts["interval"][1]
+    assert facts["accuracy"] == sum(facts["confusion_matrix"][i][i] for i in range(10)) / 300
+    assert [row["class"] for row in facts["classes"]] == list("0123456789")
+    names = sorted(path.name for path in (tmp_path / "figures").iterdir())
+    assert names == ["confusion.png", "mistakes.png", "predictions.png"]
+
+
+def seven(path: Path) -> Path:
+    picture = Image.new("RGB", (300, 200), (240, 240, 230))
+    ImageDraw.Draw(picture).line([(60, 40), (125, 40), (85, 140)], fill=(20, 20, 90), width=12)
+    picture.save(path)
+    return path
+
+
+def two_digits(path: Path) -> Path:
+    picture = Image.new("L", (300, 200), 240)
+    pen = ImageDraw.Draw(picture)
+    pen.line([(60, 40), (125, 40), (85, 140)], fill=20, width=12)
+    pen.ellipse([190, 40, 250, 140], outline=20, width=12)
+    picture.save(path)
+    return path
+
+
+def test_predict_reads_what_it_can_and_names_what_it_cannot(call, tmp_path):
+    (tmp_path / "no.png").write_text("not a picture")
+    files = [seven(tmp_path / "a.png"), tmp_path / "no.png", two_digits(tmp_path / "two.png"), tmp_path / "none.png"]
+    done = call("predict", *files)
+    assert done.returncode == 1
+    assert re.search(r"a\.png: 7   \(7 \d+\.\d%", done.stdout)
+    assert len(done.stdout.splitlines()) == 1
+    errors = done.stderr.splitlines()
+    assert len(errors) == 3
+    assert all(line.startswith("error: ") and str(file) in line for line, file in zip(errors, files[1:], strict=True))
+    assert "2 separate digits" in errors[1]
+
+
+def test_predict_prints_json_and_nothing_else(call, tmp_path):
+    files = [seven(tmp_path / "a.png"), tmp_path / "none.png"]
+    done = call("predict", "--json", *files)
+    assert done.returncode == 1
+    read, missing = json.loads(done.stdout)
+    assert (read["image"], read["digit"], read["error"]) == (str(files[0]), 7, None)
+    assert len(read["probabilities"]) == 10
+    assert abs(sum(read["probabilities"]) - 1) < 1e-4
+    assert (missing["image"], missing["digit"], missing["probabilities"]) == (str(files[1]), None, [])
+    assert "does not exist" in missing["error"]
+    assert call("predict", "--json", files[0]).returncode == 0
+
+
+def test_predict_all_reads_from_left_to_right_and_shows_every_step(call, tmp_path):
+    done = call("predict", "--all", "--json", "--show", tmp_path / "steps.png", two_digits(tmp_path / "two.png"))
+    assert done.returncode == 0, done.stderr
+    assert [answer["digit"] for answer in json.loads(done.stdout)] == [7, 0]
+    with Image.open(tmp_path / "steps.png") as picture:
+        assert picture.width > 1000
+
+
+def test_filters_are_saved_as_numbered_pictures(call, tmp_path):
+    done = call("filters", "--checkpoint", ROOT / "pretrained/mnist/walkthrough", "--output", tmp_path / "filters")
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in (tmp_path / "filters").iterdir()}
+    assert names == {f"filter_{number}.png" for number in range(1, 33)}
+
+
+def test_the_exported_file_agrees_with_torch(call, tmp_path):
+    given = ["export", "--checkpoint", ROOT / "pretrained/mnist/walkthrough", "--output", tmp_path / "a.onnx"]
+    done = call(*given, "--format", "onnx")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"differ from torch's by \d\.\de-0[5-9] at most", done.stdout)
+
+
+def test_a_trial_run_of_reproduce_prints_its_table_and_keeps_the_committed_page(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("MNIST_ARTIFACTS", str(tmp_path))
+    page = ROOT / "docs" / "reproduction.md"
+    before = page.read_bytes()
+    given = ["reproduce", "--recipes", "walkthrough", "--seeds", "2", "--train-limit", "640", "--device", "cpu"]
+    done = call(*given)
+    assert done.returncode == 0, done.stderr
+    assert "| `walkthrough` | – | – |" in done.stdout
+    assert "121,930" in (tmp_path / "reproduction" / "reproduction.md").read_text()
+    assert page.read_bytes() == before
 
 
 def test_the_workspace_is_filled_with_every_lesson(call, tmp_path):
-    done = call("workspace", str(tmp_path / "work"))
+    done = call("workspace", tmp_path / "work")
     assert done.returncode == 0
     assert done.stdout.splitlines() == [f"{path.name}: new" for path in find_notebooks()]
-    assert call("workspace", str(tmp_path / "work")).stdout == "The workspace is up to date.\n"
+    assert call("workspace", tmp_path / "work").stdout == "The workspace is up to date.\n"
 
 
 def test_a_workspace_that_cannot_be_written_is_said_plainly(call, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    done = call("workspace", str(tmp_path / "file" / "work"))
+    done = call("workspace", tmp_path / "file" / "work")
     assert done.returncode == 1
     assert re.match(r"error: .*cannot be written or read", done.stderr)
 
 
 def test_the_contact_sheet_is_a_picture_that_fits_a_page(call, tmp_path):
-    done = call("contact-sheet", str(tmp_path / "docs" / "sheet.png"))
+    done = call("contact-sheet", tmp_path / "docs" / "sheet.png")
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "docs" / "sheet.png") as picture:
         assert 1200 < picture.width < 2400

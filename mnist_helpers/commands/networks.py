@@ -192,7 +192,7 @@ def predict(
             # The name stands in front of every message, so a message need not repeat it.
             read.append((path, None, str(error)))
     digits = [steps.digit for _, steps, _ in read if steps]
-    rows = evaluation.predict_logits(model, torch.stack(digits)).softmax(dim=1) if digits else torch.zeros(0, 10)
+    rows = evaluation.steady_probabilities(model, torch.stack(digits)) if digits else torch.zeros(0, 10)
     given = iter(rows)
     answers = [(path, steps, next(given) if steps else None, error) for path, steps, error in read]
     if as_json:

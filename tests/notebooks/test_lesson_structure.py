@@ -102,9 +102,9 @@ def code_sources(page: dict) -> list[str]:
     return ["".join(cell["source"]) for cell in code_cells(page)]
 
 
-def test_there_are_five_lessons():
+def test_there_are_six_lessons():
     assert [path.stem for path in LESSONS] == [
-        "01_data", "02_model", "03_training", "04_evaluation", "05_filter_visualization",
+        "01_data", "02_model", "03_training", "04_evaluation", "05_filter_visualization", "06_hyperparameter_search",
     ]  # fmt: skip
 
 
