@@ -132,7 +132,7 @@ def check_parameters(parameters: dict[str, Any], paths: list[Path]) -> None:
     for name, known in (("dataset", DATASETS), ("recipe", RECIPES)):
         if name in parameters and parameters[name] not in known:
             raise NotebookError(f"PARAMS: {name}={parameters[name]!r} is not known. Use one of: {', '.join(known)}.")
-    for name in ("epochs", "train_limit"):
+    for name in ("epochs", "train_limit", "trials"):
         if isinstance(parameters.get(name), int) and parameters[name] < 1:
             raise NotebookError(f"PARAMS: {name}={parameters[name]} must be at least 1.")
     if not 0 <= parameters.get("seed", 0) < 2**32:
@@ -142,6 +142,8 @@ def check_parameters(parameters: dict[str, Any], paths: list[Path]) -> None:
         if not picture.is_file():
             raise NotebookError(f"PARAMS: picture={parameters['picture']!r} is no file.")
         parameters["picture"] = str(picture)  # the notebook runs in another folder
+    if parameters.get("study") and "://" not in parameters["study"]:
+        parameters["study"] = str(Path(parameters["study"]).resolve())
     if "device" in parameters:
         pick_device(parameters["device"])
 

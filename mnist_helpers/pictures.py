@@ -12,6 +12,8 @@ from mnist_helpers.runtime import CourseError
 
 LARGEST_SIDE = 1_000
 SMALLEST_SIDE = 4
+# Formats of cameras, scanners and screens; Pillow knows others, of which one (EPS) would run another program.
+FORMATS = ("PNG", "JPEG", "MPO", "GIF", "TIFF", "BMP", "WEBP", "AVIF", "JPEG2000", "PPM")
 # Several pictures in one file, of which the first is the picture: what some phones write.
 PHONE_FORMATS = ("MPO",)
 
@@ -52,7 +54,8 @@ def open_picture(path: Path | str) -> Image.Image:
 def _open(path: Path) -> Image.Image:
     if path.is_file() and path.stat().st_size == 0:
         raise PictureError(f"{path} is empty (0 bytes). Save the picture again.")
-    with Image.open(path) as picture:
+    Image.init()
+    with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as picture:
         frames = getattr(picture, "n_frames", 1)
         if frames > 1 and picture.format not in PHONE_FORMATS:
             raise PictureError(f"{path} holds {frames} pictures (an animation, or pages). Save one as a PNG.")
@@ -70,9 +73,9 @@ def _what_it_is(path: Path) -> str:
         start = file.read(32)
     if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"mif1", b"hevc"):
         return ": it is in the HEIC format of iPhones. Export it as JPEG."
-    if start.lstrip().startswith((b"<svg", b"<?xml", b"%PDF")):
+    if start.lstrip().startswith((b"<svg", b"<?xml", b"%PDF", b"%!PS")):
         return ": it is a drawing or a document. Export it as PNG."
-    return ": it is in no format that Pillow knows. Use a PNG or JPEG file."
+    return ": it is in no format of cameras or screens. Use a PNG or JPEG file."
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:

@@ -21,6 +21,7 @@ WIDEST_STROKE = 0.25  # of the shorter side of the picture
 LEAST_CONTRAST = 0.04  # of the paper's brightness, halfway up the edge of a stroke
 LEAST_CONTRAST_TO_GRAIN = 3.0
 SMOOTHING = 0.03  # of the digit's longer side
+MOST_PARTS = 100
 PEN = (2.0, 3.5)  # thinnest and thickest stroke, in pixels of the final 28
 
 
@@ -58,7 +59,7 @@ def read_digit(picture: Image.Image) -> DigitSteps:
 def read_digits(picture: Image.Image) -> list[DigitSteps]:
     """Find all digits in a picture, from left to right, and bring each to MNIST's format.
 
-    Raises: PictureError if there is no ink.
+    Raises: PictureError if there is no ink, or far more than a few digits.
     """
     grey = _working_size(picture.convert("L"))
     if _ink_is_brighter(grey):
@@ -151,12 +152,18 @@ class _Part:
 
 
 def _parts(ink: np.ndarray) -> list[_Part]:
-    """Return what hangs together, without specks, and without what lies along the edge of the picture."""
+    """Return what hangs together, without specks, and without what lies along the edge of the picture.
+
+    Raises: PictureError for a picture full of marks, such as a page of text.
+    """
     labels, _ = ndimage.label(ink, structure=np.ones((3, 3)))
     areas = np.bincount(labels.ravel())[1:]
+    large = areas >= max(9, 0.01 * areas.max())
+    if large.sum() > MOST_PARTS:
+        raise PictureError(f"There are {large.sum()} separate marks in this picture. Cut out the digits you mean.")
     parts = []
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
-        if areas[number - 1] >= max(9, 0.01 * areas.max()):
+        if large[number - 1]:
             parts.append(_Part(labels == number, rows.start, columns.start, rows.stop, columns.stop))
     inner = [part for part in parts if not _lies_along_the_edge(part)]
     return inner or parts

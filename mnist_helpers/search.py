@@ -7,8 +7,10 @@ killed one loses nothing but its own trial. Notebook 06 tells the story.
 import hashlib
 import os
 import platform
+import sys
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from torch import nn
@@ -31,6 +33,8 @@ except ModuleNotFoundError as error:
 STUDY_NAME = "keras-tuned"
 RECORD = ROOT / "docs" / "keras-tuned.journal"  # the full search, from which the recipe was taken
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+SECONDS_TO_SIGN = 60  # a trial is given its worker's name at once; without one for so long, the worker is gone
+LOCK_GRACE_S = 10  # writing a line takes milliseconds; who holds the lock for longer was killed
 DEPTHS, WIDTHS, KERNELS, RATES = (1, 3), (16, 32, 64), (3, 5), (3e-4, 1e-2)
 BATCH_SIZE, HIDDEN, DROPOUT = 128, 128, 0.3  # held, so that few trials say something about the rest
 
@@ -39,7 +43,7 @@ class SearchError(CourseError):
     """A study that cannot be opened, or that was begun with other settings."""
 
 
-def open_study(place: str, settings: dict | None = None) -> optuna.Study:
+def open_study(place: str | Path, settings: dict | None = None) -> optuna.Study:
     """Open a study, or begin it: `place` is a file (a journal, also on a shared disk) or the address of a database.
 
     `settings` are what all trials of a study have in common; the first who opens it writes them down.
@@ -50,7 +54,7 @@ def open_study(place: str, settings: dict | None = None) -> optuna.Study:
     try:
         # Several trials at once: each counts as a poor one until it has finished, so that no two try the same.
         study = optuna.create_study(
-            storage=_storage(place),
+            storage=_storage(str(place)),
             study_name=STUDY_NAME,
             direction="minimize",
             load_if_exists=True,
@@ -76,7 +80,7 @@ def _storage(place: str) -> BaseStorage:
         return RDBStorage(place)
     path = Path(place)
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = JournalFileSymlinkLock(place)
+    lock = JournalFileSymlinkLock(place, grace_period=LOCK_GRACE_S)
     lock.acquire()
     try:
         _remove_torn_line(path)
@@ -170,17 +174,24 @@ def worker() -> str:
 
 
 def abandoned_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Return the trials that stand as running in the study although their process, on this machine, is gone."""
+    """Return the trials that stand as running in the study although their process is gone.
+
+    That is known of the processes of this machine, and of one that ended before it had put its name to its trial.
+    """
     here = worker().rpartition("-")[0]
     abandoned = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         machine, _, process = trial.user_attrs.get("worker", "").rpartition("-")
-        if machine == here and not _is_alive(int(process)):
+        age = (datetime.now(tz=trial.datetime_start.tzinfo) - trial.datetime_start).total_seconds()
+        nameless = not process and age > SECONDS_TO_SIGN
+        if nameless or (machine == here and not _is_alive(int(process))):
             abandoned.append(trial)
     return abandoned
 
 
 def _is_alive(process: int) -> bool:
+    if sys.platform == "win32":
+        return True  # not to be found out there by a signal, which would end the process
     try:
         os.kill(process, 0)
     except ProcessLookupError:

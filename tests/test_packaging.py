@@ -17,7 +17,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def requirements() -> list[str]:
-    return PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["dev"]
+    """Return all requirements, those of the extras too; `dev` holds the other extras by name."""
+    extras = [one for extra in PROJECT["project"]["optional-dependencies"].values() for one in extra]
+    return PROJECT["project"]["dependencies"] + [one for one in extras if not one.startswith("mnist-helpers[")]
+
+
+def test_the_developers_extra_brings_all_others():
+    extras = PROJECT["project"]["optional-dependencies"]
+    assert f"mnist-helpers[{','.join(name for name in extras if name != 'dev')}]" in extras["dev"]
 
 
 def test_conda_gets_the_same_packages():

@@ -157,12 +157,13 @@ def test_a_bomb_in_a_text_of_a_png_is_refused(tmp_path):
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"no picture", "in no format that Pillow knows"),
+        (b"no picture", "in no format of cameras or screens"),
         (b"GIF89a", "cannot be read as a picture"),
         (b"\x89PNG\r\n\x1a\n", "cannot be read as a picture"),
         (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC format of iPhones"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "drawing or a document"),
         (b"%PDF-1.7 ...", "drawing or a document"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "drawing or a document"),
         (b"PK\3\4" + bytes(100), "in no format"),
     ],
 )

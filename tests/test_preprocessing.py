@@ -144,6 +144,14 @@ def test_several_digits_are_counted_and_read_from_left_to_right():
     assert distances[0] < 6 < min(distances[1:])
 
 
+def test_a_picture_full_of_marks_is_refused_at_once():
+    page, rng = Image.new("L", (1000, 1000), 255), np.random.default_rng(0)
+    for x, y in rng.integers(0, 990, (3000, 2)).tolist():
+        ImageDraw.Draw(page).ellipse([x, y, x + 6, y + 6], fill=0)
+    with pytest.raises(PictureError, match="separate marks"):
+        read_digits(page)
+
+
 def test_mnist_images_come_out_nearly_as_they_went_in(train):
     """MNIST's own images went through these steps once already."""
     differences = []

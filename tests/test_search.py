@@ -187,3 +187,11 @@ def test_the_recipe_is_the_best_trial_of_the_committed_study(tmp_path):
     assert recipe.lr == float(f"{best['lr']:.2g}")
     assert (recipe.batch_size, recipe.dropout) == (BATCH_SIZE, DROPOUT)
     assert len([trial for trial in study.trials if trial.state in FINISHED]) >= 60
+
+
+def test_a_trial_without_a_name_is_abandoned_only_after_a_minute(tmp_path, monkeypatch):
+    study = open_study(tmp_path / "a.journal", SMALL)
+    study.ask()  # as a process leaves it that dies before it has signed
+    assert abandoned_trials(study) == []
+    monkeypatch.setattr("mnist_helpers.search.SECONDS_TO_SIGN", -1)
+    assert [trial.number for trial in abandoned_trials(study)] == [0]

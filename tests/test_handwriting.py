@@ -1,0 +1,95 @@
+"""The shipped network and the preprocessing together, on other people's handwriting and on pictures like photos."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy import ndimage
+from sklearn.datasets import load_digits
+
+from mnist_helpers.checkpoints import SHIPPED, load_model
+from mnist_helpers.data import LabelledImages, load_part
+from mnist_helpers.evaluation import evaluate, predict_logits, steady_probabilities
+from mnist_helpers.pictures import PictureError
+from mnist_helpers.preprocessing import read_digit
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return load_model(SHIPPED)[0]
+
+
+def share_read(model, pictures: list[Image.Image], labels: list[int]) -> float:
+    """Return the share of the pictures that `predict` would read rightly; one that it refuses counts as wrong."""
+    digits, expected = [], []
+    for picture, label in zip(pictures, labels, strict=True):
+        try:
+            digits.append(read_digit(picture).digit)
+            expected.append(label)
+        except PictureError:
+            pass
+    right = steady_probabilities(model, torch.stack(digits)).argmax(dim=1) == torch.tensor(expected)
+    return right.sum().item() / len(pictures)
+
+
+def test_the_shipped_network_s_card_keeps_its_word(shipped):
+    model, card = load_model(SHIPPED)
+    assert (card.recipe, card.architecture, card.train_images) == ("handwriting", "resnet", 55_000)
+    scores = evaluate(model, load_part("mnist", "validation"))
+    assert scores.accuracy == pytest.approx(card.val_accuracy, abs=5e-4)
+    assert scores.accuracy > 0.994
+
+
+def on_a_sheet(image: np.ndarray, rng: np.random.Generator) -> Image.Image:
+    """Enlarge one image of 8×8 and put it, in black ink, somewhere on a larger white sheet."""
+    side = int(rng.integers(60, 160))
+    digit = Image.fromarray((255 - image / 16 * 255).astype(np.uint8)).resize((side, side), Image.Resampling.BICUBIC)
+    width, height = (int(side * rng.uniform(1.3, 3)) for _ in range(2))
+    sheet = Image.new("L", (width, height), 255)
+    sheet.paste(digit, (int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1))))
+    return sheet
+
+
+def test_handwriting_of_43_other_people_is_read(shipped):
+    """Alpaydin and Kaynak's digits (1998), as scikit-learn has them; nothing was ever trained on them."""
+    other, rng = load_digits(), np.random.default_rng(0)
+    sheets = [on_a_sheet(image, rng) for image in other.images]
+    labels = other.target.tolist()
+    assert share_read(shipped, sheets, labels) >= 0.96
+    squeezed = torch.stack([torch.from_numpy(255 - np.asarray(sheet.resize((28, 28))))[None] for sheet in sheets])
+    naive = (predict_logits(shipped, squeezed).argmax(dim=1) == torch.tensor(labels)).float().mean()
+    assert naive < 0.9  # what the preprocessing is there for
+
+
+def as_photo(image: np.ndarray, rng: np.random.Generator) -> Image.Image:
+    """Write an MNIST digit on paper or a board and photograph it: light, shadow, grain, a little crooked."""
+    side = int(rng.integers(80, 320))
+    enlarged = np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)).astype(float)
+    height, width = (int(side * rng.uniform(1.2, 4)) for _ in range(2))
+    ink = np.zeros((height, width))
+    top, left = int(rng.integers(0, height - side + 1)), int(rng.integers(0, width - side + 1))
+    ink[top : top + side, left : left + side] = ndimage.gaussian_filter(enlarged, side / 60) > 127
+    ink = ndimage.gaussian_filter(ndimage.rotate(ink, rng.uniform(-8, 8), reshape=False, order=1), 1)
+    rows, columns = np.mgrid[0:height, 0:width] / max(height, width)
+    turn = rng.uniform(0, 2 * np.pi)
+    light = 1 - rng.uniform(0, 0.6) * (columns * np.cos(turn) + rows * np.sin(turn) + 1) / 2
+    edge = (columns - rng.uniform(0.2, 0.8)) * np.cos(turn + 1) + (rows - rng.uniform(0.2, 0.8)) * np.sin(turn + 1)
+    light *= 1 - rng.uniform(0, 0.5) / (1 + np.exp(-edge / rng.uniform(0.005, 0.08)))
+    seen = rng.uniform(150, 245) * light * (1 - ink * rng.uniform(0.45, 0.9))
+    seen = (seen + rng.normal(0, rng.uniform(0, 5), seen.shape)).clip(0, 255).astype(np.uint8)
+    return Image.fromarray(255 - seen if rng.random() < 0.2 else seen)
+
+
+def test_digits_are_read_in_pictures_like_photos(shipped, val: LabelledImages):
+    rng = np.random.default_rng(0)
+    photos = [as_photo(image[0].numpy(), rng) for image in val.images[:200]]
+    assert share_read(shipped, photos, val.labels[:200].tolist()) >= 0.95
+
+
+def test_the_mean_of_several_views_is_steadier_than_one(shipped, val: LabelledImages):
+    probabilities = steady_probabilities(shipped, val.images)
+    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(len(val)), atol=1e-4, rtol=0)
+    assert torch.equal(probabilities, steady_probabilities(shipped, val.images))  # no chance is left in it
+    single = predict_logits(shipped, val.images).softmax(dim=1)
+    torch.testing.assert_close(steady_probabilities(shipped, val.images, views=1), single)
+    assert probabilities.max(dim=1).values.mean() < single.max(dim=1).values.mean()
