@@ -46,8 +46,9 @@ def main() -> None:
     except OSError as error:
         _end(f"{error.filename or 'A file'} cannot be written or read ({error.strerror or error})", FAILED)
     except (typer.Abort, KeyboardInterrupt):
+        status = INTERRUPTED
+    if status == INTERRUPTED:
         typer.echo("\nStopped. Every file that was written is whole.", err=True)
-        sys.exit(INTERRUPTED)
     sys.exit(status or 0)
 
 

@@ -112,7 +112,7 @@ def load_csv(path: Path, dataset: str = "mnist") -> LabelledImages:
         )
     if (highest := int(rows[:, 0].max())) > 9:
         raise DataError(
-            f"{path} has the label {highest} in line {int(rows[:, 0].argmax()) + 1}; labels go from 0 to 9."
+            f"{path} has the label {highest} in its row {int(rows[:, 0].argmax()) + 1}; labels go from 0 to 9."
         )
     images = torch.from_numpy(rows[:, 1:].reshape(-1, 1, 28, 28).copy())
     return LabelledImages(images, torch.from_numpy(rows[:, 0].astype(np.int64)), class_names(dataset))

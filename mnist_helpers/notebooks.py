@@ -121,7 +121,8 @@ def check_parameters(parameters: dict[str, Any], paths: list[Path]) -> None:
     """
     declared: dict[str, tuple[type, ...]] = {}
     for path in paths:
-        declared |= declared_parameters(read_notebook(path))
+        for name, kinds in declared_parameters(read_notebook(path)).items():
+            declared[name] = tuple(dict.fromkeys(declared.get(name, ()) + kinds))
     for name, value in parameters.items():
         if name not in declared:
             raise NotebookError(f"PARAMS: {name!r} is not a parameter of these notebooks: {', '.join(declared)}.")

@@ -228,7 +228,8 @@ def _like_mnist_s_pen(cropped: np.ndarray) -> np.ndarray:
     change = ndimage.grey_dilation if width < thinnest else ndimage.grey_erosion
     radius = round(abs(np.clip(width, thinnest, thickest) - width) / 2)
     rows, columns = np.ogrid[-radius : radius + 1, -radius : radius + 1]
-    return change(np.pad(cropped, radius), footprint=rows**2 + columns**2 <= radius**2)
+    changed = change(np.pad(cropped, radius), footprint=rows**2 + columns**2 <= radius**2)
+    return changed if changed.max() > 0.5 else cropped  # a blot whose strokes cannot be told apart stays
 
 
 def _fit_and_centre(cropped: np.ndarray) -> np.ndarray:

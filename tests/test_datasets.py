@@ -13,7 +13,7 @@ import torchvision
 
 from mnist_helpers import datasets
 from mnist_helpers.datasets import SYSTEM_FOLDERS, DataError, class_names, dataset_root, read_images
-from mnist_helpers.runtime import ROOT, cache_folder
+from mnist_helpers.runtime import ROOT, UsageError, cache_folder
 
 PACKED = ROOT / "data" / "MNIST" / "raw"
 NAMES = [name for name, _ in torchvision.datasets.MNIST.resources]
@@ -132,7 +132,7 @@ def test_two_readers_at_once_both_succeed(data):
 
 
 def test_an_unknown_dataset_is_refused_with_the_known_ones():
-    with pytest.raises(DataError, match=r"'mnst'.*mnist, fashion_mnist, kmnist, qmnist, emnist_digits"):
+    with pytest.raises(UsageError, match=r"'mnst'.*mnist, fashion_mnist, kmnist, qmnist, emnist_digits"):
         read_images("mnst", train=True)
 
 

@@ -60,8 +60,8 @@ def test_every_architecture_learns_a_batch_by_heart(name, train):
 
 
 def test_an_unknown_architecture_is_refused_with_the_known_ones():
-    with pytest.raises(CourseError, match="'three-conv' is not known. Use one of: linear, dense, lenet-5, two-conv"):
-        build_model("three-conv")
+    with pytest.raises(CourseError, match="'four-conv' is not known. Use one of: linear, dense, lenet-5, two-conv"):
+        build_model("four-conv")
 
 
 def test_standardise_gives_mean_zero_and_spread_one_on_mnist(train):

@@ -20,8 +20,8 @@ def test_the_loss_falls_on_64_images(name, train):
     recipe = RECIPES[name]
     loader = BatchLoader(train.select(range(64)), batch_size=32, shuffle=True)
     model = build_model(recipe.architecture, recipe.dropout)
-    optimizer, scheduler = make_optimizer(model, recipe, steps=16 * len(loader))
-    losses = [train_one_epoch(model, loader, optimizer, scheduler)[0] for _ in range(16)]
+    optimizer, scheduler = make_optimizer(model, recipe, steps=32 * len(loader))
+    losses = [train_one_epoch(model, loader, optimizer, scheduler)[0] for _ in range(32)]
     assert losses[-1] < 0.5 * losses[0]
 
 

@@ -170,7 +170,10 @@ def test_control_c_leaves_the_old_page_whole_and_no_kernel_behind(write_notebook
         f"notebooks.run_notebooks = lambda paths, p: run(paths, p, pathlib.Path({str(tmp_path / 'out')!r}))\n"
         "sys.argv = ['mnist-helpers', 'run-notebooks']\ncli.main()"
     )
+    # Where the tests themselves run in the background, a shell has them ignore Ctrl-C, and children inherit that.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     run = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     wait_for(lambda: started.exists() and started.read_text())
     run.send_signal(signal.SIGINT)
     _, errors = run.communicate(timeout=60)
