@@ -90,8 +90,14 @@ def _storage(place: str) -> BaseStorage:
 
 
 def _remove_torn_line(journal: Path) -> None:
-    """Cut off a last line that a power failure left unfinished; the next one would be written behind it."""
-    if journal.is_file() and (content := journal.read_bytes()) and not content.endswith(b"\n"):
+    """Cut off a last line that a power failure left unfinished; the next one would be written behind it.
+
+    Raises: ValueError for a file that is something else, which stays as it is.
+    """
+    content = journal.read_bytes() if journal.is_file() else b""
+    if content and not content.startswith(b'{"op_code"'):
+        raise ValueError("it holds something else")
+    if content and not content.endswith(b"\n"):
         os.truncate(journal, content.rfind(b"\n") + 1)
 
 

@@ -96,10 +96,14 @@ def test_a_database_that_is_not_there_is_said_plainly(place):
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_file_that_is_no_study_is_said_plainly(tmp_path):
-    (tmp_path / "a.journal").write_text('{"no": "study"}\nat all\n')
-    with pytest.raises(SearchError, match="cannot be opened"):
-        open_study(str(tmp_path / "a.journal"))
+@pytest.mark.parametrize("content", ['{"no": "study"}\nat all\n', "my notes, without a last line end", "\n"])
+def test_a_file_that_is_no_study_is_refused_and_stays_as_it_is(tmp_path, content):
+    place = tmp_path / "notes.txt"
+    place.write_text(content)
+    with pytest.raises(SearchError, match="cannot be opened .it holds something else"):
+        open_study(place)
+    assert place.read_text() == content
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]  # no lock is left behind
 
 
 @pytest.mark.usefixtures("small_space")
