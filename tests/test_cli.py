@@ -95,13 +95,15 @@ def test_what_cannot_work_is_said_in_two_lines_at_most_with_status_1(call, argum
         (["search", "--study", "a", "--dataset", "none"], "dataset='none' is not known"),
     ],
 )
-def test_wrong_use_gives_one_line_and_status_2(call, arguments, message):
+def test_wrong_use_gives_one_line_and_status_2(call, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     done = call(*arguments)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert done.stdout == ""
+    assert not list(tmp_path.iterdir()), "a refused command leaves no file"
 
 
 def test_help_lists_the_commands(call):

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from mnist_helpers import reproduction
+from mnist_helpers.data import load_part
 from mnist_helpers.recipes import get_recipe
 from mnist_helpers.runtime import ROOT, artifacts_folder, pick_device, whole_file
 
@@ -59,6 +60,7 @@ def search(
     from mnist_helpers import search as searching
 
     pick_device(device)
+    load_part(dataset, "train", train_limit)  # a study must not begin with images that are not to be had
     settings = {"dataset": dataset, "train_limit": train_limit, "epochs": epochs, "seed": seed}
     opened = searching.open_study(study, settings)
     searching.search(opened, trials, device, lambda line: typer.echo(line))
