@@ -84,18 +84,20 @@ class Window:
 
 
 def receptive_field(model: nn.Sequential, layer: str) -> Window:
-    """Work out how much of the input one value of a convolution or pooling layer sees.
+    """Work out how much of the input one value of a convolution, pooling layer or residual block sees.
 
     Source: the recurrence of Araujo, Norris and Sim, "Computing receptive fields of convolutional neural networks"
     (2019), for layers in a row.
     """
     size, stride, start = 1, 1, 0
-    for name, module in model.named_children():
-        if isinstance(module, nn.Conv2d | nn.MaxPool2d):
-            kernel, step, padding = (_first(x) for x in (module.kernel_size, module.stride, module.padding))
-            size += (kernel - 1) * stride
-            start -= padding * stride
-            stride *= step
+    for name, child in model.named_children():
+        for inner_name, module in child.named_modules():
+            # A shortcut sees less than the layers beside it.
+            if isinstance(module, nn.Conv2d | nn.MaxPool2d) and inner_name != "shortcut":
+                kernel, step, padding = (_first(x) for x in (module.kernel_size, module.stride, module.padding))
+                size += (kernel - 1) * stride
+                start -= padding * stride
+                stride *= step
         if name == layer:
             return Window(size, stride, start)
     raise KeyError(f"the network has no layer {layer!r}; it has {', '.join(dict(model.named_children()))}")

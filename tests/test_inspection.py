@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mnist_helpers import inspection
+from mnist_helpers.architectures import Residual
 from mnist_helpers.checkpoints import load_model
 from mnist_helpers.data import LabelledImages, to_float
 from mnist_helpers.evaluation import evaluate, predict_logits
@@ -67,6 +68,7 @@ def test_ablation_agrees_with_silencing_one_by_one(trained, val, layer):
         [nn.Conv2d(1, 2, 3), nn.AvgPool2d(2), nn.Conv2d(2, 2, 3), nn.AvgPool2d(2)],
         [nn.Conv2d(1, 2, 5, padding=2), nn.AvgPool2d(2), nn.Conv2d(2, 2, 5)],
         [nn.Conv2d(1, 2, 5, stride=2), nn.Conv2d(2, 2, 3, padding=1), nn.AvgPool2d(3, 1)],
+        [nn.AvgPool2d(2), Residual(1, 32, stride=2).eval()],
     ],
 )
 def test_the_receptive_field_is_where_the_gradient_is_not_zero(layers):
