@@ -5,6 +5,7 @@ from. `card.json` beside it repeats the card for people. `resume/` holds what an
 """
 
 import json
+import math
 import os
 import pickle
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mnist_helpers.models import build_model
-from mnist_helpers.runtime import ROOT, CourseError, artifacts_folder, artifacts_folders, whole_file
+from mnist_helpers.runtime import ROOT, CourseError, artifacts_folder, artifacts_folders, is_named_pipe, whole_file
 
 MODEL_FILE = "model.safetensors"
 SHIPPED = ROOT / "pretrained" / "mnist" / "handwriting"  # what reads pictures, if nothing else is named
@@ -89,9 +90,8 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> tuple[nn.Seq
             metadata = file.metadata() or {}
         weights = load_file(path)
     try:
-        facts = json.loads(metadata["card"])
-        card = Card(**{field.name: facts[field.name] for field in fields(Card)})
-    except (KeyError, TypeError, ValueError) as error:
+        card = _card(metadata["card"])
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} holds weights but no card that says what they are ({error}). Only files that this project wrote "
             "can be loaded; train the network again."
@@ -101,7 +101,26 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> tuple[nn.Seq
     except (CourseError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} names a network that cannot be built: {error}") from error
     load_weights(model, weights, path)
-    return model.to(device).eval(), card
+    model.eval()
+    with torch.inference_mode():
+        logits = model(torch.zeros(1, 1, 28, 28))
+    if logits.shape[1] != len(card.classes) or not logits.isfinite().all():
+        raise CheckpointError(
+            f"The network in {path} gives {logits.shape[1]} logits for {len(card.classes)} classes, or numbers that "
+            "are not finite. Train it again."
+        )
+    return model.to(device), card
+
+
+def _card(text: str) -> Card:
+    facts = json.loads(text)
+    for field in fields(Card):
+        value, kind = facts[field.name], field.type
+        names = isinstance(value, list) and all(isinstance(name, str) and name.isprintable() for name in value)
+        number = kind is float and type(value) in (int, float) and math.isfinite(value)
+        if not (names if kind == list[str] else number or (type(value) is kind and kind is not float)):
+            raise TypeError(f"{field.name} is {str(value)[:40]!r}")
+    return Card(**{field.name: facts[field.name] for field in fields(Card)})
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
@@ -116,6 +135,10 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> No
             raise CheckpointError(
                 f"{path} belongs to another network: {name} is {found.get(name, 'missing')} in the file and "
                 f"{expected.get(name, 'missing')} in the network. Choose the recipe it was trained with."
+            )
+        if weights[name].is_complex() or not weights[name].isfinite().all():
+            raise CheckpointError(
+                f"{path} is damaged: {name} holds values that are not finite numbers. Train it again."
             )
     model.load_state_dict(weights)
 
@@ -153,7 +176,7 @@ def load_training_state(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dic
         state = torch.load(newest, weights_only=True, map_location="cpu")
     weights: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
-        which, name = key.split("/", 1)
+        which, _, name = key.partition("/")
         weights.setdefault(which, {})[name] = tensor
     return weights, state
 
@@ -191,6 +214,8 @@ def _writing(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
+    if is_named_pipe(path):
+        raise CheckpointError(f"{path} is a pipe, not a checkpoint. Name another folder.")
     try:
         yield
     except FileNotFoundError as error:

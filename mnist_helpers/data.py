@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from mnist_helpers.datasets import DataError, class_names, read_images
+from mnist_helpers.runtime import is_named_pipe
 
 VALIDATION_SIZE = 5_000
 SPLIT_SEED = 2024
@@ -95,6 +96,8 @@ def load_csv(path: Path, dataset: str = "mnist") -> LabelledImages:
 
     Raises: DataError naming the file and the line that cannot be read.
     """
+    if is_named_pipe(path):
+        raise DataError(f"{path} is a pipe that nobody may write to. Save the lines as a file.")
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with warnings.catch_warnings(), opened(path, "rt", encoding="utf-8-sig") as file:
@@ -104,8 +107,11 @@ def load_csv(path: Path, dataset: str = "mnist") -> LabelledImages:
             rows = np.loadtxt(lines, dtype=np.uint8, delimiter=",", ndmin=2)
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}).") from error
-    except (ValueError, UserWarning) as error:
-        raise DataError(f"{path} is not in the form label,1x1,…,28x28 with whole numbers to 255 ({error}).") from error
+    except UserWarning as error:
+        raise DataError(f"{path} has no lines with images.") from error
+    except ValueError as error:
+        reason = str(error).partition(";")[0]  # what follows is for users of NumPy
+        raise DataError(f"{path} is not in the form label,1x1,…,28x28 with whole numbers to 255 ({reason}).") from error
     if rows.shape[1] != 785 or not len(rows):
         raise DataError(
             f"{path} has {rows.shape[1]} columns in {len(rows)} lines; a label and 784 grey values make 785."

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mnist_helpers.runtime import CourseError
+from mnist_helpers.runtime import CourseError, is_named_pipe
 
 LARGEST_SIDE = 1_000
 SMALLEST_SIDE = 4
@@ -52,6 +52,8 @@ def open_picture(path: Path | str) -> Image.Image:
 
 
 def _open(path: Path) -> Image.Image:
+    if is_named_pipe(path):
+        raise PictureError(f"{path} is a pipe that nobody may write to. Save the picture as a file.")
     if path.is_file() and path.stat().st_size == 0:
         raise PictureError(f"{path} is empty (0 bytes). Save the picture again.")
     Image.init()

@@ -22,6 +22,7 @@ LEAST_CONTRAST = 0.04  # of the paper's brightness, halfway up the edge of a str
 LEAST_CONTRAST_TO_GRAIN = 3.0
 SMOOTHING = 0.03  # of the digit's longer side
 MOST_PARTS = 100
+LARGEST_RADIUS = 16  # by which strokes are made thinner at full size; thicker ones are looked at from farther away
 PEN = (2.0, 3.5)  # thinnest and thickest stroke, in pixels of the final 28
 
 
@@ -77,7 +78,7 @@ def read_digits(picture: Image.Image) -> list[DigitSteps]:
         place = np.s_[box[1] : box[3], box[0] : box[2]]
         size = max(box[2] - box[0], box[3] - box[1])
         near = ndimage.binary_dilation(mask[place], iterations=max(2, size // 20))
-        cropped = _smooth(_like_mnist_s_pen(np.where(near, ink[place], 0)), size)
+        cropped = _smooth(_like_mnist_s_pen(np.where(near, ink[place], 0)))
         digit = _fit_and_centre((cropped * 255).round().astype(np.uint8))
         cropped = torch.from_numpy((cropped * 255).round().astype(np.uint8))
         digits.append(DigitSteps(*steps, cropped, torch.from_numpy(digit)[None], box))
@@ -142,29 +143,25 @@ class _Part:
         return self.right - self.left
 
     def joined(self, other: "_Part") -> "_Part":
-        return _Part(
-            self.mask | other.mask,
-            min(self.top, other.top),
-            min(self.left, other.left),
-            max(self.bottom, other.bottom),
-            max(self.right, other.right),
-        )
+        top, left = min(self.top, other.top), min(self.left, other.left)
+        bottom, right = max(self.bottom, other.bottom), max(self.right, other.right)
+        return _Part(self.mask | other.mask, top, left, bottom, right)
 
 
 def _parts(ink: np.ndarray) -> list[_Part]:
     """Return what hangs together, without specks, and without what lies along the edge of the picture.
 
-    Raises: PictureError for a picture full of marks, such as a page of text.
+    Raises: PictureError for a picture full of marks, such as a page of text, or with specks alone.
     """
     labels, _ = ndimage.label(ink, structure=np.ones((3, 3)))
     areas = np.bincount(labels.ravel())[1:]
     large = areas >= max(9, 0.01 * areas.max())
     if large.sum() > MOST_PARTS:
         raise PictureError(f"There are {large.sum()} separate marks in this picture. Cut out the digits you mean.")
-    parts = []
-    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
-        if large[number - 1]:
-            parts.append(_Part(labels == number, rows.start, columns.start, rows.stop, columns.stop))
+    boxes = enumerate(ndimage.find_objects(labels), start=1)
+    parts = [_Part(labels == n, y.start, x.start, y.stop, x.stop) for n, (y, x) in boxes if large[n - 1]]
+    if not parts:
+        raise PictureError("What stands out from the paper in this picture is too small to be a digit.")
     inner = [part for part in parts if not _lies_along_the_edge(part)]
     return inner or parts
 
@@ -211,9 +208,9 @@ def _belong(one: _Part, other: _Part, tallest: int) -> bool:
     return above and overlap >= 0.3 * min(one.width, other.width) and near <= 0.25 * tallest
 
 
-def _smooth(cropped: np.ndarray, size: int) -> np.ndarray:
+def _smooth(cropped: np.ndarray) -> np.ndarray:
     """Round off what a digit's enlarged pixels, or a pen's tremor, left on its strokes."""
-    smooth = ndimage.gaussian_filter(cropped, SMOOTHING * size)
+    smooth = ndimage.gaussian_filter(cropped, SMOOTHING * max(cropped.shape))
     return smooth / max(smooth.max(), 1e-6)
 
 
@@ -227,8 +224,12 @@ def _like_mnist_s_pen(cropped: np.ndarray) -> np.ndarray:
         return cropped
     change = ndimage.grey_dilation if width < thinnest else ndimage.grey_erosion
     radius = round(abs(np.clip(width, thinnest, thickest) - width) / 2)
-    rows, columns = np.ogrid[-radius : radius + 1, -radius : radius + 1]
-    changed = change(np.pad(cropped, radius), footprint=rows**2 + columns**2 <= radius**2)
+    if radius > LARGEST_RADIUS:
+        return _like_mnist_s_pen(ndimage.zoom(cropped, 0.5, order=1))
+    changed, cross = np.pad(cropped, radius), ndimage.generate_binary_structure(2, 1)
+    for step in range(radius):  # crosses and squares by turns make an octagon, nearly a disc, in a fraction of its time
+        square = int(0.414 * (step + 1)) > int(0.414 * step)
+        changed = change(changed, size=(3, 3)) if square else change(changed, footprint=cross)
     return changed if changed.max() > 0.5 else cropped  # a blot whose strokes cannot be told apart stays
 
 
@@ -237,9 +238,8 @@ def _fit_and_centre(cropped: np.ndarray) -> np.ndarray:
     height, width = cropped.shape
     factor = 20 / max(height, width)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    small = np.asarray(
-        Image.fromarray(cropped).resize(size, Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC)
-    )
+    smoothly = Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC
+    small = np.asarray(Image.fromarray(cropped).resize(size, smoothly))
     canvas = np.zeros((28, 28), dtype=np.float32)
     top, left = (28 - small.shape[0]) // 2, (28 - small.shape[1]) // 2
     canvas[top : top + small.shape[0], left : left + small.shape[1]] = small

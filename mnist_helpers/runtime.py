@@ -3,6 +3,7 @@
 No digits, no networks: this module knows nothing about either.
 """
 
+import errno
 import os
 import platform
 import random
@@ -109,12 +110,26 @@ def environment_report(device_name: str = "auto") -> str:
     )
 
 
+def is_named_pipe(path: Path) -> bool:
+    """Say whether reading this file would wait, perhaps for ever, until another program writes to it.
+
+    What a shell hands over in /dev/fd is a pipe too, but has its writer.
+    """
+    return path.is_fifo() and not path.absolute().is_relative_to("/dev")
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path` in one step, on failure it is removed.
 
-    A reader therefore sees the old file or the new one, never half of either, whatever interrupts the writing.
+    A reader therefore sees the old file or the new one, never half of either, whatever interrupts the writing. A link
+    stays, and what it points to is replaced.
+
+    Raises: OSError with the name of `path` if it cannot be written, or is a folder, a device or a pipe.
     """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EISDIR if path.is_dir() else errno.EINVAL, "it is not an ordinary file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
@@ -128,5 +143,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as written:  # Windows flushes only what is open for writing
             os.fsync(written.fileno())
         temporary.replace(path)
+    except OSError as error:
+        error.filename = str(path) if error.filename in (None, name) else error.filename
+        raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from mnist_helpers.architectures import stacked_conv
 from mnist_helpers.data import BatchLoader, LabelledImages, load_part
 from mnist_helpers.evaluation import evaluate
 from mnist_helpers.recipes import Recipe, make_optimizer
-from mnist_helpers.runtime import ROOT, CourseError, pick_device, seed_everything
+from mnist_helpers.runtime import ROOT, CourseError, is_named_pipe, pick_device, seed_everything
 from mnist_helpers.training import TrainingError, train_one_epoch
 
 try:
@@ -79,6 +79,8 @@ def _storage(place: str) -> BaseStorage:
     if "://" in place:
         return RDBStorage(place)
     path = Path(place)
+    if is_named_pipe(path):
+        raise ValueError("it is a pipe")
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = JournalFileSymlinkLock(place, grace_period=LOCK_GRACE_S)
     lock.acquire()
@@ -187,10 +189,10 @@ def abandoned_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     here = worker().rpartition("-")[0]
     abandoned = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        machine, _, process = trial.user_attrs.get("worker", "").rpartition("-")
+        machine, _, process = str(trial.user_attrs.get("worker", "")).rpartition("-")
         age = (datetime.now(tz=trial.datetime_start.tzinfo) - trial.datetime_start).total_seconds()
-        nameless = not process and age > SECONDS_TO_SIGN
-        if nameless or (machine == here and not _is_alive(int(process))):
+        nameless = not process.isdigit() and age > SECONDS_TO_SIGN
+        if nameless or (machine == here and process.isdigit() and not _is_alive(int(process))):
             abandoned.append(trial)
     return abandoned
 

@@ -7,7 +7,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 
 import torch
@@ -129,6 +129,8 @@ def fit(
         if on_epoch:
             on_epoch(run.history)
     model.load_state_dict(run.best_weights)
+    if folder:  # a resumed run may have had nothing left to do but this
+        save_model(folder, model, run.card())
     return run.history
 
 
@@ -203,7 +205,8 @@ class _Run:
             self._restore(weights, state, folder)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise CheckpointError(
-                f"The training state in {folder} is of another version ({error}). Start anew with resume=False."
+                f"The training state in {folder} is of another version ({error}). "
+                "Start anew without --resume (resume=False)."
             ) from error
         return True
 
@@ -212,15 +215,18 @@ class _Run:
             if (then := state["settings"].get(name)) != now:
                 raise CheckpointError(
                     f"The training in {folder} was begun with {name}={then!r}, this one asks for {now!r}. "
-                    "Go on with the settings it was begun with, or start anew with resume=False."
+                    "Go on with the settings it was begun with, or start anew without --resume (resume=False)."
                 )
-        load_weights(self.model, weights["last"], folder / "resume")
+        for which in ("best", "last"):
+            load_weights(self.model, weights[which], folder / "resume")
         self.best_weights = weights["best"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.loader.generator.set_state(state["shuffle"])
         restore_random_states(state["random"], self.device)
-        self.history.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        math.fsum(value for epoch in epochs for value in astuple(epoch))  # raises for what is no number
+        self.history.epochs = epochs
 
     def card(self) -> Card:
         best = self.history.best

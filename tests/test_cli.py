@@ -1,6 +1,7 @@
 """The command line as a person uses it, rightly and wrongly."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -288,3 +289,67 @@ def test_the_contact_sheet_is_a_picture_that_fits_a_page(call, tmp_path):
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "docs" / "sheet.png") as picture:
         assert 1200 < picture.width < 2400
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_a_pipe_is_named_and_the_other_pictures_are_read(call, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    done = call("predict", tmp_path / "pipe.png", seven(tmp_path / "a.png"))
+    assert done.returncode == 1
+    assert ": 7 " in done.stdout
+    assert "pipe" in done.stderr
+    done = call("train", "--epochs", "1", "--train-csv", tmp_path / "pipe.png", "--output", tmp_path / "out")
+    assert (done.returncode, "is a pipe" in done.stderr) == (1, True)
+    done = call("search", "--study", tmp_path / "pipe.png", "--train-limit", "100")
+    assert (done.returncode, "is a pipe" in done.stderr) == (1, True)
+
+
+def test_predict_shows_files_of_any_name_and_never_writes_over_a_picture(call, tmp_path):
+    files = [seven(tmp_path / name) for name in ("a$b_{$^.png", "数字.png")]
+    done = call("predict", *files, "--show", tmp_path / "steps.png")
+    assert (done.returncode, done.stderr) == (0, "")
+    before = files[0].read_bytes()
+    done = call("predict", *files, "--show", files[0])
+    assert done.returncode == 2
+    assert "would write over that picture" in done.stderr
+    assert files[0].read_bytes() == before
+
+
+def test_a_resumed_training_with_nothing_left_to_do_still_leaves_every_file(call, csv_file, tmp_path):
+    given = ["train", "--recipe", "pytorch-ten-twenty", "--epochs", "1", "--train-csv", csv_file]
+    given += ["--device", "cpu", "--output", tmp_path / "out"]
+    assert call(*given).returncode == 0
+    before = (tmp_path / "out" / "model.safetensors").read_bytes()
+    files = [tmp_path / "out" / name for name in ("model.safetensors", "card.json", "history.json", "curves.png")]
+    for file in files:
+        file.unlink()
+    assert call(*given, "--resume").returncode == 0
+    assert all(file.is_file() for file in files)
+    assert files[0].read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
+def test_control_c_while_the_packages_are_loaded_ends_without_a_traceback():
+    code = """
+import builtins, os, signal
+import mnist_helpers.cli
+
+def interrupted(name, *rest, real=builtins.__import__, **more):
+    if name == "mnist_helpers.runtime":
+        os.kill(os.getpid(), signal.SIGINT)
+    return real(name, *rest, **more)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+builtins.__import__ = interrupted
+mnist_helpers.cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 130
+    assert done.stderr.strip() == "Stopped. Every file that was written is whole."
+
+
+def test_without_a_standard_error_a_command_still_works():
+    command = f"{sys.executable} -m mnist_helpers recipes 2>&-"
+    done = subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0
+    assert "walkthrough" in done.stdout

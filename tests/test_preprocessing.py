@@ -189,3 +189,23 @@ def test_no_picture_ends_in_anything_but_digits_or_a_sentence(data):
         digits, message = [], str(error)
     assert digits or "no ink" in message
     assert all(steps.digit.shape == (1, 28, 28) and steps.digit.any() for steps in digits)
+
+
+def test_a_picture_with_specks_alone_is_refused_in_a_sentence():
+    picture = Image.new("L", (1_000, 4), 200)
+    ImageDraw.Draw(picture).point([(500, 1), (501, 2)], fill=0)
+    with pytest.raises(PictureError):
+        read_digits(picture)
+
+
+def test_a_marker_s_strokes_are_thinned_and_large_blots_are_read_too():
+    def ink(width: int) -> int:
+        picture = Image.new("L", (400, 400), 255)
+        ImageDraw.Draw(picture).line([(120, 60), (280, 60), (180, 340)], fill=0, width=width)
+        return (read_digit(picture).digit > 127).sum().item()
+
+    assert ink(70) < 1.5 * ink(40)
+    blot = Image.new("L", (1_000, 1_000), 255)
+    for x, y in [(x, y) for x in (50, 400, 750) for y in (50, 400, 750)]:
+        ImageDraw.Draw(blot).rectangle([x, y, x + 200, y + 200], fill=0)
+    assert len(read_digits(blot)) == 9

@@ -3,13 +3,14 @@ import signal
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from mnist_helpers import runtime
-from mnist_helpers.runtime import CourseError, pick_device, seed_everything, whole_file
+from mnist_helpers.runtime import CourseError, is_named_pipe, pick_device, seed_everything, whole_file
 
 
 def test_auto_takes_cuda_then_mps_then_the_cpu(monkeypatch):
@@ -90,3 +91,37 @@ def test_a_killed_process_leaves_the_old_file(tmp_path):
     ended = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
     assert ended.returncode == -signal.SIGKILL
     assert path.read_text() == "old"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_what_is_no_ordinary_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for place in ("pipe", "folder"):
+        with pytest.raises(OSError, match="not an ordinary file") as refused, whole_file(tmp_path / place):
+            pass
+        assert refused.value.filename == str(tmp_path / place)
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
+
+
+def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path):
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with whole_file(tmp_path / "link") as path:
+        path.write_text("new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "new"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_a_pipe_is_told_from_a_file_and_from_what_a_shell_hands_over(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").touch()
+    assert is_named_pipe(tmp_path / "pipe")
+    assert not is_named_pipe(tmp_path / "file")
+    assert not is_named_pipe(tmp_path / "missing")
+    reading, writing = os.pipe()
+    assert not is_named_pipe(Path(f"/dev/fd/{reading}"))
+    os.close(reading)
+    os.close(writing)

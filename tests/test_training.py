@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from mnist_helpers import checkpoints
-from mnist_helpers.checkpoints import CheckpointError, load_model
+from mnist_helpers.checkpoints import CheckpointError, load_model, load_training_state, save_training_state
 from mnist_helpers.data import BatchLoader, LabelledImages, to_float
 from mnist_helpers.evaluation import evaluate
 from mnist_helpers.history import Epoch, History
@@ -293,3 +293,18 @@ def test_a_one_cycle_of_few_steps_still_trains(recipe):
     optimizer.step()
     scheduler.step()
     assert optimizer.param_groups[0]["lr"] == recipe.lr
+
+
+@pytest.mark.parametrize("damage", ["best lacks a tensor", "a loss is a string", "a key names no set"])
+def test_a_damaged_training_state_is_refused_before_any_training(tmp_path, train, val, recipe, damage):
+    fit(build_model("two-conv"), train, val, recipe, device="cpu", folder=tmp_path)
+    weights, state = load_training_state(tmp_path)
+    if damage == "best lacks a tensor":
+        del weights["best"]["conv1.weight"]
+    elif damage == "a loss is a string":
+        state["epochs"][0]["val_loss"] = "low"
+    else:
+        weights = {"lost": weights["last"]}
+    save_training_state(tmp_path, len(state["epochs"]), weights, state)
+    with pytest.raises(CheckpointError):
+        fit(build_model("two-conv"), train, val, recipe, device="cpu", folder=tmp_path, resume=True)

@@ -1,6 +1,8 @@
 """Commands for networks: train, evaluate, predict, look at the filters, export."""
 
 import json
+import os
+import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
@@ -14,9 +16,11 @@ from mnist_helpers import checkpoints, data, evaluation, inspection, models, pic
 from mnist_helpers.datasets import DATASETS
 from mnist_helpers.history import History
 from mnist_helpers.recipes import RECIPES, Recipe, get_recipe
-from mnist_helpers.runtime import pick_device, seed_everything, whole_file
+from mnist_helpers.runtime import UsageError, pick_device, seed_everything, whole_file
 from mnist_helpers.training import fit
 
+MOST_EPOCHS = 10_000
+MOST_ROWS = 40  # of the picture that `predict --show` writes
 Checkpoint = Annotated[Path | None, typer.Option(help="folder of a trained network; the shipped one if not given")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
 
@@ -40,7 +44,7 @@ def recipes() -> None:
 def train(
     recipe: Annotated[str, typer.Option(help="its name, as `recipes` lists it")] = "walkthrough",
     dataset: Annotated[str, typer.Option(help=", ".join(DATASETS))] = "mnist",
-    epochs: Annotated[int | None, typer.Option(min=1, help="in place of the recipe's")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, max=MOST_EPOCHS, help="in place of the recipe's")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="in place of the recipe's")] = None,
     lr: Annotated[float | None, typer.Option(help="learning rate, in place of the recipe's")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
@@ -67,6 +71,7 @@ def train(
             network, train_images, val_images, settings, seed=seed, device=device, dataset=dataset, folder=folder,
             resume=resume, on_step=progress.step, on_epoch=progress.epoch,
         )  # fmt: skip
+    save_history(history, settings, folder)  # a resumed run may have had nothing left to do but this
     best = history.best
     typer.echo(f"Best epoch {best.epoch}: validation loss {best.val_loss:.4f}, accuracy {best.val_accuracy:.2%}")
     if test_images:
@@ -94,11 +99,11 @@ class _Progress:
     def epoch(self, history: History) -> None:
         last = history.epochs[-1]
         self.bar.n = last.epoch
+        save_history(history, self.recipe, self.folder)
         tqdm.write(
             f"epoch {last.epoch}: training loss {last.train_loss:.4f}, accuracy {last.train_accuracy:.2%}; "
             f"validation loss {last.val_loss:.4f}, accuracy {last.val_accuracy:.2%}; {last.seconds:.1f} s"
         )
-        save_history(history, self.recipe, self.folder)
 
 
 def save_history(history: History, recipe: Recipe, folder: Path) -> None:
@@ -120,12 +125,7 @@ def evaluate(
 ) -> None:
     """Score a trained network on the test images."""
     model, card = load(checkpoint, device)
-    test = data.load_part(dataset or card.dataset, "test")
-    if list(test.classes) != card.classes:
-        raise checkpoints.CheckpointError(
-            f"This network tells {', '.join(card.classes)} apart; {dataset} has {', '.join(test.classes)}. "
-            "Choose a network that was trained on it."
-        )
+    test = _test_part(card, dataset)
     logits = evaluation.predict_logits(model, test.images)
     predictions = logits.argmax(dim=1)
     scores = evaluation.score(logits, test.labels)
@@ -148,6 +148,20 @@ def evaluate(
     typer.echo(f"\n{'class':12} precision  recall  images")
     for name, p, r, count in per_class:
         typer.echo(f"{name:12} {p:9.4f}  {r:6.4f}  {count:6,}")
+
+
+def _test_part(card: checkpoints.Card, dataset: str | None) -> data.LabelledImages:
+    if not dataset and card.dataset not in DATASETS:
+        raise checkpoints.CheckpointError(
+            f"This network was trained on {card.dataset!r}, which is not known here. Name another with --dataset."
+        )
+    test = data.load_part(dataset or card.dataset, "test")
+    if list(test.classes) != card.classes:
+        raise checkpoints.CheckpointError(
+            f"This network tells {', '.join(card.classes)} apart; {dataset or card.dataset} has "
+            f"{', '.join(test.classes)}. Choose a network that was trained on it."
+        )
+    return test
 
 
 def _accuracy_line(part: str, scores: evaluation.Scores) -> str:
@@ -181,6 +195,8 @@ def predict(
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
 ) -> None:
     """Read the digit in each picture."""
+    if show and show.resolve() in [path.resolve() for path in images]:
+        raise UsageError(f"--show {show} would write over that picture. Name another file.")
     model, card = load(checkpoint, device)
     read: list[tuple[Path, preprocessing.DigitSteps | None, str | None]] = []
     for path in images:
@@ -204,7 +220,10 @@ def predict(
             likely = [f"{card.classes[i]} {row[i]:.1%}" for i in row.argsort(descending=True)[:3]]
             typer.echo(f"{path}: {card.classes[row.argmax()]}   ({', '.join(likely)})")
     if show and digits:
-        _show_steps(show, [(path, steps, row) for path, steps, row, _ in answers if steps], card.classes)
+        shown = [(path, steps, row) for path, steps, row, _ in answers if steps]
+        if len(shown) > MOST_ROWS:
+            typer.echo(f"{show} shows the first {MOST_ROWS} of {len(shown)} digits", err=True)
+        _show_steps(show, shown[:MOST_ROWS], card.classes)
     raise typer.Exit(int(len(digits) < len(read)))
 
 
@@ -222,7 +241,8 @@ def _show_steps(path: Path, answers: list, classes: list[str]) -> None:
     for row, (file, steps, probabilities) in zip(axes, answers, strict=True):
         for ax, name, title in zip(row, names, titles, strict=False):
             visualization.draw_images(ax, getattr(steps, name), [title])
-        row[0].set_title(file.name[-24:], fontsize=9)
+        name = os.fsencode(file.name[-24:]).decode(errors="replace")
+        row[0].set_title(name, fontsize=9, parse_math=False)
         visualization.draw_probabilities(row[5], probabilities, classes)
     _save(figure, path)
 
@@ -258,6 +278,7 @@ def load(checkpoint: Path | None, device: str = "cpu") -> tuple[torch.nn.Sequent
 
 
 def _save(figure: plt.Figure, path: Path) -> None:
-    with whole_file(path) as temporary:
+    with whole_file(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a sign of a file's name that the font lacks is drawn as a box
         figure.savefig(temporary, format="png", dpi=110, facecolor="white")
     plt.close(figure)

@@ -7,8 +7,9 @@ import typer
 from mnist_helpers import reproduction
 from mnist_helpers.data import load_part
 from mnist_helpers.recipes import get_recipe
-from mnist_helpers.runtime import ROOT, artifacts_folder, pick_device, whole_file
+from mnist_helpers.runtime import ROOT, UsageError, artifacts_folder, pick_device, whole_file
 
+MOST_EPOCHS = 10_000
 PAGE = ROOT / "docs" / "reproduction.md"
 
 
@@ -24,7 +25,9 @@ def reproduce(
     The committed page is written by a run of all of them with at least 3 seeds; any other run writes its page to
     artifacts/reproduction/.
     """
-    names = recipes.replace(",", " ").split() or list(reproduction.DEFAULT)
+    names = recipes.replace(",", " ").split() if recipes else list(reproduction.DEFAULT)
+    if not names:
+        raise UsageError(f"--recipes {recipes!r} names none. Leave it out to train all.")
     for name in names:
         get_recipe(name)
     pick_device(device)
@@ -50,7 +53,7 @@ def reproduce(
 def search(
     study: Annotated[str, typer.Option(help="file of the study, or the address of a database")],
     trials: Annotated[int, typer.Option(min=1, help="stop when so many have finished, by all processes")] = 60,
-    epochs: Annotated[int, typer.Option(min=1, help="of each trial")] = 4,
+    epochs: Annotated[int, typer.Option(min=1, max=MOST_EPOCHS, help="of each trial")] = 4,
     train_limit: Annotated[int, typer.Option(min=100, max=55_000, help="training images of each trial")] = 20_000,
     dataset: str = "mnist",
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
