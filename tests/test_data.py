@@ -133,8 +133,8 @@ PIXELS = ",".join(["7"] * 784)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "columns in 0 lines|no data|not in the form"),
-        ("label,1x1\n", "columns in 0 lines|no data|not in the form"),
+        ("", "has no lines with images"),
+        ("label,1x1\n", "has no lines with images"),
         ("3,1,2,3\n", "4 columns in 1 lines; a label and 784"),
         (f"12,{PIXELS}\n", "label 12 in its row 1"),
         (f"3,{PIXELS},5\n", "786 columns"),
