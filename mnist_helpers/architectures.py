@@ -171,6 +171,29 @@ def vgg(dropout: float = 0.0) -> nn.Sequential:
     return _network(**layers, flatten=nn.Flatten(), dropout=nn.Dropout(dropout), dense=nn.Linear(channels * 3 * 3, 10))
 
 
+def fast(dropout: float = 0.0) -> nn.Sequential:
+    """Few multiplications: the margin is cut off, the first convolution takes every other place, and only the highest
+    value of each map goes on.
+
+    MNIST's digits were fitted into 20×20 pixels, so a margin of 2 says nothing; clothes reach into it.
+    """
+    return _network(
+        margin=nn.ZeroPad2d(-2),  # (B, 1, 24, 24)
+        conv1=nn.Conv2d(1, 16, 5, stride=2),  # (B, 16, 10, 10)
+        relu1=nn.ReLU(),
+        conv2=nn.Conv2d(16, 32, 3),  # (B, 32, 8, 8)
+        pool2=nn.MaxPool2d(2),  # (B, 32, 4, 4)
+        relu2=nn.ReLU(),
+        conv3=nn.Conv2d(32, 128, 3),  # (B, 128, 2, 2)
+        norm3=nn.BatchNorm2d(128),
+        pool3=nn.AdaptiveMaxPool2d(1),
+        relu3=nn.ReLU(),
+        flatten=nn.Flatten(),  # (B, 128)
+        dropout=nn.Dropout(dropout),
+        dense=nn.Linear(128, 10),
+    )
+
+
 class Residual(nn.Module):
     """Two 3×3 convolutions whose result is added to their input.
 

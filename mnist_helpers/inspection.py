@@ -92,6 +92,8 @@ def receptive_field(model: nn.Sequential, layer: str) -> Window:
     size, stride, start = 1, 1, 0
     for name, child in model.named_children():
         for inner_name, module in child.named_modules():
+            if isinstance(module, nn.ZeroPad2d):
+                start -= module.padding[0] * stride
             # A shortcut sees less than the layers beside it.
             if isinstance(module, nn.Conv2d | nn.MaxPool2d) and inner_name != "shortcut":
                 kernel, step, padding = (_first(x) for x in (module.kernel_size, module.stride, module.padding))

@@ -11,6 +11,7 @@ from torch import nn
 
 from mnist_helpers.architectures import (
     dense,
+    fast,
     keras_dropout,
     keras_tuned,
     lenet5,
@@ -32,6 +33,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Sequential]] = {
     "keras-dropout": keras_dropout,
     "ten-twenty": ten_twenty,
     "keras-tuned": keras_tuned,
+    "fast": fast,
     "vgg": vgg,
     "resnet": resnet,
 }

@@ -18,10 +18,13 @@ class Recipe:
     """How one network is trained.
 
     Adam with the learning rate `lr`: held, or over the whole run raised and lowered again (`schedule="one-cycle"`,
-    Smith and Topin, 2018). `weight_decay` is decoupled (AdamW, Loshchilov and Hutter, 2019). `dropout` is the share of
-    activations silenced in training (Srivastava and others, 2014). `augment` names how every image is changed a little
-    each time (a key of `augmentation.AUGMENTATIONS`). `patience` is the number of epochs without a better validation
-    loss after which training stops; None trains all `epochs`.
+    Smith and Topin, 2018). `beta1` and `beta2` say how much of its two running means each step keeps (Kingma and Ba,
+    2015); smaller ones forget faster, which a short training needs. `weight_decay` is decoupled (AdamW, Loshchilov and
+    Hutter, 2019). `dropout` is the share of activations silenced in training (Srivastava and others, 2014). `augment`
+    names how every image is changed a little each time (a key of `augmentation.AUGMENTATIONS`). `label_smoothing` is
+    the probability that the target spreads evenly over all classes (Szegedy and others, 2016). `bfloat16` computes with
+    16-bit numbers also on a CPU that has instructions for them; a GPU always does. `patience` is the number of epochs
+    without a better validation loss after which training stops; None trains all `epochs`.
     """
 
     name: str
@@ -33,6 +36,10 @@ class Recipe:
     weight_decay: float = 0.0
     dropout: float = 0.0
     augment: str | None = None
+    beta1: float = 0.9
+    beta2: float = 0.999
+    label_smoothing: float = 0.0
+    bfloat16: bool = False
     patience: int | None = None
 
     def __post_init__(self) -> None:
@@ -49,6 +56,9 @@ class Recipe:
             raise UsageError(f"schedule={self.schedule!r} is not known. Use 'constant' or 'one-cycle'.")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout={self.dropout} must lie between 0 (none) and 1 (everything silenced).")
+        for name in ("beta1", "beta2", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"{name}={getattr(self, name)} must be at least 0 and less than 1.")
         if self.augment not in (None, *AUGMENTATIONS):
             raise UsageError(f"augment={self.augment!r} is not known. Use None, {', '.join(map(repr, AUGMENTATIONS))}.")
 
@@ -125,6 +135,25 @@ def resnet() -> Recipe:
     return Recipe("resnet", "resnet", epochs=10, batch_size=128, lr=4e-3, weight_decay=0.01, augment="affine")
 
 
+def fastest_99() -> Recipe:
+    """Our own: 99 % in one epoch and as little time as we could; every setting was chosen on validation images.
+
+    The high rate and the short memory of Adam suit so few steps (after train_mnist_fast by tuomaso, which reached 99 %
+    in one epoch with a larger network).
+    """
+    return Recipe(
+        "fastest-99",
+        "fast",
+        epochs=1,
+        batch_size=256,
+        lr=2e-2,
+        beta1=0.7,
+        beta2=0.9,
+        label_smoothing=0.1,
+        bfloat16=True,
+    )
+
+
 def handwriting() -> Recipe:
     """Our own: the shipped network that reads pictures, trained on strokes varied more than MNIST's."""
     return Recipe("handwriting", "resnet", epochs=20, batch_size=128, lr=4e-3, weight_decay=0.01, augment="handwriting")
@@ -141,6 +170,7 @@ RECIPES = {
         keras_tuned(),
         vgg(),
         resnet(),
+        fastest_99(),
         handwriting(),
     )
 }
@@ -161,7 +191,9 @@ def make_optimizer(model: nn.Module, recipe: Recipe, steps: int) -> tuple[Optimi
 
     A one-cycle of only a few steps would hardly leave its low beginning, so then the rate is held.
     """
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), recipe.lr, (recipe.beta1, recipe.beta2), weight_decay=recipe.weight_decay, fused=True
+    )
     if recipe.schedule == "one-cycle" and steps >= SHORTEST_CYCLE:
         # The momentum stays put: only the learning rate moves, so that one curve tells the whole schedule.
         scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=steps, cycle_momentum=False)

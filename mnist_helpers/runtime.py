@@ -93,11 +93,22 @@ def restore_random_states(states: dict[str, torch.Tensor], device: torch.device)
         getattr(torch, device.type).set_rng_state(states[device.type])
 
 
-def autocast(device: torch.device) -> AbstractContextManager:
-    """Return bfloat16 autocast on a CUDA GPU that computes in it, and a context that does nothing elsewhere."""
+def autocast(device: torch.device, on_cpu: bool = False) -> AbstractContextManager:
+    """Return bfloat16 autocast where the processor computes in it, and a context that does nothing elsewhere.
+
+    A CUDA GPU always does so if it can; a CPU only if `on_cpu` asks for it.
+    """
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.autocast("cuda", torch.bfloat16)
+    if device.type == "cpu" and on_cpu and cpu_has_bfloat16():
+        return torch.autocast("cpu", torch.bfloat16)
     return nullcontext()
+
+
+def cpu_has_bfloat16() -> bool:
+    """Say whether this CPU multiplies 16-bit numbers itself; where it only imitates that, it is slower for it."""
+    able = torch.cpu.get_capabilities()
+    return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def environment_report(device_name: str = "auto") -> str:

@@ -53,10 +53,13 @@ def train_one_epoch(
     optimizer: Optimizer,
     scheduler: LRScheduler,
     on_step: Callable[[int, int], None] | None = None,
+    label_smoothing: float = 0.0,
+    bfloat16: bool = False,
 ) -> tuple[float, float]:
     """Show the network every batch once and return the mean loss and accuracy it had on them while it learned.
 
-    `on_step` is called with the number of the step and of all steps of the epoch.
+    `on_step` is called with the number of the step and of all steps of the epoch. The loss includes what
+    `label_smoothing` adds; `bfloat16` asks for 16-bit numbers also on a CPU.
 
     Raises: TrainingError if the loss is NaN or infinite, naming the step and its learning rate.
     """
@@ -65,9 +68,9 @@ def train_one_epoch(
     correct: list[Tensor] = []
     rates: list[float] = []
     for step, (images, labels) in enumerate(train_loader, start=1):
-        with autocast(images.device):
+        with autocast(images.device, bfloat16):
             logits = model(images)
-            loss = F.cross_entropy(logits, labels)
+            loss = F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
         optimizer.zero_grad()
         loss.backward()
         rates.append(optimizer.param_groups[0]["lr"])
@@ -157,7 +160,10 @@ class _Run:
         number = len(self.history.epochs) + 1
         lr, started = self.optimizer.param_groups[0]["lr"], time.perf_counter()
         try:
-            losses = train_one_epoch(self.model, self.loader, self.optimizer, self.scheduler, on_step)
+            losses = train_one_epoch(
+                self.model, self.loader, self.optimizer, self.scheduler, on_step,
+                self.recipe.label_smoothing, self.recipe.bfloat16,
+            )  # fmt: skip
         except TrainingError as error:
             raise TrainingError(f"Epoch {number}: {error}") from error
         scores = evaluate(self.model, self.val)
@@ -171,13 +177,8 @@ class _Run:
     def settings(self) -> dict:
         """Return what must be the same for a training to go on."""
         train = self.loader.labelled
-        facts = {
-            "seed": self.seed,
-            "dataset": self.dataset,
-            "images": len(train),
-            "data": train.digest() + self.val.digest(),
-        }
-        return asdict(self.recipe) | facts
+        data = {"dataset": self.dataset, "images": len(train), "data": train.digest() + self.val.digest()}
+        return asdict(self.recipe) | {"seed": self.seed} | data
 
     def save(self, folder: Path) -> None:
         number = len(self.history.epochs)

@@ -48,6 +48,9 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones():
         {"patience": 0},
         {"epochs": 2.5},
         {"weight_decay": -1.0},
+        {"label_smoothing": 1.0},
+        {"beta1": -0.1},
+        {"beta2": 1.0},
     ],
 )
 def test_settings_that_make_no_training_are_refused_with_their_value(change):

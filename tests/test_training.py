@@ -9,13 +9,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mnist_helpers import checkpoints
+from mnist_helpers import checkpoints, runtime
 from mnist_helpers.checkpoints import CheckpointError, load_model, load_training_state, save_training_state
 from mnist_helpers.data import BatchLoader, LabelledImages, to_float
 from mnist_helpers.evaluation import evaluate
 from mnist_helpers.history import Epoch, History
 from mnist_helpers.models import build_model
-from mnist_helpers.recipes import make_optimizer
+from mnist_helpers.recipes import get_recipe, make_optimizer
 from mnist_helpers.runtime import CourseError, seed_everything
 from mnist_helpers.training import TrainingError, fit, train_one_epoch
 
@@ -53,6 +53,38 @@ def test_an_epoch_does_what_a_plain_loop_does(train, recipe):
     assert accuracy == pytest.approx(right / len(train), abs=0.01)
     for a, b in zip(ours.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(a, b, atol=2e-3, rtol=1e-2)
+
+
+def test_smoothed_labels_and_adam_s_memory_do_what_a_plain_loop_does(train, recipe):
+    recipe = replace(recipe, label_smoothing=0.2, beta1=0.7, beta2=0.9, schedule="constant")
+    ours, plain = build_model("linear"), build_model("linear")
+    plain.load_state_dict(ours.state_dict())
+    optimizer, scheduler = make_optimizer(ours, recipe, steps=10)
+    loader = BatchLoader(train, 64)
+    loss, _ = train_one_epoch(ours, loader, optimizer, scheduler, label_smoothing=recipe.label_smoothing)
+    adam, losses = torch.optim.Adam(plain.parameters(), lr=recipe.lr, betas=(0.7, 0.9)), []
+    for images, labels in loader:
+        targets = 0.8 * F.one_hot(labels, 10) + 0.2 / 10
+        one_loss = -(targets * plain(images).log_softmax(dim=1)).sum(dim=1).mean()
+        adam.zero_grad()
+        one_loss.backward()
+        adam.step()
+        losses.append(one_loss.item())
+    assert loss == pytest.approx(sum(losses) / len(losses), rel=1e-4)
+    for a, b in zip(ours.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
+
+
+def test_a_recipe_in_16_bits_computes_in_them_where_the_cpu_can(train, val):
+    fast, dtypes = get_recipe("fastest-99"), []
+    model = build_model(fast.architecture)
+    model.conv2.register_forward_hook(lambda _layer, _inputs, output: dtypes.append(output.dtype))
+    history = fit(model, train, val, replace(fast, epochs=4, batch_size=64), device="cpu")
+    expected = torch.bfloat16 if runtime.cpu_has_bfloat16() else torch.float32
+    assert dtypes[0] == expected
+    assert dtypes[-1] == torch.float32  # scores do not depend on the processor's abilities
+    assert history.best.val_accuracy > 0.85
+    assert all(tensor.dtype == torch.float32 for tensor in model.parameters())
 
 
 def test_training_learns_real_digits(train, val, recipe):
