@@ -4,6 +4,7 @@ No digits, no networks: this module knows nothing about either.
 """
 
 import errno
+import math
 import os
 import platform
 import random
@@ -20,6 +21,8 @@ PACKAGE_PARENT = Path(__file__).resolve().parent.parent
 # Installed as a plain wheel there is no checkout around the package: then the current folder is the workplace.
 ROOT = PACKAGE_PARENT if (PACKAGE_PARENT / "pyproject.toml").is_file() else Path.cwd()
 ARTIFACTS_VARIABLE = "MNIST_ARTIFACTS"
+THREADS_VARIABLE = "MNIST_THREADS"
+CPU_SHARE = Path("/sys/fs/cgroup/cpu.max")  # where Linux says how much of its cores a container may use
 
 
 class CourseError(Exception):
@@ -49,8 +52,11 @@ def cache_folder() -> Path:
 def pick_device(device: str = "auto") -> torch.device:
     """Return the torch device for a name; "auto" takes CUDA when present, then MPS, then the CPU.
 
+    What the CPU computes gets as many threads as `use_threads` says.
+
     Raises: CourseError if the name is unknown or the device is not there.
     """
+    use_threads()
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
         return torch.device(next(kind for kind, present in available.items() if present))
@@ -67,6 +73,26 @@ def pick_device(device: str = "auto") -> torch.device:
             "Use device='auto' to take the best one present, or 'cpu'."
         )
     return chosen
+
+
+def use_threads() -> int:
+    """Let torch use as many CPU threads as MNIST_THREADS says, or else no more than this process may use cores.
+
+    torch counts the machine's cores. In a container that may use two of sixty-four, sixty-four threads would wait for
+    each other; so do the threads of thirty students who each take all cores.
+
+    Raises: UsageError if MNIST_THREADS is not a number above 0.
+    """
+    named = os.environ.get(THREADS_VARIABLE, "")
+    if named and not (named.isdecimal() and int(named) > 0):
+        raise UsageError(f"{THREADS_VARIABLE}={named!r} must be a whole number above 0, or not be set.")
+    threads = int(named) if named else torch.get_num_threads()
+    if not named and CPU_SHARE.is_file():
+        share, _, period = CPU_SHARE.read_text(encoding="utf-8").partition(" ")
+        threads = threads if share == "max" else min(threads, math.ceil(int(share) / int(period)))
+    if threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
+    return threads
 
 
 def seed_everything(seed: int) -> None:

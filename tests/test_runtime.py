@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mnist_helpers import runtime
-from mnist_helpers.runtime import CourseError, is_named_pipe, pick_device, seed_everything, whole_file
+from mnist_helpers.runtime import CourseError, UsageError, is_named_pipe, pick_device, seed_everything, whole_file
 
 
 def test_auto_takes_cuda_then_mps_then_the_cpu(monkeypatch):
@@ -125,3 +125,36 @@ def test_a_pipe_is_told_from_a_file_and_from_what_a_shell_hands_over(tmp_path):
     assert not is_named_pipe(Path(f"/dev/fd/{reading}"))
     os.close(reading)
     os.close(writing)
+
+
+@pytest.fixture
+def threads():
+    """Put back the number of threads that torch had."""
+    before = torch.get_num_threads()
+    yield before
+    torch.set_num_threads(before)
+
+
+def test_the_number_of_threads_can_be_set_and_reaches_torch(threads, monkeypatch):
+    monkeypatch.setenv("MNIST_THREADS", "3")
+    pick_device("cpu")
+    assert torch.get_num_threads() == 3
+    assert "3 CPU threads" in runtime.environment_report("cpu")
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
+def test_a_number_of_threads_that_is_none_is_refused(threads, monkeypatch, value):
+    monkeypatch.setenv("MNIST_THREADS", value)
+    with pytest.raises(UsageError, match=f"MNIST_THREADS='{value}' must be a whole number above 0"):
+        pick_device("cpu")
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize(("share", "expected"), [("max 100000", 8), ("150000 100000", 2), ("1600000 100000", 8)])
+def test_a_container_s_share_of_the_cores_is_respected(threads, monkeypatch, tmp_path, share, expected):
+    monkeypatch.delenv("MNIST_THREADS", raising=False)
+    (tmp_path / "cpu.max").write_text(share + "\n")
+    monkeypatch.setattr(runtime, "CPU_SHARE", tmp_path / "cpu.max")
+    torch.set_num_threads(8)
+    assert runtime.use_threads() == expected
+    assert torch.get_num_threads() == expected
