@@ -5,9 +5,9 @@ from. `card.json` beside it repeats the card for people. `resume/` holds what an
 """
 
 import json
-import math
 import os
 import pickle
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -104,23 +104,27 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> tuple[nn.Seq
     model.eval()
     with torch.inference_mode():
         logits = model(torch.zeros(1, 1, 28, 28))
-    if logits.shape[1] != len(card.classes) or not logits.isfinite().all():
-        raise CheckpointError(
-            f"The network in {path} gives {logits.shape[1]} logits for {len(card.classes)} classes, or numbers that "
-            "are not finite. Train it again."
-        )
+    if logits.shape[1] != len(card.classes):
+        raise CheckpointError(f"The network in {path} gives {logits.shape[1]} logits for {len(card.classes)} classes.")
+    if not logits.isfinite().all():
+        raise CheckpointError(f"The network in {path} gives logits that are not finite. Train it again.")
     return model.to(device), card
 
 
 def _card(text: str) -> Card:
     facts = json.loads(text)
     for field in fields(Card):
-        value, kind = facts[field.name], field.type
-        names = isinstance(value, list) and all(isinstance(name, str) and name.isprintable() for name in value)
-        number = kind is float and type(value) in (int, float) and math.isfinite(value)
-        if not (names if kind == list[str] else number or (type(value) is kind and kind is not float)):
-            raise TypeError(f"{field.name} is {str(value)[:40]!r}")
+        if not _is_a(facts[field.name], field.type):
+            raise TypeError(f"{field.name} is {str(facts[field.name])[:40]!r}")
     return Card(**{field.name: facts[field.name] for field in fields(Card)})
+
+
+def _is_a(value: object, kind: type) -> bool:
+    if kind == list[str]:
+        return isinstance(value, list) and all(_is_a(name, str) for name in value)
+    if kind is float:
+        return type(value) in (int, float) and abs(value) <= sys.float_info.max  # NaN is not
+    return type(value) is kind and (kind is not str or value.isprintable())  # it may be shown in a terminal
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:

@@ -97,7 +97,7 @@ def load_csv(path: Path, dataset: str = "mnist") -> LabelledImages:
     Raises: DataError naming the file and the line that cannot be read.
     """
     if is_named_pipe(path):
-        raise DataError(f"{path} is a pipe that nobody may write to. Save the lines as a file.")
+        raise DataError(f"{path} is a pipe, which other programs write to. Save the lines as a file.")
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with warnings.catch_warnings(), opened(path, "rt", encoding="utf-8-sig") as file:

@@ -239,6 +239,7 @@ def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm) -
             progress_bar=False,
             bar=bar,
             kernel_manager_class=LocalKernelManager,
+            coalesce_streams=True,  # what a cell prints may arrive in pieces
             extra_arguments=["--log-level=CRITICAL"],  # its logs are for those who mend kernels
         )
     except PapermillExecutionError as error:

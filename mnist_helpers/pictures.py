@@ -53,7 +53,7 @@ def open_picture(path: Path | str) -> Image.Image:
 
 def _open(path: Path) -> Image.Image:
     if is_named_pipe(path):
-        raise PictureError(f"{path} is a pipe that nobody may write to. Save the picture as a file.")
+        raise PictureError(f"{path} is a pipe, which other programs write to. Save the picture as a file.")
     if path.is_file() and path.stat().st_size == 0:
         raise PictureError(f"{path} is empty (0 bytes). Save the picture again.")
     Image.init()

@@ -11,6 +11,7 @@ from mnist_helpers.augmentation import AUGMENTATIONS
 from mnist_helpers.runtime import UsageError
 
 SHORTEST_CYCLE = 10  # steps
+MOST_EPOCHS = 10_000  # more is a slip of the keyboard
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Recipe:
         for name in ("epochs", "batch_size"):
             if not isinstance(getattr(self, name), int):
                 raise UsageError(f"{name}={getattr(self, name)} must be a whole number.")
+        if self.epochs > MOST_EPOCHS:
+            raise UsageError(f"epochs={self.epochs} are more than the {MOST_EPOCHS:,} that anyone trains.")
         if not self.weight_decay >= 0:
             raise UsageError(f"weight_decay={self.weight_decay} must not be below 0.")
         if self.schedule not in ("constant", "one-cycle"):

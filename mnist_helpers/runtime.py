@@ -147,6 +147,11 @@ def environment_report(device_name: str = "auto") -> str:
     )
 
 
+def real_path(path: Path) -> Path:
+    """Follow links to where a file lies; unlike Path.resolve, a circle of links is no error here."""
+    return Path(os.path.realpath(path))
+
+
 def is_named_pipe(path: Path) -> bool:
     """Say whether reading this file would wait, perhaps for ever, until another program writes to it.
 
@@ -164,7 +169,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Raises: OSError with the name of `path` if it cannot be written, or is a folder, a device or a pipe.
     """
-    path = path.resolve()
+    path = real_path(path)
     if path.exists() and not path.is_file():
         raise OSError(errno.EISDIR if path.is_dir() else errno.EINVAL, "it is not an ordinary file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)

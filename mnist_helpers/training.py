@@ -226,7 +226,8 @@ class _Run:
         self.loader.generator.set_state(state["shuffle"])
         restore_random_states(state["random"], self.device)
         epochs = [Epoch(**epoch) for epoch in state["epochs"]]
-        math.fsum(value for epoch in epochs for value in astuple(epoch))  # raises for what is no number
+        if not all(isinstance(value, int | float) for epoch in epochs for value in astuple(epoch)):
+            raise TypeError("an epoch holds something else than numbers")
         self.history.epochs = epochs
 
     def card(self) -> Card:

@@ -200,6 +200,8 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(folder, monkeypatch):
         {"dataset": ["mnist"]},
         {"epochs": "3"},
         {"dropout": float("nan")},
+        {"val_loss": 10**400},
+        {"recipe": "\x1b[2J"},
         {"seed": True},
     ],
 )

@@ -81,6 +81,7 @@ def test_what_cannot_work_is_said_in_two_lines_at_most_with_status_1(call, argum
         (["train", "--dataset", "none"], "dataset='none' is not known. Use one of: mnist"),
         (["train", "--device", "tpu"], "device='tpu' is not a device name"),
         (["train", "--epochs", "0"], "Invalid value for '--epochs'"),
+        (["train", "--epochs", "9" * 400], "are more than the 10,000"),
         (["train", "--epochs", "many"], "Invalid value for '--epochs'"),
         (["train", "--batch-size", "-3"], "Invalid value for '--batch-size'"),
         (["train", "--lr", "0"], "lr=0.0 makes no training"),
@@ -313,6 +314,11 @@ def test_predict_shows_files_of_any_name_and_never_writes_over_a_picture(call, t
     assert done.returncode == 2
     assert "would write over that picture" in done.stderr
     assert files[0].read_bytes() == before
+    (tmp_path / "circle.png").symlink_to(tmp_path / "circle.png")
+    done = call("predict", tmp_path / "circle.png", files[0], "--show", tmp_path / "steps.png")
+    assert done.returncode == 1
+    assert ": 7 " in done.stdout
+    assert "circle.png cannot be read" in done.stderr
 
 
 def test_a_resumed_training_with_nothing_left_to_do_still_leaves_every_file(call, csv_file, tmp_path):

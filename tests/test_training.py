@@ -75,13 +75,14 @@ def test_smoothed_labels_and_adam_s_memory_do_what_a_plain_loop_does(train, reci
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
 
 
-def test_a_recipe_in_16_bits_computes_in_them_where_the_cpu_can(train, val):
+@pytest.mark.parametrize("able", [True, False])
+def test_a_recipe_in_16_bits_computes_in_them_where_the_cpu_can(train, val, monkeypatch, able):
+    monkeypatch.setattr(runtime, "cpu_has_bfloat16", lambda: able)
     fast, dtypes = get_recipe("fastest-99"), []
     model = build_model(fast.architecture)
     model.conv2.register_forward_hook(lambda _layer, _inputs, output: dtypes.append(output.dtype))
     history = fit(model, train, val, replace(fast, epochs=4, batch_size=64), device="cpu")
-    expected = torch.bfloat16 if runtime.cpu_has_bfloat16() else torch.float32
-    assert dtypes[0] == expected
+    assert dtypes[0] == (torch.bfloat16 if able else torch.float32)
     assert dtypes[-1] == torch.float32  # scores do not depend on the processor's abilities
     assert history.best.val_accuracy > 0.85
     assert all(tensor.dtype == torch.float32 for tensor in model.parameters())

@@ -16,10 +16,9 @@ from mnist_helpers import checkpoints, data, evaluation, inspection, models, pic
 from mnist_helpers.datasets import DATASETS
 from mnist_helpers.history import History
 from mnist_helpers.recipes import RECIPES, Recipe, get_recipe
-from mnist_helpers.runtime import UsageError, pick_device, seed_everything, whole_file
+from mnist_helpers.runtime import UsageError, pick_device, real_path, seed_everything, whole_file
 from mnist_helpers.training import fit
 
-MOST_EPOCHS = 10_000
 MOST_ROWS = 40  # of the picture that `predict --show` writes
 Checkpoint = Annotated[Path | None, typer.Option(help="folder of a trained network; the shipped one if not given")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
@@ -44,7 +43,7 @@ def recipes() -> None:
 def train(
     recipe: Annotated[str, typer.Option(help="its name, as `recipes` lists it")] = "walkthrough",
     dataset: Annotated[str, typer.Option(help=", ".join(DATASETS))] = "mnist",
-    epochs: Annotated[int | None, typer.Option(min=1, max=MOST_EPOCHS, help="in place of the recipe's")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="in place of the recipe's")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="in place of the recipe's")] = None,
     lr: Annotated[float | None, typer.Option(help="learning rate, in place of the recipe's")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
@@ -195,7 +194,7 @@ def predict(
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
 ) -> None:
     """Read the digit in each picture."""
-    if show and show.resolve() in [path.resolve() for path in images]:
+    if show and real_path(show) in map(real_path, images):
         raise UsageError(f"--show {show} would write over that picture. Name another file.")
     model, card = load(checkpoint, device)
     read: list[tuple[Path, preprocessing.DigitSteps | None, str | None]] = []

@@ -6,10 +6,9 @@ import typer
 
 from mnist_helpers import reproduction
 from mnist_helpers.data import load_part
-from mnist_helpers.recipes import get_recipe
+from mnist_helpers.recipes import MOST_EPOCHS, get_recipe
 from mnist_helpers.runtime import ROOT, UsageError, artifacts_folder, pick_device, whole_file
 
-MOST_EPOCHS = 10_000
 PAGE = ROOT / "docs" / "reproduction.md"
 
 

@@ -207,13 +207,15 @@ def test_the_table_marks_what_is_slow_and_shows_what_was_reported():
 
 
 def test_refreshing_is_idempotent_and_normalised(write_notebook):
-    path = write_notebook("01_a.ipynb", "print('hello')", "1 + 1", parameters="x: int = 1")
+    in_pieces = "for word in ('a', 'b'):\n    print(word, flush=True)"
+    path = write_notebook("01_a.ipynb", in_pieces, "1 + 1", parameters="x: int = 1")
     assert not refresh_notebooks([path])[0].failure
     first = path.read_bytes()
     assert not refresh_notebooks([path])[0].failure
     assert path.read_bytes() == first
     page = nbformat.read(path, 4)
     assert [cell.execution_count for cell in page.cells] == [1, 2, 3]
+    assert [output.text for output in page.cells[1].outputs] == ["a\nb\n"]
     assert "papermill" not in first.decode()
     assert page.metadata.mnist_course.budget_seconds == 60
 
