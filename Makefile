@@ -14,7 +14,7 @@ READY = $(VENV)/.ready
 export PYTHONUTF8 = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab run-notebooks test lint refresh-notebooks pretrained reproduce contact-sheet lock clean
+.PHONY: help setup lab run-notebooks test lint refresh-notebooks pretrained reproduce bench contact-sheet lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ pretrained: $(READY) ## train the shipped networks again
 
 reproduce: $(READY) ## train all published systems and ours with three seeds, and write docs/reproduction.md
 	@$(RUN) reproduce --seeds 3
+
+bench: $(READY) ## time published ways to 99% and ours, and write docs/speed.md
+	@$(RUN) bench
 
 contact-sheet: $(READY) ## draw the README's picture from the figures of the committed notebooks
 	@$(RUN) contact-sheet

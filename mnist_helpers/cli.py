@@ -56,6 +56,7 @@ def _app() -> typer.Typer:
         networks.export,
         studies.reproduce,
         studies.search,
+        studies.bench,
         course.run_notebooks,
         course.refresh_notebooks,
         course.workspace,

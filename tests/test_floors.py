@@ -17,8 +17,8 @@ FLOORS = [
     {"evaluation"},
     {"inspection", "training"},
     {"visualization", "pages"},
-    {"widgets", "notebooks", "search", "reproduction", "exporting"},
-    {"workspace", "gallery"},
+    {"widgets", "notebooks", "search", "reproduction", "exporting", "ladder"},
+    {"workspace", "gallery", "benchmark"},
     {"commands"},
     {"cli"},
 ]

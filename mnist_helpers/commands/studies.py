@@ -4,12 +4,14 @@ from typing import Annotated
 
 import typer
 
-from mnist_helpers import reproduction
+from mnist_helpers import benchmark, reproduction
 from mnist_helpers.data import load_part
 from mnist_helpers.recipes import MOST_EPOCHS, get_recipe
 from mnist_helpers.runtime import ROOT, UsageError, artifacts_folder, pick_device, whole_file
 
 PAGE = ROOT / "docs" / "reproduction.md"
+SPEED_PAGE = ROOT / "docs" / "speed.md"
+WHOLE_BENCH = 30  # seeds
 
 
 def reproduce(
@@ -67,3 +69,27 @@ def search(
     opened = searching.open_study(study, settings)
     searching.search(opened, trials, device, lambda line: typer.echo(line))
     typer.echo(searching.summary(opened))
+
+
+def bench(
+    seeds: Annotated[int, typer.Option(min=1, help="trainings of what takes less than ten seconds")] = WHOLE_BENCH,
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
+) -> None:
+    """Time published ways to 99 % and ours side by side, and write docs/speed.md.
+
+    The committed page is written by a run with at least 30 seeds; one with fewer writes its page to artifacts/.
+    """
+    kind = pick_device(device).type
+
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
+    ladder = benchmark.ladder(device, seeds, say)
+    peers = benchmark.peers(device, seeds, say)
+    single = benchmark.on_one_thread(min(seeds, 5), say) if kind == "cpu" else None
+    text = benchmark.page(peers, ladder, single, device)
+    path = SPEED_PAGE if seeds >= WHOLE_BENCH else artifacts_folder() / "speed.md"
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    typer.echo(text)
+    typer.echo(f"Written to {path}")
