@@ -245,8 +245,8 @@ def arithmetic(seconds: float, device: str) -> str:
     count = operations(rungs()[-1], len(load_part("mnist", "train")))
     plain, short = (count / arithmetic_speed(chosen, on_cpu) for on_cpu in (False, True))
     return (
-        f"One epoch of `fastest-99` is {count / 1e9:.0f} billion additions and multiplications. At the speed of one large\n"
-        f"matrix product here it would take {plain:.2f} s, and in 16-bit numbers {short:.2f} s. It takes {seconds:.2f} s:\n"
-        f"{seconds / short:.1f} times the arithmetic in 16-bit numbers. The rest goes into many small operations that are\n"
-        "too short to keep the processor busy, into moving data, and into Python."
+        f"One epoch of `fastest-99` is {count / 1e9:.0f} billion additions and multiplications. At the speed of one\n"
+        f"large matrix product here it would take {plain:.2f} s, and in 16-bit numbers {short:.2f} s. It takes\n"
+        f"{seconds:.2f} s: {seconds / short:.1f} times the arithmetic in 16-bit numbers. The rest goes into many small\n"
+        "operations that are too short to keep the processor busy, into moving data, and into Python."
     )
