@@ -246,7 +246,7 @@ def arithmetic(seconds: float, device: str) -> str:
     plain, short = (count / arithmetic_speed(chosen, on_cpu) for on_cpu in (False, True))
     return (
         f"One epoch of `fastest-99` is {count / 1e9:.0f} billion additions and multiplications. At the speed of one\n"
-        f"large matrix product here it would take {plain:.2f} s, and in 16-bit numbers {short:.2f} s. It takes\n"
-        f"{seconds:.2f} s: {seconds / short:.1f} times the arithmetic in 16-bit numbers. The rest goes into many small\n"
-        "operations that are too short to keep the processor busy, into moving data, and into Python."
+        f"large matrix product here it would take {plain:.2f} s, and in 16-bit numbers {short:.2f} s. It\n"
+        f"takes {seconds:.2f} s: {seconds / short:.1f} times the arithmetic in 16-bit numbers. The rest goes into\n"
+        "many small operations that are too short to keep the processor busy, into moving data, and into Python."
     )
