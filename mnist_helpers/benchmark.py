@@ -1,210 +1,148 @@
 """How long it takes to learn the digits to 99 %: published ways and ours, run side by side, and the page about it."""
 
+import multiprocessing
 import os
 import statistics
-import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
-from torch import nn
-from torch.utils.data import DataLoader
-
-from mnist_helpers.architectures import Standardise
-from mnist_helpers.data import LabelledImages, load_part, to_float
-from mnist_helpers.datasets import class_names, read_images
-from mnist_helpers.evaluation import evaluate
-from mnist_helpers.ladder import (
-    OneByOne,
-    Rung,
-    accuracy,
-    arithmetic_speed,
-    climb,
-    operations,
-    rungs,
-    synchronise,
-    textbook_network,
+from mnist_helpers.data import load_part
+from mnist_helpers.ladder import Rung, accuracy, arithmetic_speed, climb, operations, rungs
+from mnist_helpers.models import build_model
+from mnist_helpers.peers import (
+    KERAS_EPOCHS,
+    TARGET,
+    TEXTBOOK_EPOCHS,
+    Run,
+    published_keras,
+    published_training_set,
+    record,
+    textbook,
 )
+from mnist_helpers.recipes import get_recipe
 from mnist_helpers.reproduction import processor
-from mnist_helpers.runtime import environment_report, pick_device, seed_everything
+from mnist_helpers.runtime import THREADS_VARIABLE, CourseError, environment_report, pick_device
 
-TARGET = 0.99
-TEXTBOOK_EPOCHS = 14  # as published
 SLOW = 10  # seconds; what takes longer is trained with a tenth of the seeds
+STUDENTS = 4  # at once on one machine
+STUDENT_IMAGES = 20_000  # of each training then
+
+
+ABOUT_PEERS = f"""- The **textbook script** is PyTorch's own MNIST example with its published settings. It was run once, and stopped
+  after the first epoch that reached {TARGET:.0%} on the test images, or after its {TEXTBOOK_EPOCHS}.
+- The **record recipe** is train_mnist_fast by tuomaso: 0.76 s on its author's GPU, for 99.04% (mean of 30).
+- **Keras** trained the published network of 121,930 parameters, stopped like the textbook script, or after
+  {KERAS_EPOCHS} epochs. It has a row where the extra `bench` is installed. The row before it is one epoch of the same
+  network in this course's loop.
+- These take all 60,000 images, as published. `fastest-99` takes 55,000: its settings were chosen on the other 5,000,
+  and the test images were scored when nothing was left to choose."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured of one way to train: seconds and test accuracies (0 … 1), one for each seed."""
+    """What was measured of one way to train, with the seeds 0, 1, …"""
 
     name: str
-    seconds: list[float]
-    accuracies: list[float]
-    epochs: int = 1
+    runs: list[Run]
 
     @property
     def median(self) -> float:
         """Return the median of the seconds."""
-        return statistics.median(self.seconds)
+        return statistics.median(run.seconds for run in self.runs)
 
     def cells(self) -> list[str]:
         """Return the row of a table: name, runs, epochs, seconds with their range, accuracy with its spread."""
-        times = f"{self.median:.2f} ({min(self.seconds):.2f}–{max(self.seconds):.2f})"
-        spread = f" ± {100 * statistics.stdev(self.accuracies):.2f}" if len(self.accuracies) > 1 else ""
-        mean = f"{statistics.mean(self.accuracies):.2%}{spread}"
-        return [self.name, str(len(self.seconds)), str(self.epochs), times, mean]
+        accuracies = [run.accuracy for run in self.runs]
+        spread = f" ± {100 * statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
+        mean = f"{statistics.mean(accuracies):.2%}{spread}"
+        seconds = median_and_range([run.seconds for run in self.runs])
+        return [self.name, str(len(self.runs)), str(self.runs[0].epochs), seconds, mean]
 
 
-def published_training_set() -> LabelledImages:
-    """Return all 60,000 training images in the order of their file, as the published scripts take them."""
-    images, labels = read_images("mnist", train=True)
-    return LabelledImages(images, labels, class_names("mnist"))
+def median_and_range(seconds: list[float]) -> str:
+    """Return seconds as a table gives them."""
+    return f"{statistics.median(seconds):.2f} ({min(seconds):.2f}–{max(seconds):.2f})"
 
 
-def textbook(train: LabelledImages, test: LabelledImages, device: torch.device, seed: int, epochs: int) -> Row:
-    """Train as PyTorch's own MNIST example does, until 99 % of the test images are read rightly or `epochs` are over.
-
-    Looking at the test images after every epoch helps the textbook: it stops at the first lucky one.
-    """
-    seed_everything(seed)
-    model = textbook_network().to(device)
-    learner = model[1:]  # its images come standardised
-    loader = DataLoader(OneByOne(train), batch_size=64)
-    optimizer = torch.optim.Adadelta(learner.parameters(), lr=1.0)
-    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.7)
-    seconds, score, epoch = 0.0, 0.0, 0
-    while score < TARGET and epoch < epochs:
-        started = time.perf_counter()
-        learner.train()
-        for images, labels in loader:
-            images, labels = images.to(device), labels.to(device)
-            optimizer.zero_grad()
-            loss = F.nll_loss(F.log_softmax(learner(images), dim=1), labels)
-            loss.backward()
-            optimizer.step()
-        loss.item()
-        seconds += time.perf_counter() - started
-        scheduler.step()
-        score, epoch = evaluate(model, test).accuracy, epoch + 1
-    return Row("textbook script", [seconds], [score], epoch)
-
-
-def record_network() -> nn.Sequential:
-    """Return the network of the published record, 215,194 parameters, with its standardisation first."""
-    return nn.Sequential(
-        Standardise(),
-        nn.Conv2d(1, 24, 5),  # (B, 24, 24, 24)
-        nn.MaxPool2d(2),
-        nn.ReLU(),
-        nn.Conv2d(24, 32, 3),  # (B, 32, 10, 10)
-        nn.MaxPool2d(2),
-        nn.ReLU(),
-        nn.Flatten(),  # (B, 800)
-        nn.Linear(800, 256),
-        nn.ReLU(),
-        nn.Linear(256, 10),
-    )
-
-
-def record(
-    train: LabelledImages, test: LabelledImages, device: torch.device, seed: int, channels_last: bool = False
-) -> tuple[float, float]:
-    """Train for one epoch as train_mnist_fast by tuomaso does, and return seconds and test accuracy.
-
-    Its images are standardised before the clock starts and taken in the order of the file.
-    """
-    seed_everything(seed)
-    model = record_network().to(device)
-    if channels_last:
-        model.to(memory_format=torch.channels_last)
-    images, labels, size = model[0](to_float(train.images.to(device))), train.labels.to(device), 256
-    learner = model[1:]
-    steps = -(-len(labels) // size)
-    optimizer = torch.optim.Adam(learner.parameters(), lr=1e-2, betas=(0.7, 0.9))
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=steps, cycle_momentum=False)
-    learner.train()
-    synchronise(device)
-    started = time.perf_counter()
-    for start in range(0, len(labels), size):
-        optimizer.zero_grad()
-        loss = F.nll_loss(F.log_softmax(learner(images[start : start + size]), dim=1), labels[start : start + size])
-        loss.backward()
-        optimizer.step()
-        scheduler.step()
-    synchronise(device)
-    return time.perf_counter() - started, evaluate(model, test).accuracy
-
-
-def measure(name: str, once: Callable[[int], tuple[float, float]], seeds: int, say: Callable[[str], None]) -> Row:
-    """Repeat a training with the seeds 0, 1, … and collect its seconds and accuracies; slow ones a tenth as often."""
-    row = Row(name, [], [])
+def measure(name: str, once: Callable[[int], Run], seeds: int, say: Callable[[str], None]) -> Row:
+    """Repeat a training with the seeds 0, 1, …; slow ones a tenth as often."""
+    runs: list[Run] = []
     for seed in range(seeds):
-        seconds, score = once(seed)
-        row.seconds.append(seconds)
-        row.accuracies.append(score)
-        say(f"{name}, seed {seed}: {seconds:.2f} s, {score:.2%}")
-        if seconds > SLOW and 10 * (seed + 1) >= seeds:
+        runs.append(once(seed))
+        say(f"{name}, seed {seed}: {runs[-1].seconds:.2f} s, {runs[-1].accuracy:.2%}, {runs[-1].epochs} epochs")
+        if runs[-1].seconds > SLOW and 10 * (seed + 1) >= seeds:
             break
-    return row
+    return Row(name, runs)
+
+
+def ladder(device: str, seeds: int, say: Callable[[str], None]) -> list[Row]:
+    """Climb every rung with several seeds; the networks are scored on the test images, and nothing is chosen by it."""
+    return [measure(rung.change, lambda seed, rung=rung: _once(rung, seed, device), seeds, say) for rung in rungs()]
+
+
+def _once(rung: Rung, seed: int, device: str) -> Run:
+    climbed = climb(rung, load_part("mnist", "train"), seed, device)
+    return Run(climbed.seconds, accuracy(climbed, load_part("mnist", "test")))
 
 
 def peers(device: str, seeds: int, say: Callable[[str], None]) -> list[Row]:
-    """Run the published ways to 99 % as they were published."""
+    """Run the published ways as they were published; what takes minutes once, and Keras only where it is installed."""
     chosen, train, test = pick_device(device), published_training_set(), load_part("mnist", "test")
     record(train, test, chosen, 0)  # to warm up
     rows = [
         measure("record recipe", lambda seed: record(train, test, chosen, seed), seeds, say),
         measure("record recipe, channels last", lambda seed: record(train, test, chosen, seed, True), seeds, say),
-        textbook(train, test, chosen, 0, TEXTBOOK_EPOCHS),
+        measure("textbook script", lambda seed: textbook(train, test, chosen, seed, TEXTBOOK_EPOCHS), 1, say),
     ]
-    say(f"textbook script: {rows[-1].median:.1f} s, {rows[-1].epochs} epochs, {rows[-1].accuracies[0]:.2%}")
+    same = Rung("", get_recipe("keras-csv"), lambda: build_model("two-conv"))
+    rows.append(measure("Keras's network in our loop", lambda seed: _once(same, seed, device), seeds, say))
+    try:
+        rows.append(measure("Keras on the CPU", lambda seed: published_keras(train, test, seed, KERAS_EPOCHS), 1, say))
+    except CourseError as error:
+        say(f"Left out: {error}")
     return rows
 
 
-def ladder(device: str, seeds: int, say: Callable[[str], None]) -> list[Row]:
-    """Climb every rung with several seeds; the networks are scored on the test images, and nothing is chosen by it."""
-    train, test = load_part("mnist", "train"), load_part("mnist", "test")
+def several_at_once(students: int, threads: str) -> list[float]:
+    """Let so many processes train on the CPU at once, each on the last rung, and return their seconds.
 
-    def once(rung: Rung, seed: int) -> tuple[float, float]:
-        climbed = climb(rung, train, seed, device)
-        return climbed.seconds, accuracy(climbed, test)
-
-    return [measure(rung.change, lambda seed, rung=rung: once(rung, seed), seeds, say) for rung in rungs()]
+    `threads` is what MNIST_THREADS is set to; empty, each takes as many as there are cores.
+    """
+    with ProcessPoolExecutor(students, multiprocessing.get_context("spawn")) as pool:
+        return [s for one in pool.map(_student, [threads] * students, range(students)) for s in one]
 
 
-def on_one_thread(seeds: int, say: Callable[[str], None]) -> Row:
-    """Climb the last rung on the CPU with a single thread."""
-    train, test = load_part("mnist", "train"), load_part("mnist", "test")
-    threads, rung = torch.get_num_threads(), rungs()[-1]
-    before = os.environ.get("MNIST_THREADS")
-    os.environ["MNIST_THREADS"] = "1"
-    try:
-
-        def once(seed: int) -> tuple[float, float]:
-            climbed = climb(rung, train, seed, "cpu")
-            return climbed.seconds, evaluate(climbed.model, test).accuracy
-
-        return measure("the last rung on one thread", once, seeds, say)
-    finally:
-        torch.set_num_threads(threads)
-        os.environ.pop("MNIST_THREADS")
-        if before:
-            os.environ["MNIST_THREADS"] = before
+def _student(threads: str, seed: int) -> list[float]:
+    os.environ[THREADS_VARIABLE] = threads
+    train = load_part("mnist", "train", STUDENT_IMAGES)
+    trainings = [climb(rungs()[-1], train, seed, "cpu").seconds for _ in range(4)]
+    return trainings[1:]  # in the first, the others were still importing torch
 
 
 def table(rows: list[Row]) -> str:
     """Return the rows as a Markdown table, with the seconds of the last as the measure of the others."""
     head = ["way", "runs", "epochs", "seconds, median (range)", "test accuracy", "times the last"]
-    lines = [head, ["---"] * len(head)]
-    lines += [[*row.cells(), f"{row.median / rows[-1].median:.1f}"] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown(head, [[*row.cells(), f"{row.median / rows[-1].median:.1f}"] for row in rows])
 
 
-def page(peers: list[Row], ladder: list[Row], single: Row | None, device: str) -> str:
-    """Return the page that is committed: the peers, the ladder, the arithmetic, and the machine."""
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])
+
+
+def students_table(measured: dict[tuple[int, str], list[float]]) -> str:
+    """Return what `several_at_once` measured, by number of students and threads of each."""
+    rows = [
+        [str(students), threads or "all cores", median_and_range(seconds)]
+        for (students, threads), seconds in measured.items()
+    ]
+    return markdown(["students at once", "threads of each", "seconds, median (range)"], rows)
+
+
+def page(peers: list[Row], ladder: list[Row], students: dict[tuple[int, str], list[float]], device: str) -> str:
+    """Return the page that is committed: the peers, the ladder, students on one machine, the arithmetic."""
     last = ladder[-1]
-    threads = table([single, last]) if single else "Not measured: this was a GPU."
     return f"""# How fast 99% can be reached
 
 `make bench` wrote this page; no measured figure in it was typed. Seconds are those of training alone: loading the files
@@ -213,13 +151,9 @@ after the other in one process. A way that takes more than {SLOW} seconds was ru
 
 ## Published ways, and ours
 
-{table([*peers, Row("`fastest-99`", last.seconds, last.accuracies)])}
+{table([*peers, Row("`fastest-99`", last.runs)])}
 
-The **textbook script** is PyTorch's own MNIST example with its published settings, run once. It was stopped after the
-first epoch that reached {TARGET:.0%} on the test images, or after its {TEXTBOOK_EPOCHS}. The **record recipe** is
-train_mnist_fast by tuomaso: 0.76 s on its author's GPU, for 99.04% (mean of 30). Both take all 60,000 images, as
-published. `fastest-99` takes 55,000: its settings were chosen on the other 5,000, and the test images were scored when
-nothing was left to choose.
+{ABOUT_PEERS}
 
 ## The ladder, one change a rung
 
@@ -227,9 +161,12 @@ One epoch on 55,000 images each, everything as on the rung above but for the cha
 
 {table(ladder)}
 
-## Threads
+## Several students on one machine
 
-{threads}
+Each trains the last rung on {STUDENT_IMAGES:,} images, on the CPU. A thread that waits for others keeps its core busy,
+so with more threads than cores they stand in each other's way; `MNIST_THREADS=1` gives each student one.
+
+{students_table(students)}
 
 ## What the arithmetic alone would take
 

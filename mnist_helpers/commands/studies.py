@@ -79,15 +79,16 @@ def bench(
 
     The committed page is written by a run with at least 30 seeds; one with fewer writes its page to artifacts/.
     """
-    kind = pick_device(device).type
+    pick_device(device)
 
     def say(line: str) -> None:
         typer.echo(line, err=True)
 
     ladder = benchmark.ladder(device, seeds, say)
     peers = benchmark.peers(device, seeds, say)
-    single = benchmark.on_one_thread(min(seeds, 5), say) if kind == "cpu" else None
-    text = benchmark.page(peers, ladder, single, device)
+    settings = [(students, threads) for students in (1, benchmark.STUDENTS) for threads in ("", "1")]
+    students = {setting: benchmark.several_at_once(*setting) for setting in settings}
+    text = benchmark.page(peers, ladder, students, device)
     path = SPEED_PAGE if seeds >= WHOLE_BENCH else artifacts_folder() / "speed.md"
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
