@@ -1,8 +1,9 @@
-"""The files of MNIST and its relatives: found, checked, unpacked, and only then read by torchvision.
+"""The files of MNIST and its relatives: found, checked, unpacked, and only then read.
 
 torchvision trusts what lies in its folder. Here packed files, and the unpacked ones of MNIST and Fashion-MNIST, are
 checked against their MD5 first, unpacking never touches a file that is in use, and a network that is down gives a
-sentence. Splits and batches are in `data`.
+sentence. torchvision downloads, and reads what has no MD5 here; it is imported only then, because that takes seconds.
+Splits and batches are in `data`.
 """
 
 import gzip
@@ -16,8 +17,8 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 
+import numpy as np
 import torch
-import torchvision.datasets as tv
 from torch import Tensor
 
 from mnist_helpers.runtime import ROOT, CourseError, UsageError, cache_folder, whole_file
@@ -40,13 +41,13 @@ UNPACKED = {
     },
 }
 _IDX = ("images-idx3", "labels-idx1")
-# name -> (torchvision class, its arguments for the training part, and for the test part)
+# name -> (torchvision's class, its arguments for the training part, and for the test part)
 DATASETS = {
-    "mnist": (tv.MNIST, {"train": True}, {"train": False}),
-    "fashion_mnist": (tv.FashionMNIST, {"train": True}, {"train": False}),
-    "kmnist": (tv.KMNIST, {"train": True}, {"train": False}),
-    "qmnist": (tv.QMNIST, {"what": "train"}, {"what": "test"}),
-    "emnist_digits": (tv.EMNIST, {"split": "digits", "train": True}, {"split": "digits", "train": False}),
+    "mnist": ("MNIST", {"train": True}, {"train": False}),
+    "fashion_mnist": ("FashionMNIST", {"train": True}, {"train": False}),
+    "kmnist": ("KMNIST", {"train": True}, {"train": False}),
+    "qmnist": ("QMNIST", {"what": "train"}, {"what": "test"}),
+    "emnist_digits": ("EMNIST", {"split": "digits", "train": True}, {"split": "digits", "train": False}),
 }
 # Debian's package dataset-fashion-mnist puts its four files here.
 SYSTEM_FOLDERS = {"fashion_mnist": Path("/usr/share/datasets/fashion-mnist")}
@@ -59,7 +60,7 @@ class DataError(CourseError):
 def class_names(dataset: str) -> tuple[str, ...]:
     """Return the ten class names of a dataset: the digits, or what the dataset calls its own classes."""
     kind, _, _ = _lookup(dataset)
-    return tuple(kind.classes) if dataset in ("fashion_mnist", "kmnist") else DIGITS
+    return tuple(_torchvision(kind).classes) if dataset in ("fashion_mnist", "kmnist") else DIGITS
 
 
 def read_images(dataset: str, train: bool, data: Path | None = None) -> tuple[Tensor, Tensor]:
@@ -73,17 +74,33 @@ def read_images(dataset: str, train: bool, data: Path | None = None) -> tuple[Te
     """
     kind, train_arguments, test_arguments = _lookup(dataset)
     root = dataset_root(dataset, data)
+    if dataset in UNPACKED:  # their MD5 was right, so they have the form that they should have
+        part = root / kind / "raw" / ("train" if train else "t10k")
+        return read_idx(Path(f"{part}-images-idx3-ubyte")).unsqueeze(1), read_idx(
+            Path(f"{part}-labels-idx1-ubyte")
+        ).long()
     arguments = train_arguments if train else test_arguments
     try:
-        read = kind(root, **arguments)
+        read = _torchvision(kind)(root, **arguments)
     except (OSError, RuntimeError, ValueError, AssertionError) as error:
         raise DataError(
-            f"{dataset} in {root / kind.__name__} could not be read ({error}). Remove its unpacked files and try again."
+            f"{dataset} in {root / kind} could not be read ({error}). Remove its unpacked files and try again."
         ) from error
     labels = read.targets[:, 0] if dataset == "qmnist" else read.targets
     # EMNIST's files hold each image transposed, as its authors wrote them.
     images = read.data.transpose(1, 2) if dataset == "emnist_digits" else read.data
     return images.unsqueeze(1).contiguous(), labels.to(torch.int64)
+
+
+def read_idx(path: Path) -> Tensor:
+    """Read a whole IDX file of bytes (LeCun): two zeros, the type, the number of dimensions, their sizes, the values.
+
+    Shapes: as the file says, uint8.
+    """
+    content = path.read_bytes()
+    sizes = np.frombuffer(content, ">u4", count=content[3], offset=4).tolist()
+    values = np.frombuffer(content, np.uint8, offset=4 + 4 * len(sizes))
+    return torch.from_numpy(values.copy()).reshape(sizes)
 
 
 def dataset_root(dataset: str, data: Path | None = None) -> Path:
@@ -93,17 +110,23 @@ def dataset_root(dataset: str, data: Path | None = None) -> Path:
     """
     kind, data = _lookup(dataset)[0], data or ROOT / "data"
     for root in (data, cache_folder()):
-        if _is_unpacked(dataset, root / kind.__name__ / "raw"):
+        if _is_unpacked(dataset, root / kind / "raw"):
             return root
-    packed = dict(kind.resources) if dataset not in ("qmnist", "emnist_digits") else {}
-    for folder in (data / kind.__name__ / "raw", SYSTEM_FOLDERS.get(dataset), cache_folder() / kind.__name__ / "raw"):
+    packed = dict(_torchvision(kind).resources) if dataset not in ("qmnist", "emnist_digits") else {}
+    for folder in (data / kind / "raw", SYSTEM_FOLDERS.get(dataset), cache_folder() / kind / "raw"):
         if folder and any((folder / filename).exists() for filename in packed):
             _check_packed(folder, packed, UNPACKED.get(dataset, {}))
-            return _unpack(folder, packed, data, kind.__name__)
+            return _unpack(folder, packed, data, kind)
     return _download(dataset, data)
 
 
-def _lookup(dataset: str) -> tuple[type, dict, dict]:
+def _torchvision(kind: str) -> type:
+    import torchvision.datasets
+
+    return getattr(torchvision.datasets, kind)
+
+
+def _lookup(dataset: str) -> tuple[str, dict, dict]:
     if dataset not in DATASETS:
         raise UsageError(f"dataset={dataset!r} is not known. Use one of: {', '.join(DATASETS)}.")
     return DATASETS[dataset]
@@ -149,14 +172,14 @@ def _md5_of_content(packed: Path) -> str:
         return "not a whole gzip file"
 
 
-def _unpack(folder: Path, packed: dict[str, str], data: Path, kind_name: str) -> Path:
+def _unpack(folder: Path, packed: dict[str, str], data: Path, kind: str) -> Path:
     """Unpack checked files into `data`, or into the cache where `data` cannot be written; return the root."""
     errors = []
     for root in (data, cache_folder()):
         try:
             for filename in packed:
                 with (
-                    whole_file(root / kind_name / "raw" / Path(filename).stem) as temporary,
+                    whole_file(root / kind / "raw" / Path(filename).stem) as temporary,
                     gzip.open(folder / filename) as source,
                     temporary.open("wb") as target,
                 ):
@@ -173,23 +196,23 @@ def _unpack(folder: Path, packed: dict[str, str], data: Path, kind_name: str) ->
 def _download(dataset: str, data: Path) -> Path:
     """Let torchvision download into a temporary folder; move it into the cache only when it is whole."""
     kind, train_arguments, test_arguments = DATASETS[dataset]
-    target = cache_folder() / kind.__name__
+    target = cache_folder() / kind
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as temporary, _network_timeout():
-            if (local := data / kind.__name__ / "raw").is_dir():  # what lies there already is not fetched again
-                shutil.copytree(local, Path(temporary) / kind.__name__ / "raw")
+            if (local := data / kind / "raw").is_dir():  # what lies there already is not fetched again
+                shutil.copytree(local, Path(temporary) / kind / "raw")
             for arguments in (train_arguments, test_arguments):
-                kind(temporary, download=True, **arguments)
+                _torchvision(kind)(temporary, download=True, **arguments)
             (target / "raw").mkdir(parents=True, exist_ok=True)
-            for file in (Path(temporary) / kind.__name__ / "raw").iterdir():
+            for file in (Path(temporary) / kind / "raw").iterdir():
                 if file.is_file():
                     file.replace(target / "raw" / file.name)
     except (OSError, RuntimeError, HTTPException) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"{dataset} is not on this machine and could not be downloaded ({reason}). Connect to the network and try "
-            f"again, or copy its files into {ROOT / 'data' / kind.__name__ / 'raw'}. dataset='mnist' needs no network."
+            f"again, or copy its files into {ROOT / 'data' / kind / 'raw'}. dataset='mnist' needs no network."
         ) from error
     return cache_folder()
 

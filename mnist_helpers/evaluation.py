@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from mnist_helpers.augmentation import random_affine
@@ -87,6 +86,8 @@ def accuracy_interval(accuracy: float, count: int, confidence: float = 0.95) -> 
 
     Source: Wilson's score interval (1927), as SciPy computes it.
     """
+    from scipy.stats import binomtest  # a second and a half, which few need
+
     interval = binomtest(round(accuracy * count), count).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
 

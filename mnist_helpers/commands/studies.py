@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mnist_helpers import benchmark, reproduction
+from mnist_helpers import reproduction
 from mnist_helpers.data import load_part
 from mnist_helpers.recipes import MOST_EPOCHS, get_recipe
 from mnist_helpers.runtime import ROOT, UsageError, artifacts_folder, pick_device, whole_file
@@ -79,6 +79,8 @@ def bench(
 
     The committed page is written by a run with at least 30 seeds; one with fewer writes its page to artifacts/.
     """
+    from mnist_helpers import benchmark  # with torchvision, which takes seconds
+
     pick_device(device)
 
     def say(line: str) -> None:
