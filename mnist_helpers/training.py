@@ -16,17 +16,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from mnist_helpers import checkpoints
 from mnist_helpers.augmentation import AUGMENTATIONS
-from mnist_helpers.checkpoints import (
-    Card,
-    CheckpointError,
-    load_training_state,
-    load_weights,
-    remove_training_state,
-    save_model,
-    save_training_state,
-)
 from mnist_helpers.data import BatchLoader, LabelledImages
+from mnist_helpers.distributed import check_agreement, from_first, mean, process, share, together
 from mnist_helpers.evaluation import evaluate
 from mnist_helpers.history import Epoch, History
 from mnist_helpers.models import check_architecture
@@ -68,6 +61,7 @@ def train_one_epoch(
     correct: list[Tensor] = []
     rates: list[float] = []
     for step, (images, labels) in enumerate(train_loader, start=1):
+        images, labels = share(images), share(labels)  # all of them, but where torchrun started several processes
         with autocast(images.device, bfloat16):
             logits = model(images)
             loss = F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
@@ -83,7 +77,7 @@ def train_one_epoch(
             _check_finite(losses, rates)
         if on_step:
             on_step(step, len(train_loader))
-    return torch.stack(losses).mean().item(), torch.stack(correct).mean().item()
+    return mean(torch.stack(losses).mean()).item(), mean(torch.stack(correct).mean()).item()
 
 
 def _check_finite(losses: list[Tensor], rates: list[float]) -> None:
@@ -114,7 +108,7 @@ def fit(
 
     With a `folder`, the best network so far lies in it after every epoch. With `resume`, an interrupted training there
     goes on after its last whole epoch, to bitwise the weights that it would have had without the break (same machine,
-    same number of threads). `on_epoch` is called with the history after every epoch.
+    threads, processes). `on_epoch` is called with the history after every epoch. See `distributed` for `torchrun`.
 
     Raises: TrainingError if the loss stops being a number; CheckpointError if the folder cannot be used.
     """
@@ -123,17 +117,18 @@ def fit(
     chosen = pick_device(device)
     model.to(chosen, memory_format=torch.channels_last)
     run = _Run(model, train.to(chosen), val.to(chosen), recipe, seed, dataset)
-    if folder and not (resume and run.load(folder)):
-        remove_training_state(folder)
+    writes = folder is not None and process() == 0
+    if not (folder and resume and run.load(folder)) and writes:
+        checkpoints.remove_training_state(folder)
     while not run.is_over():
         run.one_epoch(on_step)
-        if folder:
+        if writes:
             run.save(folder)
         if on_epoch:
             on_epoch(run.history)
     model.load_state_dict(run.best_weights)
-    if folder:  # a resumed run may have had nothing left to do but this
-        save_model(folder, model, run.card())
+    if writes:  # a resumed run may have had nothing left to do but this
+        checkpoints.save_model(folder, model, run.card())
     return run.history
 
 
@@ -148,6 +143,7 @@ class _Run:
         self.loader = BatchLoader(train, recipe.batch_size, shuffle=True, seed=seed, augment=augment)
         self.optimizer, self.scheduler = make_optimizer(model, recipe, steps=recipe.epochs * len(self.loader))
         self.device = train.labels.device
+        self.learner = together(model)
         self.history = History()
         self.best_weights: dict[str, Tensor] = {}
 
@@ -159,14 +155,16 @@ class _Run:
     def one_epoch(self, on_step: Callable[[int, int], None] | None) -> None:
         number = len(self.history.epochs) + 1
         lr, started = self.optimizer.param_groups[0]["lr"], time.perf_counter()
+        if process():  # its dropout must not repeat the first one's, whose random numbers are saved and restored
+            torch.manual_seed(self.seed + 1_000 * process() + number)
         try:
             losses = train_one_epoch(
-                self.model, self.loader, self.optimizer, self.scheduler, on_step,
+                self.learner, self.loader, self.optimizer, self.scheduler, on_step,
                 self.recipe.label_smoothing, self.recipe.bfloat16,
             )  # fmt: skip
         except TrainingError as error:
             raise TrainingError(f"Epoch {number}: {error}") from error
-        scores = evaluate(self.model, self.val)
+        scores = from_first(lambda: evaluate(self.model, self.val))
         if not math.isfinite(scores.loss):
             raise TrainingError(f"Epoch {number}: the validation loss is {scores.loss}. Try a smaller learning rate.")
         seconds = time.perf_counter() - started
@@ -192,20 +190,21 @@ class _Run:
         }
         # First the network: if this is interrupted, the epoch is done again to the same end, and nothing is missing.
         if self.history.best.epoch == number:
-            save_model(folder, self.model, self.card())
+            checkpoints.save_model(folder, self.model, self.card())
         weights = {"last": self.model.state_dict(), "best": self.best_weights}
-        save_training_state(folder, number, weights, state)
+        checkpoints.save_training_state(folder, number, weights, state)
 
     def load(self, folder: Path) -> bool:
         """Take up the training saved in a folder; return whether there was one."""
-        saved = load_training_state(folder)
+        saved = checkpoints.load_training_state(folder)
+        check_agreement(saved is not None, f"whether a training was begun in {folder}")
         if saved is None:
             return False
         weights, state = saved
         try:
             self._restore(weights, state, folder)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise CheckpointError(
+            raise checkpoints.CheckpointError(
                 f"The training state in {folder} is of another version ({error}). "
                 "Start anew without --resume (resume=False)."
             ) from error
@@ -214,12 +213,12 @@ class _Run:
     def _restore(self, weights: dict[str, dict[str, Tensor]], state: dict, folder: Path) -> None:
         for name, now in self.settings().items():
             if (then := state["settings"].get(name)) != now:
-                raise CheckpointError(
+                raise checkpoints.CheckpointError(
                     f"The training in {folder} was begun with {name}={then!r}, this one asks for {now!r}. "
                     "Go on with the settings it was begun with, or start anew without --resume (resume=False)."
                 )
         for which in ("best", "last"):
-            load_weights(self.model, weights[which], folder / "resume")
+            checkpoints.load_weights(self.model, weights[which], folder / "resume")
         self.best_weights = weights["best"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
@@ -230,9 +229,9 @@ class _Run:
             raise TypeError("an epoch holds something else than numbers")
         self.history.epochs = epochs
 
-    def card(self) -> Card:
+    def card(self) -> checkpoints.Card:
         best = self.history.best
-        return Card(
+        return checkpoints.Card(
             architecture=self.recipe.architecture,
             recipe=self.recipe.name,
             dataset=self.dataset,

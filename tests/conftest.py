@@ -1,7 +1,10 @@
 """What all tests share. Sizes are small for speed; the images are real MNIST."""
 
+from pathlib import Path
+
 import matplotlib as mpl
 import pytest
+import torch
 
 from mnist_helpers import runtime
 from mnist_helpers.data import LabelledImages, load_part
@@ -37,3 +40,12 @@ def val() -> LabelledImages:
 def recipe() -> Recipe:
     """Settings that learn something in a second."""
     return Recipe("small", "two-conv", epochs=2, batch_size=32, lr=2e-3, schedule="constant", dropout=0.3)
+
+
+@pytest.fixture(scope="session")
+def csv_file(tmp_path_factory, train) -> Path:
+    """Write the few training images as a file of "MNIST in CSV"."""
+    path = tmp_path_factory.mktemp("csv") / "some.csv"
+    rows = torch.cat([train.labels[:, None], train.images.flatten(1).long()], dim=1).tolist()
+    path.write_text("\n".join(",".join(map(str, row)) for row in rows))
+    return path

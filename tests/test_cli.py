@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image, ImageDraw
 
 from mnist_helpers.checkpoints import load_model
@@ -124,14 +123,6 @@ def test_recipes_lists_each_with_the_parameters_of_its_network(call):
     assert [line.split()[0] for line in lines] == list(RECIPES)
     for line, recipe in zip(lines, RECIPES.values(), strict=True):
         assert f" {count_parameters(build_model(recipe.architecture)):,} " in line
-
-
-@pytest.fixture
-def csv_file(tmp_path, train) -> Path:
-    path = tmp_path / "some.csv"
-    rows = torch.cat([train.labels[:, None], train.images.flatten(1).long()], dim=1).tolist()
-    path.write_text("\n".join(",".join(map(str, row)) for row in rows))
-    return path
 
 
 def test_training_from_csv_leaves_a_network_its_history_and_its_curves(call, csv_file, tmp_path):

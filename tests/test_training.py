@@ -283,7 +283,7 @@ def test_a_break_between_the_two_saves_loses_nothing(tmp_path, train, val, recip
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr("mnist_helpers.training.save_training_state", interrupt)
+        broken.setattr("mnist_helpers.checkpoints.save_training_state", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train_new(recipe, train, val, folder=tmp_path)
     assert load_model(tmp_path)[1].best_epoch == 1

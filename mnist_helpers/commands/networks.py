@@ -12,7 +12,17 @@ import torch
 import typer
 from tqdm import tqdm
 
-from mnist_helpers import checkpoints, data, evaluation, inspection, models, pictures, preprocessing, visualization
+from mnist_helpers import (
+    checkpoints,
+    data,
+    distributed,
+    evaluation,
+    inspection,
+    models,
+    pictures,
+    preprocessing,
+    visualization,
+)
 from mnist_helpers.datasets import DATASETS
 from mnist_helpers.history import History
 from mnist_helpers.recipes import RECIPES, Recipe, get_recipe
@@ -65,11 +75,15 @@ def train(
     folder = output or checkpoints.model_folder(dataset, recipe)
     seed_everything(seed)
     network = models.build_model(settings.architecture, settings.dropout)
-    with _Progress(settings, folder) as progress:
-        history = fit(
-            network, train_images, val_images, settings, seed=seed, device=device, dataset=dataset, folder=folder,
-            resume=resume, on_step=progress.step, on_epoch=progress.epoch,
-        )  # fmt: skip
+    with distributed.joined(device):
+        first = distributed.process() == 0
+        with _Progress(settings, folder, speaks=first) as progress:
+            history = fit(
+                network, train_images, val_images, settings, seed=seed, device=device, dataset=dataset, folder=folder,
+                resume=resume, on_step=progress.step, on_epoch=progress.epoch,
+            )  # fmt: skip
+    if not first:
+        return
     save_history(history, settings, folder)  # a resumed run may have had nothing left to do but this
     best = history.best
     typer.echo(f"Best epoch {best.epoch}: validation loss {best.val_loss:.4f}, accuracy {best.val_accuracy:.2%}")
@@ -81,12 +95,13 @@ def train(
 class _Progress:
     """The bar and the lines of a training, and the files that grow with it."""
 
-    def __init__(self, recipe: Recipe, folder: Path) -> None:
-        self.recipe, self.folder = recipe, folder
+    def __init__(self, recipe: Recipe, folder: Path, speaks: bool) -> None:
+        self.recipe, self.folder, self.speaks = recipe, folder, speaks
 
     def __enter__(self) -> "_Progress":
         form = "{l_bar}{bar}| {n:.1f}/{total} epochs [{elapsed}]"
-        self.bar = tqdm(total=self.recipe.epochs, bar_format=form, disable=None)  # no bar in a log file
+        silent = None if self.speaks else True  # None: no bar in a log file
+        self.bar = tqdm(total=self.recipe.epochs, bar_format=form, disable=silent)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,6 +111,8 @@ class _Progress:
         self.bar.update(1 / steps)
 
     def epoch(self, history: History) -> None:
+        if not self.speaks:
+            return
         last = history.epochs[-1]
         self.bar.n = last.epoch
         save_history(history, self.recipe, self.folder)
