@@ -29,7 +29,8 @@ STUDENTS = 4  # at once on one machine
 STUDENT_IMAGES = 20_000  # of each training then
 
 
-ABOUT_PEERS = f"""- The **textbook script** is PyTorch's own MNIST example with its published settings. It was run once, and stopped
+ABOUT_PEERS = f"""\
+- The **textbook script** is PyTorch's own MNIST example with its published settings. It was run once, and stopped
   after the first epoch that reached {TARGET:.0%} on the test images, or after its {TEXTBOOK_EPOCHS}.
 - The **record recipe** is train_mnist_fast by tuomaso: 0.76 s on its author's GPU, for 99.04% (mean of 30).
 - **Keras** trained the published network of 121,930 parameters, stopped like the textbook script, or after
@@ -78,12 +79,18 @@ def measure(name: str, once: Callable[[int], Run], seeds: int, say: Callable[[st
 
 def ladder(device: str, seeds: int, say: Callable[[str], None]) -> list[Row]:
     """Climb every rung with several seeds; the networks are scored on the test images, and nothing is chosen by it."""
-    return [measure(rung.change, lambda seed, rung=rung: _once(rung, seed, device), seeds, say) for rung in rungs()]
+    return [climb_often(rung.change, rung, device, seeds, say) for rung in rungs()]
 
 
-def _once(rung: Rung, seed: int, device: str) -> Run:
-    climbed = climb(rung, load_part("mnist", "train"), seed, device)
-    return Run(climbed.seconds, accuracy(climbed, load_part("mnist", "test")))
+def climb_often(name: str, rung: Rung, device: str, seeds: int, say: Callable[[str], None]) -> Row:
+    """Climb one rung with the seeds 0, 1, …, on images that are loaded once."""
+    train, test = load_part("mnist", "train"), load_part("mnist", "test")
+
+    def once(seed: int) -> Run:
+        climbed = climb(rung, train, seed, device)
+        return Run(climbed.seconds, accuracy(climbed, test))
+
+    return measure(name, once, seeds, say)
 
 
 def peers(device: str, seeds: int, say: Callable[[str], None]) -> list[Row]:
@@ -96,7 +103,7 @@ def peers(device: str, seeds: int, say: Callable[[str], None]) -> list[Row]:
         measure("textbook script", lambda seed: textbook(train, test, chosen, seed, TEXTBOOK_EPOCHS), 1, say),
     ]
     same = Rung("", get_recipe("keras-csv"), lambda: build_model("two-conv"))
-    rows.append(measure("Keras's network in our loop", lambda seed: _once(same, seed, device), seeds, say))
+    rows.append(climb_often("Keras's network in our loop", same, device, seeds, say))
     try:
         rows.append(measure("Keras on the CPU", lambda seed: published_keras(train, test, seed, KERAS_EPOCHS), 1, say))
     except CourseError as error:

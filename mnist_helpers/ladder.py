@@ -69,22 +69,38 @@ class OneByOne(Dataset):
 
 
 class Until:
-    """Serve batches on a device, but none after `seconds` have passed; `served` tells how many there were."""
+    """Serve batches on a device, but none after `seconds` have passed; `moments` are the times at which they began."""
 
     def __init__(self, batches: DataLoader | BatchLoader, device: torch.device, seconds: float) -> None:
         self.batches, self.device, self.seconds = batches, device, seconds
-        self.served = 0
+        self.moments: list[float] = []
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        started = time.perf_counter()
+        moment = time.perf_counter()
         for images, labels in self.batches:
-            if self.served and time.perf_counter() - started > self.seconds:
+            if self.moments and moment - self.moments[0] > self.seconds:
                 return
-            self.served += 1
+            self.moments.append(moment)
             yield images.to(self.device), labels.to(self.device)
+            moment = time.perf_counter()
+
+    @property
+    def whole(self) -> bool:
+        """Whether all batches were served."""
+        return len(self.moments) == len(self)
+
+    def seconds_of_all(self, end: float) -> float:
+        """Return how long all batches take if the last one served was done at `end`.
+
+        Where some were not served, they are taken to be like those that were, without the slow first half.
+        """
+        if self.whole:
+            return end - self.moments[0]
+        half = len(self.moments) // 2
+        return (end - self.moments[half]) / (len(self.moments) - half) * len(self)
 
 
 def textbook_network() -> nn.Sequential:
@@ -161,11 +177,9 @@ def _train(rung: Rung, train: LabelledImages, seed: int, device: torch.device, a
     # What comes image by image is standardised already; the slice shares its layers with the whole.
     learner = model[1:] if rung.per_image else model
     synchronise(device)
-    started = time.perf_counter()
     train_one_epoch(learner, batches, optimizer, scheduler, None, recipe.label_smoothing, recipe.bfloat16)
     synchronise(device)
-    seconds = (time.perf_counter() - started) * len(batches) / batches.served
-    return Climb(seconds, model, batches.served == len(batches))
+    return Climb(batches.seconds_of_all(end=time.perf_counter()), model, batches.whole)
 
 
 def synchronise(device: torch.device) -> None:

@@ -47,6 +47,7 @@ BUILD = ROOT / "build"
 # Folders that no committed page may name; a home that is the root of the disk names nothing.
 PRIVATE_PLACES = [place for place in (ROOT, Path.home()) if len(place.parts) > 1]
 SLOW_BY = 1.5  # a run that takes this many times its budget is marked
+LONGEST_CELL = 60  # seconds; whoever waits longer looks elsewhere
 
 
 class NotebookError(CourseError):
@@ -55,11 +56,15 @@ class NotebookError(CourseError):
 
 @dataclass
 class RunResult:
-    """What running one notebook gave; `failure` is empty when all went well."""
+    """What running one notebook gave; `failure` is empty when all went well.
+
+    `slowest` is the cell that took longest: the number that stands before it, and its seconds.
+    """
 
     name: str
     seconds: float
     budget: float
+    slowest: tuple[int, float] = (0, 0.0)
     numbers: dict[str, Any] = field(default_factory=dict)
     failure: str = ""
 
@@ -126,8 +131,8 @@ def check_parameters(parameters: dict[str, Any], paths: list[Path]) -> None:
     for name, value in parameters.items():
         if name not in declared:
             raise NotebookError(f"PARAMS: {name!r} is not a parameter of these notebooks: {', '.join(declared)}.")
-        # bool is a kind of int in Python, but epochs=True is a slip.
-        if type(value) not in declared[name]:
+        # bool is a kind of int in Python, but epochs=True is a slip; a whole number of seconds is none.
+        if type(value) not in (*declared[name], *([int] if float in declared[name] else [])):
             kinds = " or ".join(kind.__name__ for kind in declared[name])
             raise NotebookError(f"PARAMS: {name}={value!r} should be of type {kinds}.")
     for name, known in (("dataset", DATASETS), ("recipe", RECIPES)):
@@ -250,7 +255,8 @@ def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm) -
         nbformat.write(notebook, staging / path.name)
     bar.update(done_before + len(notebook.cells) - bar.n)
     seconds = time.perf_counter() - started
-    return RunResult(path.stem, seconds, budget_of(notebook), _reported(staging / path.name), failure)
+    page = read_notebook(staging / path.name)
+    return RunResult(path.stem, seconds, budget_of(notebook), slowest_cell(page), _reported(page), failure)
 
 
 def budget_of(notebook: NotebookNode) -> float:
@@ -258,9 +264,19 @@ def budget_of(notebook: NotebookNode) -> float:
     return float(notebook.metadata.get("mnist_course", {}).get("budget_seconds", 120))
 
 
-def _reported(path: Path) -> dict[str, Any]:
+def slowest_cell(page: NotebookNode) -> tuple[int, float]:
+    """Return the cell that took longest, as papermill recorded it: its execution count and its seconds."""
+    times = [
+        (cell.execution_count, cell.metadata.papermill.duration)
+        for cell in page.cells
+        if cell.get("execution_count") and cell.metadata.get("papermill", {}).get("duration")
+    ]
+    return max(times, key=lambda time: time[1], default=(0, 0.0))
+
+
+def _reported(page: NotebookNode) -> dict[str, Any]:
     numbers: dict[str, Any] = {}
-    for cell in read_notebook(path).cells:
+    for cell in page.cells:
         for output in cell.get("outputs", []):
             numbers |= output.get("data", {}).get(REPORT_MIME, {})
     return numbers
@@ -268,13 +284,19 @@ def _reported(path: Path) -> dict[str, Any]:
 
 def results_table(results: list[RunResult]) -> str:
     """Lay out results as a table, and below it what failed."""
-    lines = [f"{'notebook':26} {'seconds':>8} {'budget':>7}  reported"]
+    lines = [f"{'notebook':26} {'seconds':>8} {'budget':>7} {'slowest cell':>13}  reported"]
     for result in results:
         mark = " FAILED" if result.failure else ""
         if result.seconds > SLOW_BY * result.budget:
             mark += f" SLOW: {result.seconds / result.budget:.1f} times its budget"
+        number, longest = result.slowest
+        if longest > LONGEST_CELL:
+            mark += f" LONG CELL: In [{number}] took more than {LONGEST_CELL} s"
+        cell = f"[{number}] {longest:.1f}"
         numbers = ", ".join(f"{name} {readable(value)}" for name, value in result.numbers.items())
-        lines.append(f"{result.name:26} {result.seconds:8.1f} {result.budget:7.0f}  {numbers}{mark}".rstrip())
+        lines.append(
+            f"{result.name:26} {result.seconds:8.1f} {result.budget:7.0f} {cell:>13}  {numbers}{mark}".rstrip()
+        )
     lines.append(f"{'together':26} {sum(r.seconds for r in results):8.1f} {sum(r.budget for r in results):7.0f}")
     lines += [f"\nFAILED {result.failure}" for result in results if result.failure]
     return "\n".join(lines)

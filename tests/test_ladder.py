@@ -67,12 +67,18 @@ def test_a_rung_stopped_early_is_extrapolated_and_not_scored(train, val):
     assert accuracy(climbed, val) is None
 
 
-@pytest.mark.parametrize(("seconds", "served"), [(0, 1), (2.5, 3), (100, 10)])
-def test_no_batch_is_served_when_the_time_is_over(train, monkeypatch, seconds, served):
-    clock = iter(range(1000))
-    monkeypatch.setattr(ladder.time, "perf_counter", lambda: next(clock))
-    batches = Until(BatchLoader(train, 64), CPU, seconds)
-    assert len(list(batches)) == batches.served == served
+@pytest.mark.parametrize(("at_most", "served", "seconds"), [(0, 1, 10.0), (2.5, 5, 5.0), (100, 10, 5.5)])
+def test_no_batch_is_served_when_the_time_is_over_and_the_rest_is_extrapolated(
+    train, monkeypatch, at_most, served, seconds
+):
+    clock = [0.0]
+    monkeypatch.setattr(ladder.time, "perf_counter", lambda: clock[0])
+    batches = Until(BatchLoader(train, 64), CPU, at_most)
+    for number, _ in enumerate(batches):
+        clock[0] += 0.5 if number else 1.0  # the first step is slow
+    assert len(batches.moments) == served
+    assert batches.whole is (served == 10)
+    assert batches.seconds_of_all(clock[0]) == seconds
 
 
 def test_the_same_seed_climbs_to_the_same_weights(train):

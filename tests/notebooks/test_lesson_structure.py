@@ -102,9 +102,10 @@ def code_sources(page: dict) -> list[str]:
     return ["".join(cell["source"]) for cell in code_cells(page)]
 
 
-def test_there_are_six_lessons():
+def test_there_are_seven_lessons():
     assert [path.stem for path in LESSONS] == [
         "01_data", "02_model", "03_training", "04_evaluation", "05_filter_visualization", "06_hyperparameter_search",
+        "07_speed",
     ]  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from mnist_helpers.notebooks import (
     refresh_notebooks,
     results_table,
     run_notebooks,
+    slowest_cell,
 )
 from mnist_helpers.runtime import ROOT, CourseError, artifacts_folder
 
@@ -194,16 +195,41 @@ def wait_for(condition, seconds: float = 60) -> None:
 
 def test_the_table_marks_what_is_slow_and_shows_what_was_reported():
     results = [
-        RunResult("01_data", 10, 15, {"accuracy": 0.81234}),
-        RunResult("02_model", 23, 15),
+        RunResult("01_data", 10, 15, (3, 4.5), {"accuracy": 0.81234}),
+        RunResult("02_model", 23, 15, (7, 61.2)),
         RunResult("03_training", 1, 15, failure="03_training.ipynb, cell In [2]: KeyError: 'x'"),
     ]
     first, second, third, _, *rest = results_table(results).splitlines()[1:]
     assert "accuracy 0.8123" in first
+    assert "[3] 4.5" in first
     assert "SLOW" not in first
-    assert "SLOW: 1.5 times its budget" in second
+    assert "LONG" not in first
+    assert "SLOW: 1.5 times its budget LONG CELL: In [7] took more than 60 s" in second
     assert third.endswith("FAILED")
     assert rest[-1] == "FAILED 03_training.ipynb, cell In [2]: KeyError: 'x'"
+
+
+def test_the_slowest_cell_is_found_in_what_papermill_recorded():
+    times = [None, 0.5, 3.25, 1.0]
+    cells = [nbformat.v4.new_code_cell("", execution_count=number) for number in range(1, 5)]
+    for cell, duration in zip(cells, times, strict=True):
+        cell.metadata["papermill"] = nbformat.from_dict({"duration": duration})
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("text"), *cells])
+    assert slowest_cell(page) == (3, 3.25)
+
+
+def test_papermill_records_what_each_cell_took(write_notebook, tmp_path):
+    path = write_notebook("01_a.ipynb", "sum(range(1_000_000))")
+    (result,) = run_notebooks([path], {}, tmp_path / "out")
+    assert result.slowest[0] == 1
+    assert 0 < result.slowest[1] <= result.seconds
+
+
+def test_a_whole_number_will_do_where_a_broken_one_is_declared(write_notebook):
+    path = write_notebook("01_a.ipynb", "1", parameters="seconds: float = 1.5")
+    check_parameters({"seconds": 2}, [path])
+    with pytest.raises(CourseError, match="seconds=True should be of type float"):
+        check_parameters({"seconds": True}, [path])
 
 
 def test_refreshing_is_idempotent_and_normalised(write_notebook):
