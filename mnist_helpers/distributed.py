@@ -4,6 +4,7 @@ In a single process everything here is the identity, so the training loop need n
 """
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,25 +47,29 @@ def joined(device: str) -> Iterator[None]:
         if local >= (found := torch.cuda.device_count()):
             raise CourseError(f"Process {local + 1} has no GPU: there are {found}. Lower --nproc-per-node to {found}.")
         torch.cuda.set_device(local)  # from here on "cuda" means this one
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-    before = signal.signal(signal.SIGTERM, _another_ended)
+    before = signal.signal(signal.SIGTERM, _stopped)
     try:
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
         yield
-    except RuntimeError as error:  # what gloo and NCCL raise when a connection breaks, among others
-        raise _cannot_go_on(str(error).strip().partition("\n")[0]) from error
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        dist.destroy_process_group()
+    except BaseException as error:
+        # torchrun may stop this process now; it is to say first why. The group is left as it is: closing it would wait
+        # for the others, and they for us.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if isinstance(error, RuntimeError) and re.search("connection|gloo|nccl", str(error), re.IGNORECASE):
+            raise _cannot_go_on("the connection to another one broke") from error
+        raise
+    signal.signal(signal.SIGTERM, before)
+    dist.destroy_process_group()
 
 
-def _another_ended(*_: object) -> None:
-    raise _cannot_go_on("another process ended, so torchrun ends this one")
+def _stopped(*_: object) -> None:
+    raise _cannot_go_on("torchrun stops it: another one ended, or the whole run is to stop")
 
 
 def _cannot_go_on(reason: str) -> CourseError:
     return CourseError(
-        f"Process {process()} of {processes()} cannot go on ({reason}). "
-        "What was saved is whole: go on from it with --resume."
+        f"Process {process()} of {processes()} cannot go on: {reason}. "
+        "What was saved is whole; go on from it with --resume."
     )
 
 
@@ -85,9 +90,9 @@ def together(model: nn.Module) -> nn.Module:
 
 
 def mean(value: Tensor) -> Tensor:
-    """Return the mean of a tensor over all processes."""
+    """Return the mean of a tensor over all processes; in several, the tensor itself becomes their sum."""
     if processes() > 1:
-        dist.all_reduce(value)  # the sum; gloo knows no mean
+        dist.all_reduce(value)  # gloo knows no mean
     return value / processes()
 
 
@@ -97,16 +102,3 @@ def from_first(compute: Callable[[], Value]) -> Value:
     if processes() > 1:
         dist.broadcast_object_list(found)
     return found[0]
-
-
-def check_agreement(value: object, about: str) -> None:
-    """Make sure that all processes hold the same value.
-
-    Raises: CourseError if this one and process 0 do not.
-    """
-    first = from_first(lambda: value)
-    if value != first:
-        raise CourseError(
-            f"Processes 0 and {process()} do not agree about {about}: {first} and {value}. "
-            "All must see the same files; on several machines that takes a shared disk."
-        )

@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from mnist_helpers import checkpoints
 from mnist_helpers.augmentation import AUGMENTATIONS
 from mnist_helpers.data import BatchLoader, LabelledImages
-from mnist_helpers.distributed import check_agreement, from_first, mean, process, share, together
+from mnist_helpers.distributed import from_first, mean, process, share, together
 from mnist_helpers.evaluation import evaluate
 from mnist_helpers.history import Epoch, History
 from mnist_helpers.models import check_architecture
@@ -81,11 +81,12 @@ def train_one_epoch(
 
 
 def _check_finite(losses: list[Tensor], rates: list[float]) -> None:
-    bad = torch.nonzero(~torch.isfinite(torch.stack(losses))).flatten().tolist()
+    means = mean(torch.stack(losses))  # over all processes, so that all of them find it
+    bad = torch.nonzero(~torch.isfinite(means)).flatten().tolist()
     if bad:
         step = bad[0]
         raise TrainingError(
-            f"The loss became {losses[step].item()} at step {step + 1}, where the learning rate was {rates[step]:.3g}. "
+            f"The loss became {means[step].item()} at step {step + 1}, where the learning rate was {rates[step]:.3g}. "
             "Try a learning rate ten times smaller, and look at the images for values that are not numbers."
         )
 
@@ -108,7 +109,7 @@ def fit(
 
     With a `folder`, the best network so far lies in it after every epoch. With `resume`, an interrupted training there
     goes on after its last whole epoch, to bitwise the weights that it would have had without the break (same machine,
-    threads, processes). `on_epoch` is called with the history after every epoch. See `distributed` for `torchrun`.
+    same threads, at most two processes). `on_epoch` is called with the history after every epoch.
 
     Raises: TrainingError if the loss stops being a number; CheckpointError if the folder cannot be used.
     """
@@ -143,6 +144,7 @@ class _Run:
         self.loader = BatchLoader(train, recipe.batch_size, shuffle=True, seed=seed, augment=augment)
         self.optimizer, self.scheduler = make_optimizer(model, recipe, steps=recipe.epochs * len(self.loader))
         self.device = train.labels.device
+        share(torch.empty(self.loader.batch_size))  # a batch that cannot be dealt out is refused before all else
         self.learner = together(model)
         self.history = History()
         self.best_weights: dict[str, Tensor] = {}
@@ -196,8 +198,7 @@ class _Run:
 
     def load(self, folder: Path) -> bool:
         """Take up the training saved in a folder; return whether there was one."""
-        saved = checkpoints.load_training_state(folder)
-        check_agreement(saved is not None, f"whether a training was begun in {folder}")
+        saved = from_first(lambda: checkpoints.load_training_state(folder))
         if saved is None:
             return False
         weights, state = saved

@@ -1,5 +1,7 @@
 """Each way is run often enough, and the page holds what was measured."""
 
+import threading
+
 import pytest
 import torch
 
@@ -37,12 +39,14 @@ def test_students_train_at_once_in_processes_of_their_own(monkeypatch):
 
 
 def student(threads: str, seed: int) -> list[float]:
-    """Stand in for a training."""
+    """Stand in for a training; one that is alone would wait here for ever."""
+    benchmark.all_there.wait(timeout=100)
     return [float(seed), float(threads)]
 
 
 def test_a_student_trains_with_the_threads_it_is_given(monkeypatch):
     monkeypatch.setattr(benchmark, "STUDENT_IMAGES", 100)
+    benchmark._meet_at(threading.Barrier(1))
     before = torch.get_num_threads()
     monkeypatch.setenv(THREADS_VARIABLE, "2")
     try:
