@@ -205,5 +205,5 @@ def arithmetic(seconds: float, device: str) -> str:
         f"One epoch of `fastest-99` is {count / 1e9:.0f} billion additions and multiplications. At the speed of one\n"
         f"large matrix product here it would take {plain:.2f} s, and with 16-bit numbers (where a CPU has\n"
         f"instructions for them) {short:.2f} s. It takes {seconds:.2f} s, {seconds / short:.1f} times that. Its maps\n"
-        "are too small to keep the processor busy, and the rest goes into many small operations, moving data, and Python."
+        "are too small to keep the processor busy. The rest goes into many small operations, moving data, and Python."
     )
