@@ -75,10 +75,9 @@ def read_images(dataset: str, train: bool, data: Path | None = None) -> tuple[Te
     kind, train_arguments, test_arguments = _lookup(dataset)
     root = dataset_root(dataset, data)
     if dataset in UNPACKED:  # their MD5 was right, so they have the form that they should have
-        part = root / kind / "raw" / ("train" if train else "t10k")
-        return read_idx(Path(f"{part}-images-idx3-ubyte")).unsqueeze(1), read_idx(
-            Path(f"{part}-labels-idx1-ubyte")
-        ).long()
+        raw, part = root / kind / "raw", "train" if train else "t10k"
+        images, labels = (read_idx(raw / f"{part}-{what}-ubyte") for what in _IDX)
+        return images.unsqueeze(1), labels.long()
     arguments = train_arguments if train else test_arguments
     try:
         read = _torchvision(kind)(root, **arguments)
@@ -97,10 +96,10 @@ def read_idx(path: Path) -> Tensor:
 
     Shapes: as the file says, uint8.
     """
-    content = path.read_bytes()
-    sizes = np.frombuffer(content, ">u4", count=content[3], offset=4).tolist()
-    values = np.frombuffer(content, np.uint8, offset=4 + 4 * len(sizes))
-    return torch.from_numpy(values.copy()).reshape(sizes)
+    content = np.fromfile(path, np.uint8)
+    values_begin = 4 + 4 * int(content[3])
+    sizes = content[4:values_begin].view(">u4").tolist()
+    return torch.from_numpy(content[values_begin:]).reshape(sizes)
 
 
 def dataset_root(dataset: str, data: Path | None = None) -> Path:

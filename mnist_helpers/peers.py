@@ -1,6 +1,6 @@
 """Published ways to learn the digits, with their own settings, to be timed beside ours.
 
-All take the 60,000 training images. On a CPU; PyTorch's example would shuffle them on a GPU.
+All take the 60,000 training images. PyTorch's example is run as it runs on a CPU: without shuffling.
 """
 
 import contextlib
@@ -152,8 +152,8 @@ def keras_network(seed: int = 0) -> Any:
         import keras
         import tensorflow
     except ImportError as error:
-        message = f"Keras is not installed ({error}). Install it: .venv/bin/pip install -e '.[bench]'"
-        raise CourseError(message) from error
+        remedy = ".venv/bin/pip install -c requirements-lock.txt -e '.[bench]'"
+        raise CourseError(f"Keras is not installed ({error}). Install it: {remedy}") from error
     tensorflow.config.set_visible_devices([], "GPU")
     with contextlib.suppress(RuntimeError):  # once it has computed, it keeps the threads it has
         tensorflow.config.threading.set_intra_op_parallelism_threads(torch.get_num_threads())
