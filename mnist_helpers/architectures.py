@@ -39,7 +39,7 @@ class Standardise(nn.Module):
 
 def linear(dropout: float = 0.0) -> nn.Sequential:
     """One dense layer on the raw pixels: the smallest network there is."""
-    return _network(flatten=nn.Flatten(), dropout=nn.Dropout(dropout), dense=nn.Linear(784, 10))
+    return _network(**_head(dropout, 784))
 
 
 def dense(dropout: float = 0.0) -> nn.Sequential:
@@ -158,17 +158,29 @@ def vgg(dropout: float = 0.0) -> nn.Sequential:
 
     Source: the form is Simonyan and Zisserman's (2015), the normalisation Ioffe and Szegedy's (2015).
     """
+    stages = _stages((16, 32, 64), kernels=[(3, 3)] * 3)  # (B, 64, 3, 3)
+    return _network(**stages, **_head(dropout, 64 * 3 * 3))
+
+
+def accurate(dropout: float = 0.0) -> nn.Sequential:
+    """The form of `vgg`, twice as wide and yet quicker: the large maps are cut, as in `fast`, and soon pooled."""
+    stages = _stages((32, 64, 128), kernels=[(5,), (3, 3), (3, 3)], pool_early=True)  # (B, 128, 3, 3)
+    return _network(margin=nn.ZeroPad2d(-2), **stages, **_head(dropout, 128 * 3 * 3))
+
+
+def _stages(widths: Sequence[int], kernels: Sequence[Sequence[int]], pool_early: bool = False) -> dict[str, nn.Module]:
+    """Return stages of normalised convolutions, a width and the kernels of one stage each, and 2×2 pooling in each."""
     layers: dict[str, nn.Module] = {}
     channels, number = 1, 0
-    for stage, width in enumerate((16, 32, 64), start=1):
-        for _ in range(2):
+    for stage, (width, sizes) in enumerate(zip(widths, kernels, strict=True), start=1):
+        for place, size in enumerate(sizes, start=1):
             number += 1
-            layers[f"conv{number}"] = nn.Conv2d(channels, width, 3, padding=1, bias=False)
-            layers[f"norm{number}"] = nn.BatchNorm2d(width)
-            layers[f"relu{number}"] = nn.ReLU()
+            layers[f"conv{number}"] = nn.Conv2d(channels, width, size, padding=size // 2, bias=False)
+            normal = {f"norm{number}": nn.BatchNorm2d(width), f"relu{number}": nn.ReLU()}
+            pool = {f"pool{stage}": nn.MaxPool2d(2)} if place == len(sizes) else {}
+            layers |= pool | normal if pool_early else normal | pool
             channels = width
-        layers[f"pool{stage}"] = nn.MaxPool2d(2)  # side 14, 7, 3
-    return _network(**layers, flatten=nn.Flatten(), dropout=nn.Dropout(dropout), dense=nn.Linear(channels * 3 * 3, 10))
+    return layers
 
 
 def fast(dropout: float = 0.0) -> nn.Sequential:
@@ -188,9 +200,7 @@ def fast(dropout: float = 0.0) -> nn.Sequential:
         norm3=nn.BatchNorm2d(128),
         pool3=nn.AdaptiveMaxPool2d(1),
         relu3=nn.ReLU(),
-        flatten=nn.Flatten(),  # (B, 128)
-        dropout=nn.Dropout(dropout),
-        dense=nn.Linear(128, 10),
+        **_head(dropout, 128),
     )
 
 
@@ -227,10 +237,12 @@ def resnet(dropout: float = 0.0) -> nn.Sequential:
         block2=Residual(32, 64, stride=2),  # (B, 64, 7, 7)
         block3=Residual(64, 128, stride=2),  # (B, 128, 4, 4)
         mean=nn.AdaptiveAvgPool2d(1),
-        flatten=nn.Flatten(),  # (B, 128)
-        dropout=nn.Dropout(dropout),
-        dense=nn.Linear(128, 10),
+        **_head(dropout, 128),
     )
+
+
+def _head(dropout: float, inputs: int) -> dict[str, nn.Module]:
+    return {"flatten": nn.Flatten(), "dropout": nn.Dropout(dropout), "dense": nn.Linear(inputs, 10)}
 
 
 def _network(scaling: Standardise | None = None, **layers: nn.Module) -> nn.Sequential:

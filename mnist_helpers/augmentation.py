@@ -4,6 +4,7 @@ Every random number is drawn from a CPU generator that the caller gives, so that
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -90,7 +91,12 @@ def random_handwriting(images: Tensor, generator: Generator) -> Tensor:
     return random_strokes(random_coarseness(warped, generator), generator)
 
 
+random_slant = partial(random_affine, degrees=12, scale=0.12, squeeze=0.1, slant=0.2)
+random_elastic = partial(random_slant, bend=0.5)
+
 AUGMENTATIONS: dict[str, Callable[[Tensor, Generator], Tensor]] = {
     "affine": random_affine,
+    "slanted": random_slant,
+    "elastic": random_elastic,
     "handwriting": random_handwriting,
 }

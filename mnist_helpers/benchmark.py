@@ -22,7 +22,7 @@ from mnist_helpers.peers import (
     textbook,
 )
 from mnist_helpers.recipes import get_recipe
-from mnist_helpers.reproduction import processor
+from mnist_helpers.reproduction import markdown, processor
 from mnist_helpers.runtime import THREADS_VARIABLE, CourseError, environment_report, pick_device
 
 SLOW = 10  # seconds; what takes longer is trained with a tenth of the seeds
@@ -143,11 +143,6 @@ def table(rows: list[Row]) -> str:
     """Return the rows as a Markdown table, with the seconds of the last as the measure of the others."""
     head = ["way", "runs", "epochs", "seconds, median (range)", "test accuracy", "times the last"]
     return markdown(head, [[*row.cells(), f"{row.median / rows[-1].median:.1f}"] for row in rows])
-
-
-def markdown(head: list[str], rows: list[list[str]]) -> str:
-    """Return a Markdown table."""
-    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])
 
 
 def students_table(measured: dict[tuple[int, str], list[float]]) -> str:

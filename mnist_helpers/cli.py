@@ -57,6 +57,7 @@ def _app() -> typer.Typer:
         studies.reproduce,
         studies.search,
         studies.bench,
+        studies.ablate,
         course.run_notebooks,
         course.refresh_notebooks,
         course.workspace,

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from mnist_helpers.architectures import (
+    accurate,
     dense,
     fast,
     keras_dropout,
@@ -35,6 +36,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Sequential]] = {
     "keras-tuned": keras_tuned,
     "fast": fast,
     "vgg": vgg,
+    "accurate": accurate,
     "resnet": resnet,
 }
 

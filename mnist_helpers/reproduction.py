@@ -124,7 +124,8 @@ def table(results: list[Found]) -> str:
     """Return what was claimed beside what was found, as a Markdown table."""
     seeds = max(len(found.test_accuracies) for found in results)
     head = ["recipe", "claimed", "held?", f"test accuracy, mean of {seeds}", "sd", "each seed", "in training"]
-    rows = [[*head, "parameters", "epochs", "seconds"], ["---"] * (len(head) + 3)]
+    head += ["parameters", "epochs", "seconds"]
+    rows = []
     for found in results:
         claims = [*CLAIMS.get(found.recipe, []), *_ours(found, results)]
         rows.append(
@@ -141,7 +142,12 @@ def table(results: list[Found]) -> str:
                 f"{found.seconds:.0f}",
             ]
         )
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown(head, rows)
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])
 
 
 def _ours(found: Found, results: list[Found]) -> list[Claim]:

@@ -18,7 +18,7 @@ FLOORS = [
     {"inspection", "training"},
     {"visualization", "pages", "ladder"},
     {"widgets", "notebooks", "search", "reproduction", "exporting", "peers"},
-    {"workspace", "gallery", "benchmark"},
+    {"workspace", "gallery", "benchmark", "ablation"},
     {"commands"},
     {"cli"},
 ]
