@@ -16,7 +16,7 @@ FLOORS = [
     {"data", "checkpoints", "preprocessing"},
     {"evaluation"},
     {"inspection", "training"},
-    {"visualization", "pages", "ladder"},
+    {"visualization", "pages", "ladder", "drawings"},
     {"widgets", "notebooks", "search", "reproduction", "exporting", "peers"},
     {"workspace", "gallery", "benchmark", "ablation"},
     {"commands"},

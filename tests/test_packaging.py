@@ -12,7 +12,7 @@ from mnist_helpers.notebooks import budget_of, find_notebooks
 from mnist_helpers.runtime import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "playwright": "playwright-python"}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -1,0 +1,144 @@
+"""The pad without a browser: its traits are the truth, so a drawing set from Python is read as one from the mouse."""
+
+import pytest
+import torch
+
+from mnist_helpers.checkpoints import find_model, load_model
+from mnist_helpers.data import load_csv
+from mnist_helpers.models import build_model
+from mnist_helpers.widgets import pad as module
+from mnist_helpers.widgets.pad import INVITATION, DrawingPad, overlay, smaller
+
+SEVEN = [{"points": [[0.25, 0.2], [0.75, 0.2], [0.45, 0.85]], "width": 0.08}]
+ONE = [{"points": [[1.5, 0.15], [1.5, 0.85]], "width": 0.08}]
+
+
+@pytest.fixture(scope="module")
+def network():
+    return load_model(find_model("mnist", "handwriting"))[0]
+
+
+@pytest.fixture
+def pad(network, train):
+    return DrawingPad(network, known=train)
+
+
+def draw(pad, strokes, number=1, lifted=True, chosen=-1):
+    pad.drawing = {"number": number, "strokes": strokes, "lifted": lifted, "chosen": chosen}
+    return pad.answer
+
+
+def test_a_drawing_is_answered_under_its_number(pad):
+    answer = draw(pad, SEVEN, number=41)
+    assert answer["number"] == 41
+    assert answer["reading"].startswith("7 (")
+    assert max(range(10), key=answer["probabilities"][0].__getitem__) == 7
+    assert [picture["caption"] for picture in answer["steps"]][-1].startswith("28 × 28")
+    assert len(answer["maps"]) == 4
+    assert len(answer["why"]) == 6
+
+
+def test_every_picture_has_as_many_pixels_as_it_says(pad):
+    answer = draw(pad, SEVEN)
+    for picture in [*answer["steps"], *answer["maps"], *answer["why"]]:
+        size = picture["width"] * picture["height"]
+        assert len(picture["pixels"]) in (size, 3 * size), picture["caption"]
+        assert picture["caption"]
+
+
+def test_while_the_pen_is_down_nothing_is_explained(pad):
+    answer = draw(pad, SEVEN, lifted=False)
+    assert answer["reading"].startswith("7")
+    assert answer["why"] == []
+
+
+def test_an_empty_sheet_invites_instead_of_predicting(pad):
+    draw(pad, SEVEN)
+    answer = draw(pad, [], number=2)
+    assert answer["message"] == INVITATION
+    assert "probabilities" not in answer
+
+
+def test_several_digits_are_read_as_a_number_and_each_can_be_looked_into(network, train):
+    pad = DrawingPad(network, known=train, aspect=2.0)
+    both = draw(pad, [*ONE, *SEVEN])
+    assert both["reading"].startswith("71 (")
+    assert both["chosen"] == 1
+    first = draw(pad, [*ONE, *SEVEN], number=2, chosen=0)
+    assert first["chosen"] == 0
+    assert first["steps"][-1]["pixels"] != both["steps"][-1]["pixels"]
+    assert draw(pad, [*ONE, *SEVEN], number=3, chosen=7)["chosen"] == 1
+
+
+@pytest.mark.parametrize("strokes", [None, "x", [{}], [{"points": [[9e9, 0]], "width": 0.1}]])
+def test_garbage_is_answered_with_a_message(pad, strokes):
+    answer = draw(pad, strokes, number=5)
+    assert answer["number"] == 5
+    assert answer["message"]
+    assert "probabilities" not in answer
+
+
+def test_an_error_inside_shows_in_the_pad(pad, monkeypatch):
+    def broken(*_arguments):
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(module, "read_drawing", broken)
+    assert draw(pad, SEVEN)["message"] == "The pad failed: ZeroDivisionError: by nothing"
+
+
+def test_classes_are_those_of_the_checkpoint(train):
+    names = tuple(f"class {number}" for number in range(10))
+    pad = DrawingPad(build_model("two-conv"), names, train)
+    assert pad.classes == list(names)
+    assert any(draw(pad, SEVEN)["reading"].startswith(name) for name in names)
+
+
+def test_what_is_kept_is_what_the_network_saw(network, train, tmp_path):
+    pad = DrawingPad(network, known=train, keep_in=tmp_path / "mine.csv")
+    draw(pad, SEVEN)
+    pad._handle_custom_msg({"keep": 7}, [])
+    pad._handle_custom_msg({"keep": 2}, [])
+    kept = load_csv(tmp_path / "mine.csv")
+    assert kept.labels.tolist() == [7, 2]
+    assert torch.equal(kept.images[0], pad.digits[0].digit)
+    assert pad.kept == "2 kept in mine.csv"
+
+
+@pytest.mark.parametrize("content", [{}, {"keep": 12}, {"keep": "x"}, {"other": 1}])
+def test_keeping_garbage_says_so(network, train, tmp_path, content):
+    pad = DrawingPad(network, known=train, keep_in=tmp_path / "mine.csv")
+    draw(pad, SEVEN)
+    pad._handle_custom_msg(content, [])
+    assert pad.kept
+    assert not (tmp_path / "mine.csv").exists()
+
+
+def test_nothing_is_kept_without_a_digit_or_without_a_place(network, train, pad, tmp_path):
+    keeping = DrawingPad(network, known=train, keep_in=tmp_path / "mine.csv")
+    keeping.keep(7)
+    assert "Nothing was kept" in keeping.kept
+    draw(pad, SEVEN)
+    pad._handle_custom_msg({"keep": 7}, [])
+    assert "Nothing was kept" in pad.kept
+
+
+def test_a_place_that_cannot_be_written_to_is_named(network, train, tmp_path):
+    (tmp_path / "file").write_text("")
+    pad = DrawingPad(network, known=train, keep_in=tmp_path / "file" / "mine.csv")
+    draw(pad, SEVEN)
+    pad._handle_custom_msg({"keep": 7}, [])
+    assert "file" in pad.kept
+
+
+def test_small_pictures_stay_and_large_ones_shrink():
+    assert smaller(torch.zeros(28, 28, dtype=torch.uint8)).shape == (28, 28)
+    assert smaller(torch.zeros(320, 320, dtype=torch.uint8)).shape == (112, 112)
+
+
+def test_saliency_is_orange_where_it_is_strongest():
+    heat = torch.zeros(28, 28)
+    heat[3, 4] = 2.0
+    laid = overlay(torch.full((1, 28, 28), 200, dtype=torch.uint8), heat)
+    assert laid[3, 4].tolist() == [230, 159, 0]
+    assert laid[0, 0].tolist() == [100, 100, 100]
+    assert overlay(torch.zeros(1, 28, 28, dtype=torch.uint8), torch.zeros(28, 28)).sum() == 0
