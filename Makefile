@@ -6,6 +6,7 @@ TORCH_BACKEND ?= $(shell cat .venv/.torch-backend 2>/dev/null)
 # Which notebooks ("01 04") and which parameters ("epochs=1 dataset=fashion_mnist device=cpu"); empty means all, and as written.
 NOTEBOOKS ?=
 PARAMS ?=
+PORT ?= 8866
 
 UV_VERSION = 0.13.8
 VENV = .venv
@@ -14,7 +15,7 @@ READY = $(VENV)/.ready
 export PYTHONUTF8 = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab run-notebooks test lint refresh-notebooks pretrained reproduce bench contact-sheet lock clean
+.PHONY: help setup lab run-notebooks test lint refresh-notebooks pretrained reproduce bench app contact-sheet lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -63,6 +64,9 @@ reproduce: $(READY) ## train all published systems and ours with three seeds, an
 
 bench: $(READY) ## time published ways to 99% and ours, and write docs/speed.md
 	@$(RUN) bench
+
+app: $(READY) ## serve the drawing pad as a web page on this machine (PORT=8866)
+	@$(RUN) app --port $(PORT)
 
 contact-sheet: $(READY) ## draw the README's picture from the figures of the committed notebooks
 	@$(RUN) contact-sheet

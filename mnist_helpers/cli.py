@@ -61,6 +61,7 @@ def _app() -> typer.Typer:
         course.run_notebooks,
         course.refresh_notebooks,
         course.workspace,
+        course.app,
         course.contact_sheet,
     ):
         app.command()(command)

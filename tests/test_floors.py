@@ -18,7 +18,7 @@ FLOORS = [
     {"inspection", "training"},
     {"visualization", "pages", "ladder", "drawings"},
     {"widgets", "notebooks", "search", "reproduction", "exporting", "peers"},
-    {"workspace", "gallery", "benchmark", "ablation"},
+    {"workspace", "gallery", "benchmark", "ablation", "serving"},
     {"commands"},
     {"cli"},
 ]

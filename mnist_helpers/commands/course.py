@@ -37,6 +37,19 @@ def workspace(folder: Annotated[Path, typer.Argument(help="where the copies go")
         typer.echo(line)
 
 
+def app(
+    port: Annotated[int, typer.Option(min=0, max=65_535)] = 8866,
+    address: Annotated[str, typer.Option(help="0.0.0.0 lets other machines in")] = "127.0.0.1",
+    most: Annotated[int, typer.Option(min=1, help="kernels, of visitors and in reserve")] = 10,
+    base_url: Annotated[str, typer.Option(help="path of the page behind a proxy")] = "/",
+) -> None:
+    """Serve the drawing pad as a web page, on this machine only unless told otherwise."""
+    from mnist_helpers.serving import serve
+
+    typer.echo(f"The pad is at http://{address}:{port}{base_url} (Ctrl-C stops it)")
+    serve(port, address, most, base_url)
+
+
 def contact_sheet(
     path: Annotated[Path, typer.Argument(help="where it goes")] = ROOT / "docs" / "contact-sheet.png",
 ) -> None:
