@@ -43,12 +43,11 @@ class Variant:
 
 @dataclass(frozen=True)
 class Trained:
-    """What one training gave: accuracy (0 … 1) and loss on images not trained on, and its seconds."""
+    """What one training gave: accuracy (0 … 1) on images not trained on, and its seconds."""
 
     change: str
     seed: int
     accuracy: float
-    loss: float
     seconds: float
 
     @property
@@ -69,10 +68,10 @@ def variants() -> list[Variant]:
         Variant("no batch normalisation, a quarter of the rate", replace(whole, lr=lower), without_normalisation),
         Variant("the rate held, at a quarter", replace(whole, schedule="constant", lr=lower)),
         Variant("no dropout", replace(whole, dropout=0.0)),
+        Variant("labels not smoothed", replace(whole, label_smoothing=0.0)),
         Variant("no weight decay", replace(whole, weight_decay=0.0)),
         Variant("32-bit numbers", replace(whole, bfloat16=False)),
         Variant("the network of vgg", replace(whole, architecture="vgg")),
-        Variant("labels smoothed by 0.1", replace(whole, label_smoothing=0.1)),
         Variant("weights averaged", whole, averaged=True),
     ]
 
@@ -118,7 +117,7 @@ def train(variant: Variant, learn: LabelledImages, measure: LabelledImages, seed
         train_one_epoch(model, loader, optimizer, scheduler, average, recipe.label_smoothing, recipe.bfloat16)
     seconds = time.perf_counter() - started
     scores = evaluate(scored, measure.to(chosen))
-    return Trained(variant.change, seed, scores.accuracy, scores.loss, seconds)
+    return Trained(variant.change, seed, scores.accuracy, seconds)
 
 
 def ablate(
@@ -138,7 +137,7 @@ def ablate(
             one = train(variant, learn, measure, seed, device)
             found[variant.change, seed] = one
             write(path, list(found.values()))
-            say(f"{one.change}, seed {seed}: {one.accuracy:.2%}, loss {one.loss:.4f}, {one.seconds:.0f} s")
+            say(f"{one.change}, seed {seed}: {one.accuracy:.2%}, {one.seconds:.0f} s")
     return list(found.values())
 
 
@@ -147,7 +146,7 @@ def write(path: Path, found: list[Trained]) -> None:
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         lines = csv.DictWriter(file, fieldnames=list(Trained.__dataclass_fields__), lineterminator="\n")
         lines.writeheader()
-        lines.writerows(asdict(one) | {"seconds": round(one.seconds, 1), "loss": round(one.loss, 5)} for one in found)
+        lines.writerows(asdict(one) | {"seconds": round(one.seconds, 1)} for one in found)
 
 
 def read(path: Path = RECORD) -> list[Trained]:
@@ -158,28 +157,24 @@ def read(path: Path = RECORD) -> list[Trained]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return [
-                Trained(
-                    line["change"], int(line["seed"]), float(line["accuracy"]), float(line["loss"]),
-                    float(line["seconds"]),
-                )
+                Trained(line["change"], int(line["seed"]), float(line["accuracy"]), float(line["seconds"]))
                 for line in csv.DictReader(file)
-            ]  # fmt: skip
+            ]
     except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise CourseError(f"{path} is not the record of an ablation ({error}). Make it with: ablate") from error
 
 
 def table(found: list[Trained]) -> str:
-    """Return the record as a Markdown table, the best first: mistakes in a hundred images, loss and seconds."""
-    head = ["change", "runs", "mistakes in 100 images", "times the recipe's", "loss", "seconds"]
+    """Return the record as a Markdown table, the best first: mistakes in a hundred images, and seconds."""
+    head = ["change", "runs", "mistakes in 100 images", "times the recipe's", "seconds"]
     whole = mean_mistakes(found, WHOLE)
     rows = []
     for change in sorted({one.change for one in found}, key=lambda name: mean_mistakes(found, name)):
         runs = [one for one in found if one.change == change]
         mean, mistakes = mean_mistakes(found, change), [one.mistakes for one in runs]
         spread = f" ± {statistics.stdev(mistakes):.2f}" if len(runs) > 1 else ""
-        loss = statistics.mean(one.loss for one in runs)
         seconds = statistics.median(one.seconds for one in runs)
-        row = [change, str(len(runs)), f"{mean:.2f}{spread}", f"{mean / whole:.2f}", f"{loss:.4f}", f"{seconds:.0f}"]
+        row = [change, str(len(runs)), f"{mean:.2f}{spread}", f"{mean / whole:.2f}", f"{seconds:.0f}"]
         rows.append([f"**{cell}**" for cell in row] if change == WHOLE else row)
     return markdown(head, rows)
 

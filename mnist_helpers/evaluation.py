@@ -66,19 +66,20 @@ def steady_probabilities(model: nn.Module, images: Tensor, views: int = 12) -> T
     return total / views
 
 
-def evaluate(model: nn.Module, labelled: LabelledImages) -> Scores:
-    """Score a network on labelled images."""
-    return score(predict_logits(model, labelled.images), labelled.labels)
+def evaluate(model: nn.Module, labelled: LabelledImages, label_smoothing: float = 0.0) -> Scores:
+    """Score a network on labelled images; the loss includes what `label_smoothing` adds, as in training."""
+    return score(predict_logits(model, labelled.images), labelled.labels, label_smoothing)
 
 
-def score(logits: Tensor, labels: Tensor) -> Scores:
+def score(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Scores:
     """Score logits against labels.
 
     Shapes: logits (N, C) float, labels (N,) int64.
     """
     labels = labels.to(logits.device)
     correct = (logits.argmax(dim=1) == labels).sum().item()
-    return Scores(F.cross_entropy(logits, labels).item(), correct / len(labels), len(labels))
+    loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing).item()
+    return Scores(loss, correct / len(labels), len(labels))
 
 
 def accuracy_interval(accuracy: float, count: int, confidence: float = 0.95) -> tuple[float, float]:

@@ -47,6 +47,9 @@ BUILD = ROOT / "build"
 # Folders that no committed page may name; a home that is the root of the disk names nothing.
 PRIVATE_PLACES = [place for place in (ROOT, Path.home()) if len(place.parts) > 1]
 SLOW_BY = 1.5  # a run that takes this many times its budget is marked
+NOTHING = {"text/plain": ""}  # what a live display leaves when it is over
+WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
+WIDGET_IS_LIVE = "A widget to play with is here when the page runs in JupyterLab."
 LONGEST_CELL = 60  # seconds; whoever waits longer looks elsewhere
 
 
@@ -337,13 +340,19 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
     for number, cell in enumerate(notebook.cells, start=1):
         tags = cell.metadata.get("tags", [])
         cell.metadata = NotebookNode(tags=tags) if tags else NotebookNode()
-        for output in cell.get("outputs", []):
-            output.pop("transient", None)
-            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+        if "outputs" in cell:
+            cell.outputs = [_still(output) for output in cell.outputs if output.get("data") != NOTHING]
         printed = json.dumps(cell.get("outputs", []), ensure_ascii=False)
         if any(json.dumps(str(place), ensure_ascii=False)[1:-1] in printed for place in PRIVATE_PLACES):
             raise NotebookError(f"Cell {number} prints a folder of this machine; print a path relative to the project.")
     return notebook
+
+
+def _still(output: NotebookNode) -> NotebookNode:
+    output.pop("transient", None)
+    if output.get("data", {}).pop(WIDGET_MIME, None):
+        output.data = NotebookNode({"text/plain": WIDGET_IS_LIVE})  # in place of its Python name
+    return output
 
 
 def as_text(notebook: NotebookNode) -> str:

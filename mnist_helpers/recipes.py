@@ -171,6 +171,7 @@ def most_accurate() -> Recipe:
         weight_decay=0.05,
         dropout=0.3,
         augment="elastic",
+        label_smoothing=0.1,
         bfloat16=True,
     )
 

@@ -3,6 +3,7 @@
 The settings come from `recipes`, the files from `checkpoints`; nothing here draws or prints.
 """
 
+import contextlib
 import copy
 import math
 import time
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from mnist_helpers import checkpoints
+from mnist_helpers import checkpoints, runtime
 from mnist_helpers.augmentation import AUGMENTATIONS
 from mnist_helpers.data import BatchLoader, LabelledImages
 from mnist_helpers.distributed import from_first, mean, process, share, together
@@ -24,20 +25,17 @@ from mnist_helpers.evaluation import evaluate
 from mnist_helpers.history import Epoch, History
 from mnist_helpers.models import check_architecture
 from mnist_helpers.recipes import Recipe, make_optimizer
-from mnist_helpers.runtime import (
-    CourseError,
-    autocast,
-    pick_device,
-    random_states,
-    restore_random_states,
-    seed_everything,
-)
+from mnist_helpers.runtime import CourseError, autocast, pick_device, seed_everything
 
 CHECK_EVERY = 100  # steps between two looks at the losses; each look makes a GPU wait
 
 
 class TrainingError(CourseError):
     """Training cannot go on."""
+
+
+class StopTraining(Exception):  # noqa: N818 - no error: someone pressed a button
+    """Raised by `on_step` or `on_epoch` to end `fit`, which keeps the best epoch so far."""
 
 
 def train_one_epoch(
@@ -121,12 +119,8 @@ def fit(
     writes = folder is not None and process() == 0
     if not (folder and resume and run.load(folder)) and writes:
         checkpoints.remove_training_state(folder)
-    while not run.is_over():
-        run.one_epoch(on_step)
-        if writes:
-            run.save(folder)
-        if on_epoch:
-            on_epoch(run.history)
+    with contextlib.suppress(StopTraining):
+        run.train(folder if writes else None, on_step, on_epoch)
     model.load_state_dict(run.best_weights)
     if writes:  # a resumed run may have had nothing left to do but this
         checkpoints.save_model(folder, model, run.card())
@@ -154,6 +148,14 @@ class _Run:
         waited = done - self.history.best.epoch if done else 0
         return done >= self.recipe.epochs or (self.recipe.patience is not None and waited >= self.recipe.patience)
 
+    def train(self, folder: Path | None, on_step: Callable | None, on_epoch: Callable | None) -> None:
+        while not self.is_over():
+            self.one_epoch(on_step)
+            if folder:
+                self.save(folder)
+            if on_epoch:
+                on_epoch(self.history)
+
     def one_epoch(self, on_step: Callable[[int, int], None] | None) -> None:
         number = len(self.history.epochs) + 1
         lr, started = self.optimizer.param_groups[0]["lr"], time.perf_counter()
@@ -166,7 +168,7 @@ class _Run:
             )  # fmt: skip
         except TrainingError as error:
             raise TrainingError(f"Epoch {number}: {error}") from error
-        scores = from_first(lambda: evaluate(self.model, self.val))
+        scores = from_first(lambda: evaluate(self.model, self.val, self.recipe.label_smoothing))
         if not math.isfinite(scores.loss):
             raise TrainingError(f"Epoch {number}: the validation loss is {scores.loss}. Try a smaller learning rate.")
         seconds = time.perf_counter() - started
@@ -188,7 +190,7 @@ class _Run:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "shuffle": self.loader.generator.get_state(),
-            "random": random_states(self.device),
+            "random": runtime.random_states(self.device),
         }
         # First the network: if this is interrupted, the epoch is done again to the same end, and nothing is missing.
         if self.history.best.epoch == number:
@@ -205,10 +207,8 @@ class _Run:
         try:
             self._restore(weights, state, folder)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise checkpoints.CheckpointError(
-                f"The training state in {folder} is of another version ({error}). "
-                "Start anew without --resume (resume=False)."
-            ) from error
+            why = f"The training state in {folder} is of another version ({error})."
+            raise checkpoints.CheckpointError(f"{why} Start anew without --resume (resume=False).") from error
         return True
 
     def _restore(self, weights: dict[str, dict[str, Tensor]], state: dict, folder: Path) -> None:
@@ -224,7 +224,7 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.loader.generator.set_state(state["shuffle"])
-        restore_random_states(state["random"], self.device)
+        runtime.restore_random_states(state["random"], self.device)
         epochs = [Epoch(**epoch) for epoch in state["epochs"]]
         if not all(isinstance(value, int | float) for epoch in epochs for value in astuple(epoch)):
             raise TypeError("an epoch holds something else than numbers")

@@ -15,12 +15,12 @@ from mnist_helpers.data import to_float
 from mnist_helpers.evaluation import predict_logits
 from mnist_helpers.inspection import silenced
 from mnist_helpers.models import build_model
+from mnist_helpers.pages import Shown, watch
 from mnist_helpers.runtime import CourseError
 from mnist_helpers.widgets.digits import ORDERS, DigitBrowser, ordered
 from mnist_helpers.widgets.filters import FilterExplorer, first_weights, predictions_without
 from mnist_helpers.widgets.kernel import OWN, PRESETS, KernelEditor, convolved
 from mnist_helpers.widgets.mistakes import ConfusionExplorer, ThresholdExplorer, behind, coverage
-from mnist_helpers.widgets.shown import Shown, watch
 
 
 @pytest.fixture(scope="module")

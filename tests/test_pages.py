@@ -7,6 +7,7 @@ from PIL import Image
 
 from mnist_helpers import pages
 from mnist_helpers.history import Epoch, History
+from mnist_helpers.training import StopTraining
 from mnist_helpers.widgets import live_curves
 
 
@@ -55,15 +56,48 @@ def test_live_curves_end_as_one_figure_with_its_caption(shown, monkeypatch):
     monkeypatch.setattr(live_curves, "SECONDS_BETWEEN_UPDATES", 0)
     live = live_curves.LiveCurves(2, "Figure 3. Curves.")
     live.step(5, 10)
-    assert shown[-1][0]["text/plain"] == "Epoch 1 of 2, step 5 of 10"
+    assert shown[-1][0]["text/plain"].startswith("Epoch 1 of 2, step 5 of 10; about ")
     live.epoch(History([Epoch(1, 0.5, 0.8, 0.4, 0.9, 0.1, 1.0)]))
     live.step(1, 10)
-    assert shown[-1][0]["text/plain"] == "Epoch 2 of 2, step 1 of 10"
+    assert shown[-1][0]["text/plain"].startswith("Epoch 2 of 2, step 1 of 10; about ")
     live.epoch(History([Epoch(n, 0.5 / n, 0.8, 0.4 / n, 0.9, 0.1, 1.0) for n in (1, 2)]))
-    (picture, metadata), (caption, _) = shown[-2:]
+    (picture, metadata), (caption, _), (button, _) = shown[-3:]
+    assert button == {"text/plain": ""}
     assert "2 epochs" in metadata["image/png"]["alt"]
     assert "image/png" in picture
     assert caption["text/plain"] == "Figure 3. Curves."
+
+
+def two_epochs(count: int) -> History:
+    return History([Epoch(n, 0.5 / n, 0.8, 0.4 / n, 0.9, 0.1, 1.0) for n in range(1, count + 1)])
+
+
+def test_the_time_left_is_extrapolated_from_the_steps_done(shown, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(live_curves.time, "monotonic", lambda: clock[0])
+    live = live_curves.LiveCurves(4, "Figure")
+    clock[0] += 10
+    live.step(5, 10)  # an eighth of all
+    assert shown[-1][0]["text/plain"].endswith("about 70 s left")
+
+
+def test_the_button_stops_at_the_next_step_but_not_before_the_first_epoch_is_over(shown):
+    live = live_curves.LiveCurves(4, "Figure 3. Curves.")
+    live.button.click()
+    assert live.button.disabled
+    live.step(5, 10)  # nothing to keep yet
+    with pytest.raises(StopTraining):
+        live.epoch(two_epochs(1))
+    assert shown[-2][0]["text/plain"] == "Figure 3. Curves. Stopped after epoch 1."
+
+    live = live_curves.LiveCurves(4, "Figure 3. Curves.")
+    live.epoch(two_epochs(1))
+    live.step(1, 10)
+    live.button.click()
+    with pytest.raises(StopTraining):
+        live.step(2, 10)
+    assert shown[-2][0]["text/plain"] == "Figure 3. Curves. Stopped in epoch 2."
+    assert shown[-1][0] == {"text/plain": ""}
 
 
 def test_live_curves_do_not_redraw_at_every_step(shown, monkeypatch):

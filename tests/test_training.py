@@ -17,7 +17,7 @@ from mnist_helpers.history import Epoch, History
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import get_recipe, make_optimizer
 from mnist_helpers.runtime import CourseError, seed_everything
-from mnist_helpers.training import TrainingError, fit, train_one_epoch
+from mnist_helpers.training import StopTraining, TrainingError, fit, train_one_epoch
 
 
 def train_new(recipe, train, val, seed=0, **options):
@@ -341,3 +341,27 @@ def test_a_damaged_training_state_is_refused_before_any_training(tmp_path, train
     save_training_state(tmp_path, len(state["epochs"]), weights, state)
     with pytest.raises(CheckpointError):
         fit(build_model("two-conv"), train, val, recipe, device="cpu", folder=tmp_path, resume=True)
+
+
+def test_stopping_keeps_the_best_epoch_and_what_lies_on_disk(train, val, recipe, tmp_path):
+    def stop_in_the_second(history):
+        if len(history.epochs) == 2:
+            raise StopTraining
+
+    model = build_model("two-conv")
+    history = fit(model, train, val, replace(recipe, epochs=5), folder=tmp_path, on_epoch=stop_in_the_second)
+    assert len(history.epochs) == 2
+    assert evaluate(model, val).loss == pytest.approx(history.best.val_loss, rel=1e-5)
+    saved, card = load_model(tmp_path)
+    assert card.best_epoch == history.best.epoch
+    for name, weights in saved.state_dict().items():
+        assert torch.equal(weights, model.state_dict()[name])
+
+
+def test_a_stopped_training_can_go_on(train, val, recipe, tmp_path):
+    def stop(_history):
+        raise StopTraining
+
+    fit(build_model("two-conv"), train, val, replace(recipe, epochs=2), folder=tmp_path, on_epoch=stop)
+    history = fit(build_model("two-conv"), train, val, replace(recipe, epochs=2), folder=tmp_path, resume=True)
+    assert [epoch.epoch for epoch in history.epochs] == [1, 2]

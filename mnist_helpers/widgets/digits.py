@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from mnist_helpers.data import LabelledImages, to_float
+from mnist_helpers.pages import Shown, described, watch
 from mnist_helpers.visualization import draw_images
-from mnist_helpers.widgets.shown import Shown, described, watch
 
 COLUMNS, ROWS = 10, 3
 ORDERS = ("as they come", "closest to the class mean", "farthest from the class mean")

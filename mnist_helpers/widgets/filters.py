@@ -11,9 +11,9 @@ from mnist_helpers.data import LabelledImages
 from mnist_helpers.drawings import layers_with_maps
 from mnist_helpers.evaluation import predict_logits
 from mnist_helpers.inspection import feature_maps, silenced, top_patches
+from mnist_helpers.pages import Shown, described, watch
 from mnist_helpers.runtime import CourseError
 from mnist_helpers.visualization import draw_images, draw_probabilities
-from mnist_helpers.widgets.shown import Shown, described, watch
 
 PATCHES = 6
 AMONG = 1_000  # images in which patches are sought

@@ -9,8 +9,8 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from mnist_helpers.data import to_float
+from mnist_helpers.pages import Shown, described, watch
 from mnist_helpers.visualization import ORANGE, draw_images
-from mnist_helpers.widgets.shown import Shown, described, watch
 
 PRESETS = {
     "upright edges": [-1, 0, 1, -1, 0, 1, -1, 0, 1],

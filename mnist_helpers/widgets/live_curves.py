@@ -1,12 +1,14 @@
-"""Curves that grow while a network trains, and stay behind as one still figure."""
+"""Curves that grow while a network trains, with a button to stop it, and stay behind as one still figure."""
 
 import time
 
+import ipywidgets
 import matplotlib.pyplot as plt
 from IPython.display import display
 
 from mnist_helpers.history import History
 from mnist_helpers.pages import caption_output, picture_output
+from mnist_helpers.training import StopTraining
 from mnist_helpers.visualization import draw_history
 
 SECONDS_BETWEEN_UPDATES = 0.5
@@ -15,29 +17,48 @@ SECONDS_BETWEEN_UPDATES = 0.5
 class LiveCurves:
     """Show the progress of `fit`: pass `step` as its `on_step` and `epoch` as its `on_epoch`.
 
-    There are two outputs, the curves and a line below them that counts the steps; both are replaced as training goes
-    on. After the last epoch they are a figure with its alt text and caption, so a notebook that is run without a reader
-    holds the same clean page.
+    There are the curves, a line below them that counts the steps and says how long it will take, and a button that
+    stops the training, which then keeps its best epoch. At the end all but the curves is gone: they are a figure with
+    its alt text and caption, so a notebook that is run without a reader holds the same clean page.
     """
 
     def __init__(self, epochs: int, caption: str) -> None:
         self.epochs = epochs
         self.caption = caption
         self.done = 0
-        self.last_update = time.monotonic()
+        self.stopping = False
+        self.started = self.last_update = time.monotonic()
         self.curves = display({"text/plain": ""}, raw=True, display_id=True)
         self.line = display(caption_output("Training starts …"), raw=True, display_id=True)
+        self.button = ipywidgets.Button(description="Stop training", tooltip="End now and keep the best epoch")
+        self.button.on_click(self.stop)
+        self.place = display(self.button, display_id=True)
+
+    def stop(self, _button: ipywidgets.Button | None = None) -> None:
+        """End the training at its next step; in the first epoch, when that is over."""
+        self.stopping = True
+        self.button.disabled, self.button.description = True, "Stopping …"
 
     def step(self, step: int, steps: int) -> None:
-        """Say how far the epoch has come, about twice a second."""
+        """Say how far the epoch has come, about twice a second.
+
+        Raises: StopTraining if the button was pressed.
+        """
+        if self.stopping and self.done:
+            self._clear(f"Stopped in epoch {self.done + 1}.")
+            raise StopTraining
         if time.monotonic() - self.last_update >= SECONDS_BETWEEN_UPDATES:
             self.last_update = time.monotonic()
-            self.line.update(
-                caption_output(f"Epoch {self.done + 1} of {self.epochs}, step {step} of {steps}"), raw=True
-            )
+            share = (self.done + step / steps) / self.epochs
+            left = (self.last_update - self.started) * (1 / share - 1)
+            text = f"Epoch {self.done + 1} of {self.epochs}, step {step} of {steps}; about {left:.0f} s left"
+            self.line.update(caption_output(text), raw=True)
 
     def epoch(self, history: History) -> None:
-        """Draw all epochs so far."""
+        """Draw all epochs so far.
+
+        Raises: StopTraining if the button was pressed.
+        """
         last = history.epochs[-1]
         self.done = last.epoch
         figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
@@ -49,4 +70,11 @@ class LiveCurves:
         )
         data, metadata = picture_output(figure, alt)
         self.curves.update(data, metadata=metadata, raw=True)
-        self.line.update(caption_output(self.caption), raw=True)
+        if self.stopping or self.done == self.epochs:
+            self._clear(f"Stopped after epoch {self.done}." if self.stopping else "")
+        if self.stopping:
+            raise StopTraining
+
+    def _clear(self, remark: str) -> None:
+        self.line.update(caption_output(f"{self.caption} {remark}".strip()), raw=True)
+        self.place.update({"text/plain": ""}, raw=True)

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from mnist_helpers.data import LabelledImages
 from mnist_helpers.evaluation import confusion_matrix
+from mnist_helpers.pages import Shown, described, watch
 from mnist_helpers.visualization import BLUE, ORANGE, draw_images
-from mnist_helpers.widgets.shown import Shown, described, watch
 
 MOST_SHOWN = 20
 

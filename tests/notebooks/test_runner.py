@@ -12,6 +12,7 @@ import pytest
 
 from mnist_helpers import notebooks
 from mnist_helpers.notebooks import (
+    WIDGET_IS_LIVE,
     NotebookError,
     RunResult,
     check_parameters,
@@ -244,6 +245,17 @@ def test_refreshing_is_idempotent_and_normalised(write_notebook):
     assert [output.text for output in page.cells[1].outputs] == ["a\nb\n"]
     assert "papermill" not in first.decode()
     assert page.metadata.mnist_course.budget_seconds == 60
+
+
+def test_a_live_widget_leaves_a_sentence_and_what_is_over_leaves_nothing(write_notebook):
+    live = "import ipywidgets\nipywidgets.IntSlider()"
+    over = "place = display('x', display_id=True)\nplace.update({'text/plain': ''}, raw=True)"
+    path = write_notebook("01_a.ipynb", live, over)
+    assert not refresh_notebooks([path])[0].failure
+    first, second = nbformat.read(path, 4).cells[-2:]
+    assert [output.data for output in first.outputs] == [{"text/plain": WIDGET_IS_LIVE}]
+    assert second.outputs == []
+    assert "widgets" not in nbformat.read(path, 4).metadata
 
 
 def test_a_page_that_fails_keeps_its_old_outputs(write_notebook):
