@@ -21,7 +21,6 @@ from mnist_helpers.data import BatchLoader, LabelledImages, load_part, stratifie
 from mnist_helpers.evaluation import evaluate
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import Recipe, get_recipe, make_optimizer
-from mnist_helpers.reproduction import markdown
 from mnist_helpers.runtime import ROOT, CourseError, pick_device, seed_everything, whole_file
 from mnist_helpers.training import train_one_epoch
 
@@ -165,18 +164,23 @@ def read(path: Path = RECORD) -> list[Trained]:
 
 
 def table(found: list[Trained]) -> str:
-    """Return the record as a Markdown table, the best first: mistakes in a hundred images, and seconds."""
-    head = ["change", "runs", "mistakes in 100 images", "times the recipe's", "seconds"]
-    whole = mean_mistakes(found, WHOLE)
-    rows = []
-    for change in sorted({one.change for one in found}, key=lambda name: mean_mistakes(found, name)):
+    """Lay out the record as a table, the best first: mistakes in 100 images, their spread, and their share."""
+    changes = by_mistakes(found)
+    width = max(map(len, changes))
+    lines = [f"{'':{width}} {'runs':>5} {'mistakes in 100 images':>23} {'× the recipe':>13} {'seconds':>8}"]
+    for change in changes:
         runs = [one for one in found if one.change == change]
-        mean, mistakes = mean_mistakes(found, change), [one.mistakes for one in runs]
+        mistakes = [one.mistakes for one in runs]
         spread = f" ± {statistics.stdev(mistakes):.2f}" if len(runs) > 1 else ""
-        seconds = statistics.median(one.seconds for one in runs)
-        row = [change, str(len(runs)), f"{mean:.2f}{spread}", f"{mean / whole:.2f}", f"{seconds:.0f}"]
-        rows.append([f"**{cell}**" for cell in row] if change == WHOLE else row)
-    return markdown(head, rows)
+        mean, seconds = statistics.mean(mistakes), statistics.median(one.seconds for one in runs)
+        share = mean / mean_mistakes(found, WHOLE)
+        lines.append(f"{change:{width}} {len(runs):5} {f'{mean:.2f}{spread}':>23} {share:13.2f} {seconds:8.0f}")
+    return "\n".join(lines)
+
+
+def by_mistakes(found: list[Trained]) -> list[str]:
+    """Return the changes, the one with the fewest mistakes first."""
+    return sorted({one.change for one in found}, key=lambda change: mean_mistakes(found, change))
 
 
 def mean_mistakes(found: list[Trained], change: str) -> float:

@@ -165,7 +165,7 @@ def most_accurate() -> Recipe:
     return Recipe(
         "most-accurate",
         "accurate",
-        epochs=45,
+        epochs=36,
         batch_size=256,
         lr=6e-3,
         weight_decay=0.05,
