@@ -1,12 +1,11 @@
 """What each part of `most-accurate` is worth: trained with one part left out or exchanged, everything else as it was.
 
-A difference of a tenth of a point is six images of 5,000, less than chance moves. So these trainings are short and take
-20,000 images, and what they learned is measured on the 40,000 others of the published training set: 40 images.
+A difference of a tenth of a point is five images of 5,000, less than chance moves. So these trainings are short and
+take 20,000 images, and what they learned is measured on the 40,000 others of the published training set: 40 images.
 """
 
 import csv
 import statistics
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -42,12 +41,11 @@ class Variant:
 
 @dataclass(frozen=True)
 class Trained:
-    """What one training gave: accuracy (0 … 1) on images not trained on, and its seconds."""
+    """What one training gave: accuracy (0 … 1) on images not trained on."""
 
     change: str
     seed: int
     accuracy: float
-    seconds: float
 
     @property
     def mistakes(self) -> float:
@@ -111,12 +109,9 @@ def train(variant: Variant, learn: LabelledImages, measure: LabelledImages, seed
         def average(*_steps: int) -> None:
             scored.update_parameters(model)
 
-    started = time.perf_counter()
     for _ in range(recipe.epochs):
         train_one_epoch(model, loader, optimizer, scheduler, average, recipe.label_smoothing, recipe.bfloat16)
-    seconds = time.perf_counter() - started
-    scores = evaluate(scored, measure.to(chosen))
-    return Trained(variant.change, seed, scores.accuracy, seconds)
+    return Trained(variant.change, seed, evaluate(scored, measure.to(chosen)).accuracy)
 
 
 def ablate(
@@ -136,7 +131,7 @@ def ablate(
             one = train(variant, learn, measure, seed, device)
             found[variant.change, seed] = one
             write(path, list(found.values()))
-            say(f"{one.change}, seed {seed}: {one.accuracy:.2%}, {one.seconds:.0f} s")
+            say(f"{one.change}, seed {seed}: {one.accuracy:.2%}")
     return list(found.values())
 
 
@@ -145,7 +140,7 @@ def write(path: Path, found: list[Trained]) -> None:
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         lines = csv.DictWriter(file, fieldnames=list(Trained.__dataclass_fields__), lineterminator="\n")
         lines.writeheader()
-        lines.writerows(asdict(one) | {"seconds": round(one.seconds, 1)} for one in found)
+        lines.writerows(asdict(one) for one in found)
 
 
 def read(path: Path = RECORD) -> list[Trained]:
@@ -156,8 +151,7 @@ def read(path: Path = RECORD) -> list[Trained]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return [
-                Trained(line["change"], int(line["seed"]), float(line["accuracy"]), float(line["seconds"]))
-                for line in csv.DictReader(file)
+                Trained(line["change"], int(line["seed"]), float(line["accuracy"])) for line in csv.DictReader(file)
             ]
     except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise CourseError(f"{path} is not the record of an ablation ({error}). Make it with: ablate") from error
@@ -167,14 +161,14 @@ def table(found: list[Trained]) -> str:
     """Lay out the record as a table, the best first: mistakes in 100 images, their spread, and their share."""
     changes = by_mistakes(found)
     width = max(map(len, changes))
-    lines = [f"{'':{width}} {'runs':>5} {'mistakes in 100 images':>23} {'× the recipe':>13} {'seconds':>8}"]
+    lines = [f"{'':{width}} {'runs':>5} {'mistakes in 100 images':>23} {'× the recipe':>13}"]
     for change in changes:
         runs = [one for one in found if one.change == change]
         mistakes = [one.mistakes for one in runs]
         spread = f" ± {statistics.stdev(mistakes):.2f}" if len(runs) > 1 else ""
-        mean, seconds = statistics.mean(mistakes), statistics.median(one.seconds for one in runs)
+        mean = statistics.mean(mistakes)
         share = mean / mean_mistakes(found, WHOLE)
-        lines.append(f"{change:{width}} {len(runs):5} {f'{mean:.2f}{spread}':>23} {share:13.2f} {seconds:8.0f}")
+        lines.append(f"{change:{width}} {len(runs):5} {f'{mean:.2f}{spread}':>23} {share:13.2f}")
     return "\n".join(lines)
 
 

@@ -157,7 +157,7 @@ def keep_digit(path: Path, digit: Tensor, label: int, classes: int = 10) -> int:
     if not (isinstance(label, int) and 0 <= label < classes):
         raise DrawingError(f"label={label!r} is not a class: they are numbered 0 to {classes - 1}.")
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
-    line = ",".join(map(str, [label, *digit.flatten().tolist()]))
+    lines = [*before.splitlines(), ",".join(map(str, [label, *digit.flatten().tolist()]))]
     with whole_file(path) as temporary:
-        temporary.write_text(f"{before}{line}\n", encoding="utf-8")
-    return before.count("\n") + 1
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return len(lines)

@@ -1,16 +1,19 @@
-"""The drawing pad as a web page: Voilà serves it to a few visitors at a time, who can draw and nothing else.
+"""The drawing pad as a web page: Voilà serves it to a few visitors at a time, who can draw but not run code.
 
-Each visitor has a kernel of his own. Voilà lets a page send messages to its widgets only, never code.
+Each visitor has a kernel of their own. Voilà lets a page send messages to widgets only, and the page itself lets no
+further widgets be made.
 """
 
 import asyncio
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tornado.web import HTTPError
 from traitlets import Int
 from traitlets.config import Config
 
-from mnist_helpers.runtime import CourseError
+from mnist_helpers.runtime import THREADS_VARIABLE, CourseError
 
 try:
     from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
@@ -20,6 +23,12 @@ except ModuleNotFoundError as error:
 
 PAGE = Path(__file__).parent / "widgets" / "app.ipynb"
 READY = 2  # kernels that have run the page and wait for a visitor
+# Voilà's template names a style sheet of another server; the browser is told to leave it.
+FROM_HERE_ONLY = (
+    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' ws: wss:; frame-ancestors 'self'"
+)
+LARGEST_MESSAGE = 2**20  # bytes; a sheet full of strokes has a third of that
+ALONE_SECONDS = 60  # after which a kernel without a page is stopped
 IDLE_MINUTES = 20  # after which a kernel is stopped, also if its page is still open
 
 
@@ -35,7 +44,7 @@ class FewKernels(AsyncMappingKernelManager):
 
     async def start_kernel(self, **arguments) -> str:
         """Start a kernel, or refuse with a page that says why."""
-        if len(self) >= self.most:
+        if len({*self.list_kernel_ids(), *self._pending_kernels}) >= self.most:
             for pool in getattr(self, "_pools", {}).values():
                 if asyncio.current_task() in pool:
                     pool.remove(asyncio.current_task())
@@ -48,30 +57,48 @@ class FewKernels(AsyncMappingKernelManager):
         if not self.closing and getattr(self, "notebook_path", None):
             self.fill_if_needed(notebook_name=self.notebook_path)
 
+    async def cull_kernel_if_idle(self, kernel_id: str) -> None:
+        """Stop a kernel that has long been idle; soon, if its page has gone without saying so, or was never shown."""
+        kernel = self._kernels.get(kernel_id)
+        alone = kernel is not None and not self._kernel_connections.get(kernel_id)
+        if alone and (datetime.now(UTC) - kernel.last_activity).total_seconds() > ALONE_SECONDS:
+            await self.shutdown_kernel(kernel_id)
+        else:
+            await super().cull_kernel_if_idle(kernel_id)
+
     async def shutdown_all(self, *arguments, **options) -> None:
         """Stop all kernels, for good."""
         self.closing = True
         await super().shutdown_all(*arguments, **options)
 
 
-def settings(port: int, address: str, most: int, base_url: str) -> Config:
+def settings(port: int, address: str, most: int, base_url: str = "/", theme: str = "light") -> Config:
     """Return how Voilà is to serve the page."""
     config = Config()
     config.Voila.port, config.Voila.ip, config.Voila.base_url = port, address, base_url
+    config.Voila.port_retries = 0  # another port than the one that was asked for helps nobody
+    config.VoilaConfiguration.theme = theme
+    # Voilà writes what an address asks for into the page as it is.
+    config.VoilaConfiguration.allow_theme_override = config.VoilaConfiguration.allow_template_override = "NO"
     config.Voila.open_browser = False
+    config.VoilaConfiguration.strip_sources = True
     config.VoilaConfiguration.show_tracebacks = False
     config.VoilaConfiguration.multi_kernel_manager_class = FewKernels
     config.VoilaConfiguration.preheat_kernel = True
     config.VoilaConfiguration.default_pool_size = min(READY, most)
     config.VoilaConfiguration.file_allowlist = []
-    config.VoilaConfiguration.extension_allowlist = ["anywidget", "@jupyter-widgets/jupyterlab-manager"]
     config.FewKernels.most = most
+    config.Voila.tornado_settings = {
+        "headers": {"Content-Security-Policy": FROM_HERE_ONLY},
+        "websocket_max_message_size": LARGEST_MESSAGE,
+    }
     config.MappingKernelManager.cull_idle_timeout = 60 * IDLE_MINUTES
     config.MappingKernelManager.cull_connected = True
-    config.MappingKernelManager.cull_interval = 60
+    config.MappingKernelManager.cull_interval = 20
     return config
 
 
-def serve(port: int, address: str, most: int, base_url: str = "/") -> None:
-    """Serve the page until Ctrl-C."""
-    Voila.launch_instance(argv=[str(PAGE)], config=settings(port, address, most, base_url))
+def serve(port: int, address: str, most: int, base_url: str = "/", theme: str = "light") -> None:
+    """Serve the page until Ctrl-C; each visitor's kernel computes with one thread, unless MNIST_THREADS says more."""
+    os.environ.setdefault(THREADS_VARIABLE, "1")
+    Voila.launch_instance(argv=[str(PAGE)], config=settings(port, address, most, base_url, theme))

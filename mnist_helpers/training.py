@@ -121,8 +121,9 @@ def fit(
         checkpoints.remove_training_state(folder)
     with contextlib.suppress(StopTraining):
         run.train(folder if writes else None, on_step, on_epoch)
-    model.load_state_dict(run.best_weights)
-    if writes:  # a resumed run may have had nothing left to do but this
+    if run.best_weights:  # none, if it was stopped within the first epoch
+        model.load_state_dict(run.best_weights)
+    if writes and run.best_weights:  # a resumed run may have had nothing left to do but this
         checkpoints.save_model(folder, model, run.card())
     return run.history
 

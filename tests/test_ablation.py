@@ -56,7 +56,6 @@ def test_a_variant_is_trained_and_scored(train, val, averaged):
     one = ablation.train(variant, train, val, seed=0, device="cpu")
     assert one.accuracy > 0.5
     assert one.mistakes == pytest.approx(100 - 100 * one.accuracy)
-    assert one.seconds > 0
 
 
 def test_averaged_weights_are_other_weights(train, val):
@@ -68,7 +67,7 @@ def test_averaged_weights_are_other_weights(train, val):
 def stub(monkeypatch, trained):
     def train(variant, _learn, _measure, seed, _device):
         trained.append((variant.change, seed))
-        return Trained(variant.change, seed, 0.99 + seed / 1000, 12.3)
+        return Trained(variant.change, seed, 0.99 + seed / 1000)
 
     monkeypatch.setattr(ablation, "train", train)
     monkeypatch.setattr(ablation, "split", lambda: (None, None))
@@ -96,12 +95,12 @@ def test_only_a_whole_ablation_writes_the_committed_record(tmp_path, monkeypatch
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path):
-    found = [Trained("no, dropout", 1, 0.9931, 61.2), Trained(WHOLE, 0, 0.995, 60.0)]
+    found = [Trained("no, dropout", 1, 0.9931), Trained(WHOLE, 0, 0.995)]
     write(tmp_path / "record.csv", found)
     assert read(tmp_path / "record.csv") == found
 
 
-@pytest.mark.parametrize("text", ["change,seed\na,1\n", "change,seed,accuracy,seconds\na,b,c,d\n", "\x00"])
+@pytest.mark.parametrize("text", ["change,seed\na,1\n", "change,seed,accuracy\na,b,c\n", "\x00"])
 def test_what_is_no_record_is_refused_by_name(tmp_path, text):
     (tmp_path / "record.csv").write_text(text if text != "\x00" else "change\n\x00\n", encoding="utf-8")
     with pytest.raises(CourseError, match=r"record\.csv is not the record of an ablation"):
@@ -109,8 +108,8 @@ def test_what_is_no_record_is_refused_by_name(tmp_path, text):
 
 
 def test_the_table_sorts_by_mistakes_and_measures_by_the_whole_recipe():
-    worse = [Trained("no augmentation", seed, 0.98 + seed / 100, 50.0) for seed in (0, 1)]
-    lines = table([*worse, Trained(WHOLE, 0, 0.99, 60.0)]).splitlines()
-    assert lines[1].split() == [WHOLE, "1", "1.00", "1.00", "60"]
-    assert lines[2].split() == ["no", "augmentation", "2", "1.50", "±", "0.71", "1.50", "50"]
+    worse = [Trained("no augmentation", seed, 0.98 + seed / 100) for seed in (0, 1)]
+    lines = table([*worse, Trained(WHOLE, 0, 0.99)]).splitlines()
+    assert lines[1].split() == [WHOLE, "1", "1.00", "1.00"]
+    assert lines[2].split() == ["no", "augmentation", "2", "1.50", "±", "0.71", "1.50"]
     assert len({len(line) for line in lines}) == 1

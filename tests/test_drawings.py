@@ -132,6 +132,14 @@ def test_kept_digits_are_read_again_as_they_were(tmp_path):
     assert torch.equal(kept.labels, labels)
 
 
+def test_a_file_that_was_edited_by_hand_is_continued_on_a_line_of_its_own(tmp_path):
+    path, image = tmp_path / "mine.csv", load_part("mnist", "train", 12).images[0]
+    keep_digit(path, image, 3)
+    path.write_text(path.read_text().rstrip("\n"))
+    assert keep_digit(path, image, 4) == 2
+    assert load_csv(path).labels.tolist() == [3, 4]
+
+
 @pytest.mark.parametrize("label", [-1, 10, "7", None, 1.5])
 def test_a_label_that_is_no_class_is_not_kept(tmp_path, label):
     with pytest.raises(DrawingError, match="is not a class"):

@@ -134,6 +134,11 @@ def test_the_threshold_moves_along_the_curve(val, logits):
     changes(explorer, explorer.threshold, 0.999)
 
 
+def test_a_threshold_that_nothing_reaches_is_said_in_words(val):
+    explorer = ThresholdExplorer(val.labels, torch.zeros(len(val), 10))
+    assert "Nothing is answered" in explorer.shown.value
+
+
 def test_coverage_by_hand():
     confidence, right = torch.tensor([0.2, 0.6, 0.9, 0.95]), torch.tensor([False, False, True, True])
     assert coverage(confidence, right, 0.0) == (1.0, 0.5)
@@ -155,6 +160,9 @@ def test_the_filters_explorer_follows_its_controls(network, val):
     assert explorer.filter.max == 63
     assert len(explorer.off.options) == 64
     changes(explorer, explorer.off, tuple(range(64)))
+    explorer.filter.value, explorer.off.value = 50, (50,)
+    changes(explorer, explorer.layer, "relu1")  # which has no filter 50
+    assert (explorer.filter.value, explorer.off.value) == (31, ())
 
 
 @pytest.mark.parametrize("architecture", ["vgg", "resnet", "fast", "accurate", "lenet-5"])
@@ -168,6 +176,14 @@ def test_every_network_with_maps_can_be_explored(architecture, val):
 def test_a_network_without_maps_is_refused(val):
     with pytest.raises(CourseError, match="no feature maps"):
         FilterExplorer(build_model("dense"), val)
+
+
+def test_switching_filters_off_leaves_the_network_of_the_page_alone(network, val):
+    before = predict_logits(network, val.images[:5])
+    explorer = FilterExplorer(network, val)
+    explorer.off.value = (0, 1, 2)
+    assert explorer.model is not network
+    assert torch.equal(predict_logits(network, val.images[:5]), before)
 
 
 def test_predictions_without_filters_are_those_of_the_silenced_network(network, val):

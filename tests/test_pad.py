@@ -1,5 +1,7 @@
 """The pad without a browser: its traits are the truth, so a drawing set from Python is read as one from the mouse."""
 
+import comm
+import ipywidgets
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from mnist_helpers.checkpoints import find_model, load_model
 from mnist_helpers.data import load_csv
 from mnist_helpers.models import build_model
 from mnist_helpers.widgets import pad as module
-from mnist_helpers.widgets.pad import INVITATION, DrawingPad, overlay, smaller
+from mnist_helpers.widgets.pad import INVITATION, DrawingPad, close_other_doors, overlay, smaller
 
 SEVEN = [{"points": [[0.25, 0.2], [0.75, 0.2], [0.45, 0.85]], "width": 0.08}]
 ONE = [{"points": [[1.5, 0.15], [1.5, 0.85]], "width": 0.08}]
@@ -96,15 +98,17 @@ def test_classes_are_those_of_the_checkpoint(train):
 def test_what_is_kept_is_what_the_network_saw(network, train, tmp_path):
     pad = DrawingPad(network, known=train, keep_in=tmp_path / "mine.csv")
     draw(pad, SEVEN)
-    pad._handle_custom_msg({"keep": 7}, [])
-    pad._handle_custom_msg({"keep": 2}, [])
+    pad._handle_custom_msg({"keep": 7, "number": 1}, [])
+    pad._handle_custom_msg({"keep": 2, "number": 1}, [])
     kept = load_csv(tmp_path / "mine.csv")
     assert kept.labels.tolist() == [7, 2]
     assert torch.equal(kept.images[0], pad.digits[0].digit)
     assert pad.kept == "2 kept in mine.csv"
 
 
-@pytest.mark.parametrize("content", [{}, {"keep": 12}, {"keep": "x"}, {"other": 1}])
+@pytest.mark.parametrize(
+    "content", [{}, {"keep": 12, "number": 1}, {"keep": "x", "number": 1}, {"number": 1}, {"keep": 7, "number": 0}]
+)
 def test_keeping_garbage_says_so(network, train, tmp_path, content):
     pad = DrawingPad(network, known=train, keep_in=tmp_path / "mine.csv")
     draw(pad, SEVEN)
@@ -118,7 +122,7 @@ def test_nothing_is_kept_without_a_digit_or_without_a_place(network, train, pad,
     keeping.keep(7)
     assert "Nothing was kept" in keeping.kept
     draw(pad, SEVEN)
-    pad._handle_custom_msg({"keep": 7}, [])
+    pad._handle_custom_msg({"keep": 7, "number": 1}, [])
     assert "Nothing was kept" in pad.kept
 
 
@@ -126,7 +130,7 @@ def test_a_place_that_cannot_be_written_to_is_named(network, train, tmp_path):
     (tmp_path / "file").write_text("")
     pad = DrawingPad(network, known=train, keep_in=tmp_path / "file" / "mine.csv")
     draw(pad, SEVEN)
-    pad._handle_custom_msg({"keep": 7}, [])
+    pad._handle_custom_msg({"keep": 7, "number": 1}, [])
     assert "file" in pad.kept
 
 
@@ -142,3 +146,24 @@ def test_saliency_is_orange_where_it_is_strongest():
     assert laid[3, 4].tolist() == [230, 159, 0]
     assert laid[0, 0].tolist() == [100, 100, 100]
     assert overlay(torch.zeros(1, 28, 28, dtype=torch.uint8), torch.zeros(28, 28)).sum() == 0
+
+
+def test_a_pad_works_on_a_copy_of_the_network(train):
+    model = build_model("two-conv", dropout=0.5).train()
+    pad = DrawingPad(model, known=train)
+    draw(pad, SEVEN)
+    assert model.training
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert pad.model is not model
+
+
+def test_after_the_doors_are_closed_no_page_can_make_widgets():
+    manager = comm.get_comm_manager()
+    before = dict(manager.targets)
+    manager.register_target("jupyter.widget", ipywidgets.Widget.handle_comm_opened)
+    try:
+        close_other_doors()
+        assert "jupyter.widget" not in manager.targets
+    finally:
+        manager.targets.clear()
+        manager.targets.update(before)

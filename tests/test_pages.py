@@ -52,15 +52,19 @@ def test_a_report_can_be_read_by_people_and_by_the_runner(shown):
     assert data["text/plain"] == "test accuracy: 0.9877\nbest epoch: 3"
 
 
+def epochs_done(count: int) -> History:
+    return History([Epoch(n, 0.5 / n, 0.8, 0.4 / n, 0.9, 0.1, 1.0) for n in range(1, count + 1)])
+
+
 def test_live_curves_end_as_one_figure_with_its_caption(shown, monkeypatch):
     monkeypatch.setattr(live_curves, "SECONDS_BETWEEN_UPDATES", 0)
-    live = live_curves.LiveCurves(2, "Figure 3. Curves.")
-    live.step(5, 10)
-    assert shown[-1][0]["text/plain"].startswith("Epoch 1 of 2, step 5 of 10; about ")
-    live.epoch(History([Epoch(1, 0.5, 0.8, 0.4, 0.9, 0.1, 1.0)]))
-    live.step(1, 10)
-    assert shown[-1][0]["text/plain"].startswith("Epoch 2 of 2, step 1 of 10; about ")
-    live.epoch(History([Epoch(n, 0.5 / n, 0.8, 0.4 / n, 0.9, 0.1, 1.0) for n in (1, 2)]))
+    with live_curves.LiveCurves(2, "Figure 3. Curves.") as live:
+        live.step(5, 10)
+        assert shown[-1][0]["text/plain"].startswith("Epoch 1 of 2, step 5 of 10; about ")
+        live.epoch(epochs_done(1))
+        live.step(1, 10)
+        assert shown[-1][0]["text/plain"].startswith("Epoch 2 of 2, step 1 of 10; about ")
+        live.epoch(epochs_done(2))
     (picture, metadata), (caption, _), (button, _) = shown[-3:]
     assert button == {"text/plain": ""}
     assert "2 epochs" in metadata["image/png"]["alt"]
@@ -68,8 +72,11 @@ def test_live_curves_end_as_one_figure_with_its_caption(shown, monkeypatch):
     assert caption["text/plain"] == "Figure 3. Curves."
 
 
-def two_epochs(count: int) -> History:
-    return History([Epoch(n, 0.5 / n, 0.8, 0.4 / n, 0.9, 0.1, 1.0) for n in range(1, count + 1)])
+def test_live_curves_end_cleanly_whatever_ends_the_training(shown):
+    live = live_curves.LiveCurves(2, "Figure 3. Curves.")
+    with pytest.raises(ZeroDivisionError), live:
+        raise ZeroDivisionError
+    assert [data for data, _ in shown[-2:]] == [pages.caption_output("Figure 3. Curves."), {"text/plain": ""}]
 
 
 def test_the_time_left_is_extrapolated_from_the_steps_done(shown, monkeypatch):
@@ -86,18 +93,16 @@ def test_the_button_stops_at_the_next_step_but_not_before_the_first_epoch_is_ove
     live.button.click()
     assert live.button.disabled
     live.step(5, 10)  # nothing to keep yet
-    with pytest.raises(StopTraining):
-        live.epoch(two_epochs(1))
-    assert shown[-2][0]["text/plain"] == "Figure 3. Curves. Stopped after epoch 1."
-
+    with pytest.raises(StopTraining), live:
+        live.epoch(epochs_done(1))
+    assert shown[-2][0]["text/plain"] == "Figure 3. Curves. Stopped after 1 of 4 epochs."
+    assert shown[-1][0] == {"text/plain": ""}
     live = live_curves.LiveCurves(4, "Figure 3. Curves.")
-    live.epoch(two_epochs(1))
+    live.epoch(epochs_done(1))
     live.step(1, 10)
     live.button.click()
     with pytest.raises(StopTraining):
         live.step(2, 10)
-    assert shown[-2][0]["text/plain"] == "Figure 3. Curves. Stopped in epoch 2."
-    assert shown[-1][0] == {"text/plain": ""}
 
 
 def test_live_curves_do_not_redraw_at_every_step(shown, monkeypatch):

@@ -358,6 +358,15 @@ def test_stopping_keeps_the_best_epoch_and_what_lies_on_disk(train, val, recipe,
         assert torch.equal(weights, model.state_dict()[name])
 
 
+def test_stopping_in_the_first_epoch_leaves_the_network_as_it_is_and_no_file(train, val, recipe, tmp_path):
+    def stop(_step, _steps):
+        raise StopTraining
+
+    history = fit(build_model("two-conv"), train, val, recipe, folder=tmp_path / "net", on_step=stop)
+    assert history.epochs == []
+    assert not list((tmp_path / "net").glob("*.safetensors"))
+
+
 def test_a_stopped_training_can_go_on(train, val, recipe, tmp_path):
     def stop(_history):
         raise StopTraining

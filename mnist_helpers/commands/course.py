@@ -42,12 +42,13 @@ def app(
     address: Annotated[str, typer.Option(help="0.0.0.0 lets other machines in")] = "127.0.0.1",
     most: Annotated[int, typer.Option(min=1, help="kernels, of visitors and in reserve")] = 10,
     base_url: Annotated[str, typer.Option(help="path of the page behind a proxy")] = "/",
+    theme: Annotated[str, typer.Option(help="light or dark")] = "light",
 ) -> None:
     """Serve the drawing pad as a web page, on this machine only unless told otherwise."""
     from mnist_helpers.serving import serve
 
     typer.echo(f"The pad is at http://{address}:{port}{base_url} (Ctrl-C stops it)")
-    serve(port, address, most, base_url)
+    serve(port, address, most, base_url, theme)
 
 
 def contact_sheet(

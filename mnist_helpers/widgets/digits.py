@@ -1,8 +1,8 @@
 """Browse the images of a class: as they come, the most usual first, or the strangest first."""
 
 import ipywidgets
-import matplotlib.pyplot as plt
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from mnist_helpers.data import LabelledImages, to_float
@@ -31,8 +31,8 @@ class DigitBrowser(ipywidgets.VBox):
         indices = ordered(self.labelled, self.label.value, self.order.value)
         self.page.max = max(1, -(-len(indices) // (COLUMNS * ROWS)))
         here = indices[(self.page.value - 1) * COLUMNS * ROWS :][: COLUMNS * ROWS]
-        figure, axes = plt.subplots(ROWS, COLUMNS, figsize=(9, 3.6), layout="constrained")
-        draw_images(axes, self.labelled.images[here], [f"{index}" for index in here.tolist()])
+        figure = Figure(figsize=(9, 3.6), layout="constrained")
+        draw_images(figure.subplots(ROWS, COLUMNS), self.labelled.images[here], [f"{index}" for index in here.tolist()])
         name, order = self.labelled.classes[self.label.value], self.order.value
         self.shown.draw(
             figure,

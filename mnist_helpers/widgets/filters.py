@@ -1,10 +1,11 @@
 """Look into a layer: a filter's weights, its map on a digit, what excites it, and what the network does without it."""
 
+import copy
 from contextlib import ExitStack
 
 import ipywidgets
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from mnist_helpers.data import LabelledImages
@@ -27,7 +28,8 @@ class FilterExplorer(ipywidgets.VBox):
 
         Raises: CourseError for a network that has no feature maps.
         """
-        self.model, self.labelled = model.eval(), labelled
+        # A copy: filters are switched off also while a cell trains or evaluates the network.
+        self.model, self.labelled = copy.deepcopy(model).eval(), labelled
         layers = layers_with_maps(model)
         if not layers:
             raise CourseError("This network has no feature maps. Choose one with convolutions, such as 'two-conv'.")
@@ -43,19 +45,22 @@ class FilterExplorer(ipywidgets.VBox):
         watch(self.shown, self._draw, self.layer, self.filter, self.image, self.off)
 
     def _layer_chosen(self, _change: dict | None = None) -> None:
+        self.changing = True  # the other controls follow, and no view is drawn of a half-changed choice
         filters = len(feature_maps(self.model, self.labelled.images[0], self.layer.value)[self.layer.value])
         self.filter.max = filters - 1
         self.off.options = [(f"filter {index}", index) for index in range(filters)]
+        self.changing = False
 
     def _draw(self) -> None:
+        if self.changing:
+            return
         image, index, layer = self.labelled.images[self.image.value], self.filter.value, self.layer.value
         maps = feature_maps(self.model, image, layer)[layer]
         some = self.labelled.images[:AMONG]
         patches = top_patches(self.model, some, layer, index, PATCHES)
-        figure, axes = plt.subplot_mosaic(
-            [["weights", "image", "map", "bars"], [*("abc"), "bars"], [*("def"), "bars"]],
-            figsize=(9, 4.4), layout="constrained", width_ratios=[1, 1, 1, 1.8],
-        )  # fmt: skip
+        figure = Figure(figsize=(9, 4.4), layout="constrained")
+        places = [["weights", "image", "map", "bars"], [*"abc", "bars"], [*"def", "bars"]]
+        axes = figure.subplot_mosaic(places, width_ratios=[1, 1, 1, 1.8])
         _draw_weights(axes["weights"], first_weights(self.model, layer), index)
         draw_images(axes["image"], image, [f"image {self.image.value}"])
         draw_images(axes["map"], maps[index], [f"map {index}"], cmap="viridis")

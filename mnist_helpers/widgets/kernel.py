@@ -1,10 +1,10 @@
 """Nine numbers to play with: a kernel, what it makes of a digit, and the window on its way over the image."""
 
 import ipywidgets
-import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
@@ -34,15 +34,13 @@ class KernelEditor(ipywidgets.VBox):
         self.images = images
         self.preset = described(ipywidgets.Dropdown, "Kernel", options=[*PRESETS, OWN])
         self.numbers = [
-            ipywidgets.FloatText(step=0.5, tooltip=f"row {row}, column {column}", layout={"width": "4.5em"})
-            for row in (1, 2, 3)
-            for column in (1, 2, 3)
+            described(ipywidgets.FloatText, place, step=0.5, layout={"width": "6em"}) for place in "↖↑↗←·→↙↓↘"
         ]
         self.image = described(ipywidgets.IntSlider, "Image", max=len(images) - 1)
         self.row = described(ipywidgets.IntSlider, "Window: row", max=25, value=8)
         self.column = described(ipywidgets.IntSlider, "column", max=25, value=12)
         self.shown = Shown()
-        grid = ipywidgets.GridBox(self.numbers, layout={"grid_template_columns": "repeat(3, 5em)"})
+        grid = ipywidgets.GridBox(self.numbers, layout={"grid_template_columns": "repeat(3, 6.5em)"})
         sliders = ipywidgets.VBox([self.preset, self.image, self.row, self.column])
         super().__init__([ipywidgets.HBox([grid, sliders], layout={"grid_gap": "2em"}), self.shown])
         self._follow()
@@ -71,7 +69,8 @@ class KernelEditor(ipywidgets.VBox):
         image = to_float(self.images[self.image.value, 0])
         kernel = torch.tensor(self.kernel()).view(3, 3)
         made, row, column = convolved(image, kernel), self.row.value, self.column.value
-        figure, axes = plt.subplots(1, 3, figsize=(9, 3.1), layout="constrained", width_ratios=[1, 0.8, 1])
+        figure = Figure(figsize=(9, 3.1), layout="constrained")
+        axes = figure.subplots(1, 3, width_ratios=[1, 0.8, 1])
         draw_images(axes[0], image, ["image"])
         axes[0].add_patch(Rectangle((column - 0.5, row - 0.5), 3, 3, fill=False, ec=ORANGE, lw=2))
         _draw_window(axes[1], image[row : row + 3, column : column + 3], kernel)

@@ -15,7 +15,7 @@ SECONDS_BETWEEN_UPDATES = 0.5
 
 
 class LiveCurves:
-    """Show the progress of `fit`: pass `step` as its `on_step` and `epoch` as its `on_epoch`.
+    """Show the progress of `fit`, within a `with` block: pass `step` as its `on_step` and `epoch` as its `on_epoch`.
 
     There are the curves, a line below them that counts the steps and says how long it will take, and a button that
     stops the training, which then keeps its best epoch. At the end all but the curves is gone: they are a figure with
@@ -34,6 +34,14 @@ class LiveCurves:
         self.button.on_click(self.stop)
         self.place = display(self.button, display_id=True)
 
+    def __enter__(self) -> "LiveCurves":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        remark = f" Stopped after {self.done} of {self.epochs} epochs." if self.stopping else ""
+        self.line.update(caption_output(self.caption + remark), raw=True)
+        self.place.update({"text/plain": ""}, raw=True)
+
     def stop(self, _button: ipywidgets.Button | None = None) -> None:
         """End the training at its next step; in the first epoch, when that is over."""
         self.stopping = True
@@ -45,7 +53,6 @@ class LiveCurves:
         Raises: StopTraining if the button was pressed.
         """
         if self.stopping and self.done:
-            self._clear(f"Stopped in epoch {self.done + 1}.")
             raise StopTraining
         if time.monotonic() - self.last_update >= SECONDS_BETWEEN_UPDATES:
             self.last_update = time.monotonic()
@@ -70,11 +77,5 @@ class LiveCurves:
         )
         data, metadata = picture_output(figure, alt)
         self.curves.update(data, metadata=metadata, raw=True)
-        if self.stopping or self.done == self.epochs:
-            self._clear(f"Stopped after epoch {self.done}." if self.stopping else "")
         if self.stopping:
             raise StopTraining
-
-    def _clear(self, remark: str) -> None:
-        self.line.update(caption_output(f"{self.caption} {remark}".strip()), raw=True)
-        self.place.update({"text/plain": ""}, raw=True)

@@ -1,8 +1,8 @@
 """A confusion matrix whose cells open the images behind them, and a threshold below which a network is not believed."""
 
 import ipywidgets
-import matplotlib.pyplot as plt
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from mnist_helpers.data import LabelledImages
@@ -61,8 +61,8 @@ class ConfusionExplorer(ipywidgets.VBox):
             return
         here, sure = indices[:MOST_SHOWN], self.logits.softmax(dim=1)[indices[:MOST_SHOWN], prediction]
         rows = -(-len(here) // 10)
-        figure, axes = plt.subplots(rows, 10, figsize=(9, 1.25 * rows), layout="constrained", squeeze=False)
-        draw_images(axes, self.labelled.images[here], [f"{share:.0%}" for share in sure])
+        figure = Figure(figsize=(9, 1.25 * rows), layout="constrained")
+        draw_images(figure.subplots(rows, 10), self.labelled.images[here], [f"{share:.0%}" for share in sure])
         more = f" (the first {MOST_SHOWN} of {len(indices)})" if len(indices) > MOST_SHOWN else ""
         caption = f"{names[label]} read as {names[prediction]}{more}. Above each: how sure the network was."
         self.shown.draw(figure, caption, f"{len(here)} images of {names[label]} that were read as {names[prediction]}.")
@@ -98,7 +98,11 @@ class ThresholdExplorer(ipywidgets.VBox):
         thresholds = torch.cat([torch.linspace(0, 0.98, 50), torch.linspace(0.981, 0.999, 19)])
         curve = [coverage(self.confidence, self.right, float(at)) for at in thresholds]
         answered, accuracy = coverage(self.confidence, self.right, self.threshold.value)
-        figure, ax = plt.subplots(figsize=(6, 2.8), layout="constrained")
+        if not answered:
+            self.shown.say(f"Nothing is answered: no image is surer than {self.threshold.value:.1%}.")
+            return
+        figure = Figure(figsize=(6, 2.8), layout="constrained")
+        ax = figure.subplots()
         ax.plot([100 * share for share, _ in curve], [100 * right for _, right in curve], color=BLUE)
         ax.plot(100 * answered, 100 * accuracy, "o", color=ORANGE, markersize=10)
         ax.set(xlabel="images answered (%)", ylabel="of these right (%)")

@@ -2,8 +2,9 @@
 // truth (`drawing`); what the network makes of them comes back (`answer`), with its pictures as grey values.
 
 const HEIGHT = 280; // CSS pixels of the sheet
-const NO_ANSWER_AFTER = 4000; // milliseconds
+const PATIENCE = 4000; // milliseconds without an answer before the pad says so
 const NEAREST_POINTS = 0.004; // of the sheet's height
+let pads = 0; // on this page
 
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -31,14 +32,16 @@ function picture({ caption, width, height, pixels }) {
   return element("figure", {}, canvas, element("figcaption", {}, caption));
 }
 
-function gallery(title, pictures) {
+function gallery(title, kind, pictures) {
   if (!pictures?.length) return [];
-  return [element("section", {}, element("h4", {}, title), element("div", { class: "pictures" }, ...pictures.map(picture)))];
+  const row = element("div", { class: "pictures" }, ...pictures.map(picture));
+  return [element("section", { class: kind }, element("h4", {}, title), row)];
 }
 
 // The pen's way as a smooth curve through the middles between its points.
 function ink(context, stroke, scale) {
   const points = stroke.points.map(([x, y]) => [x * scale, y * scale]);
+  if (!points.length) return;
   context.lineWidth = stroke.width * scale;
   context.lineCap = context.lineJoin = "round";
   context.beginPath();
@@ -52,8 +55,10 @@ function ink(context, stroke, scale) {
   context.stroke();
 }
 
+const likeliest = (shares) => shares.indexOf(Math.max(...shares));
+
 function bars(classes, probabilities) {
-  const best = probabilities.indexOf(Math.max(...probabilities));
+  const best = likeliest(probabilities);
   const rows = classes.map((name, index) => {
     const share = probabilities[index];
     const bar = element("span", { class: "bar" });
@@ -65,46 +70,51 @@ function bars(classes, probabilities) {
   return element("ol", { class: "bars", "aria-label": "Probability of each class" }, ...rows);
 }
 
+function copy(strokes) {
+  return strokes.map((stroke) => ({ points: stroke.points.map((point) => [...point]), width: stroke.width }));
+}
+
 function render({ model, el }) {
+  const aspect = model.get("aspect");
+  const group = `digit-${++pads}`;
   let strokes = copy(model.get("drawing").strokes);
-  let pen = null; // the stroke being drawn
-  let waitingFor = 0; // the number of the drawing that has not been answered
+  let pen = null; // the stroke being drawn, and the pointer that draws it
+  let sent = null; // the number of the newest drawing that was sent, until it is answered
+  let late = false; // its answer is overdue
   let again = false; // drawn on in the meantime: only the newest is sent
-  let chosen = -1; // which digit is looked at; the last
+  let chosen = -1; // which digit is looked into; the last
   let sentAt, timer;
 
-  const aspect = model.get("aspect");
   const sheet = element("canvas", {
     class: "sheet", width: 2 * HEIGHT * aspect, height: 2 * HEIGHT, tabindex: 0, role: "img",
     "aria-label": "Sheet to draw on with a mouse, a pen or a finger. Ctrl+Z takes back the last stroke.",
   });
   sheet.style.width = `${HEIGHT * aspect}px`;
   const width = element("input", { type: "range", min: 0.03, max: 0.16, step: 0.01, value: model.get("pen") });
-  const state = element("p", { class: "state", role: "status" });
-  const reading = element("p", { class: "reading", "aria-live": "polite" });
+  const state = element("p", { class: "state" });
+  const trouble = element("p", { class: "trouble", role: "alert" });
+  const reading = element("p", { class: "reading" });
+  const spoken = element("p", { class: "spoken", role: "status" }); // once a stroke, for who cannot see it
   const choice = element("fieldset", { class: "choice", "aria-label": "Which digit to look into" });
   const chart = element("div");
   const insight = element("div", { class: "insight" });
-  const name = element("select", { "aria-label": "What it really is" },
+  const name = element("select", {},
     ...model.get("classes").map((label, index) => element("option", { value: index }, label)));
+  const keep = element("button", { type: "button", onclick: keepIt }, "Keep it");
   const kept = element("span", { class: "kept", role: "status" }, model.get("kept"));
-  const keeping = element("div", { class: "tools" }, element("label", {}, "This is a ", name),
-    element("button", { type: "button", onclick: () => model.send({ keep: Number(name.value) }) }, "Keep it"), kept);
+  const keeping = element("div", { class: "tools" }, element("label", {}, "This is a ", name), keep, kept);
   keeping.hidden = !model.get("keeps");
 
   el.classList.add("drawing-pad");
+  el.dataset.lmSuppressShortcuts = "true"; // keys pressed here are not meant for JupyterLab
   el.replaceChildren(
     element("div", { class: "desk" }, sheet,
       element("div", { class: "tools" },
         element("button", { type: "button", onclick: undo }, "Undo"),
         element("button", { type: "button", onclick: clear }, "Clear"),
         element("label", {}, "Pen ", width)),
-      keeping, state),
-    element("div", { class: "answer" }, reading, choice, chart), insight);
-
-  function copy(list) {
-    return list.map((stroke) => ({ points: stroke.points.map((point) => [...point]), width: stroke.width }));
-  }
+      keeping, state, trouble),
+    element("div", { class: "answer" }, reading, choice, chart, spoken), insight);
 
   function show() {
     const context = sheet.getContext("2d");
@@ -115,136 +125,156 @@ function render({ model, el }) {
   }
 
   function place(event) {
-    const box = sheet.getBoundingClientRect();
-    return [(event.clientX - box.left) / box.height, (event.clientY - box.top) / box.height];
+    const box = sheet.getBoundingClientRect(); // with its border, which has no ink
+    return [
+      (event.clientX - box.left - sheet.clientLeft) / sheet.clientHeight,
+      (event.clientY - box.top - sheet.clientTop) / sheet.clientHeight,
+    ];
   }
 
-  function add(event) {
-    for (const one of event.getCoalescedEvents?.() ?? [event]) {
-      const [x, y] = place(one);
-      const [lastX, lastY] = pen.points[pen.points.length - 1];
-      const inside = x >= 0 && x <= aspect && y >= 0 && y <= 1;
-      if (inside && Math.hypot(x - lastX, y - lastY) > NEAREST_POINTS) pen.points.push([x, y]);
-    }
+  function busy(is) {
+    if (is) el.setAttribute("aria-busy", "true");
+    else el.removeAttribute("aria-busy");
+    keep.disabled = is; // what is kept must be what was read
   }
 
+  // One drawing at a time is on its way, so none queue up. One that is overdue does not hold up the next.
   function send() {
-    if (waitingFor) {
+    busy(true);
+    if (sent !== null && !late) {
       again = true;
       return;
     }
-    again = false;
-    waitingFor = model.get("drawing").number + 1;
+    again = late = false;
+    sent = (model.get("drawing").number || 0) + 1;
     sentAt = performance.now();
-    model.set("drawing", { number: waitingFor, strokes: copy(strokes), lifted: !pen, chosen });
+    model.set("drawing", { number: sent, strokes: copy(strokes), lifted: !pen, chosen });
     model.save_changes();
     clearTimeout(timer);
-    timer = setTimeout(disconnected, NO_ANSWER_AFTER);
+    timer = setTimeout(overdue, PATIENCE);
   }
 
-  function disconnected() {
-    state.textContent = "The kernel does not answer. It is busy, or it was restarted: then run this cell again.";
+  function overdue() {
+    late = true;
     el.classList.add("disconnected");
-    waitingFor = 0; // what is drawn next is tried again
+    trouble.textContent = "The kernel does not answer. It is busy, or it was stopped or restarted: "
+      + "then run this cell again, or reload the page.";
   }
-
-  function undo() {
-    strokes.pop();
-    chosen = -1;
-    show();
-    send();
-  }
-
-  function clear() {
-    strokes = [];
-    chosen = -1;
-    show();
-    send();
-  }
-
-  sheet.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
-    sheet.setPointerCapture(event.pointerId);
-    pen = { points: [place(event)], width: Number(width.value) };
-    chosen = -1;
-    strokes.push(pen);
-    show();
-    send();
-  });
-  sheet.addEventListener("pointermove", (event) => {
-    if (!pen) return;
-    add(event);
-    show();
-    send();
-  });
-  for (const end of ["pointerup", "pointercancel"]) {
-    sheet.addEventListener(end, () => {
-      if (!pen) return;
-      pen = null;
-      send();
-    });
-  }
-  sheet.addEventListener("keydown", (event) => {
-    if (!(event.key === "z" && (event.ctrlKey || event.metaKey))) return;
-    event.preventDefault();
-    event.stopPropagation();
-    undo();
-  });
 
   function answered() {
     const answer = model.get("answer");
-    if (answer.number === waitingFor) {
+    if (answer.number === sent) {
       clearTimeout(timer);
-      waitingFor = 0;
+      sent = null;
+      late = false;
       el.classList.remove("disconnected");
-      state.textContent = answer.milliseconds === undefined ? ""
-        : `Answered in ${Math.round(performance.now() - sentAt)} ms (${answer.milliseconds} in the kernel).`;
+      trouble.textContent = "";
+      state.textContent = `Answered in ${Math.round(performance.now() - sentAt)} ms (${answer.milliseconds} in the kernel).`;
+      busy(pen !== null);
       if (again) send();
     }
     tell(answer);
   }
 
   function tell(answer) {
-    const classes = model.get("classes");
     const many = answer.probabilities?.length ?? 0;
     reading.textContent = many ? answer.reading : answer.message;
     reading.classList.toggle("read", many > 0);
-    choice.hidden = many < 2;
-    chart.replaceChildren();
-    insight.replaceChildren();
-    if (!many) return;
-    choice.replaceChildren(...answer.probabilities.map((shares, index) => {
-      const button = element("input", { type: "radio", name: model.model_id ?? "digit", value: index,
-        onchange: () => { chosen = index; send(); } });
-      button.checked = index === answer.chosen;
-      return element("label", {}, button, ` ${classes[shares.indexOf(Math.max(...shares))]}`);
-    }));
-    chart.replaceChildren(bars(classes, answer.probabilities[answer.chosen]));
-    insight.replaceChildren(...gallery("From your drawing to what the network sees", answer.steps),
-      ...gallery("Why?", answer.why), ...gallery("What its layers see", answer.maps));
+    if (!pen) spoken.textContent = reading.textContent;
+    choose(many > 1 ? answer : { probabilities: [] });
+    chart.replaceChildren(...(many ? [bars(model.get("classes"), answer.probabilities[answer.chosen])] : []));
+    insight.replaceChildren(...gallery("From your drawing to what the network sees", "steps", answer.steps),
+      ...gallery("Why?", "why", answer.why), ...gallery("What its layers see", "maps", answer.maps));
   }
 
-  function redrawn() {
+  // The buttons stay, so that the one with the keyboard's focus keeps it.
+  function choose({ probabilities, chosen: current }) {
+    choice.hidden = !probabilities.length;
+    while (choice.children.length > probabilities.length) choice.lastChild.remove();
+    probabilities.forEach((shares, index) => {
+      if (!choice.children[index]) {
+        const button = element("input", { type: "radio", name: group, onchange: () => { chosen = index; send(); } });
+        choice.append(element("label", {}, button, element("span")));
+      }
+      const [button, label] = choice.children[index].children;
+      button.checked = index === current;
+      label.textContent = model.get("classes")[likeliest(shares)];
+    });
+  }
+
+  function changed() {
+    chosen = -1;
+    show();
+    send();
+  }
+
+  function undo() {
+    pen = null;
+    strokes.pop();
+    changed();
+  }
+
+  function clear() {
+    pen = null;
+    strokes = [];
+    changed();
+  }
+
+  function keepIt() {
+    model.send({ keep: Number(name.value), number: model.get("answer").number });
+  }
+
+  sheet.addEventListener("pointerdown", (event) => {
+    if (pen || event.button !== 0) return; // a palm, or a second finger
+    sheet.setPointerCapture(event.pointerId);
+    pen = { pointer: event.pointerId, stroke: { points: [place(event)], width: Number(width.value) } };
+    strokes.push(pen.stroke);
+    changed();
+  });
+  sheet.addEventListener("pointermove", (event) => {
+    if (event.pointerId !== pen?.pointer) return;
+    const { points } = pen.stroke;
+    const before = points.length;
+    for (const one of event.getCoalescedEvents?.() ?? [event]) {
+      const [x, y] = place(one);
+      const [lastX, lastY] = points[points.length - 1];
+      const inside = x >= 0 && x <= aspect && y >= 0 && y <= 1;
+      if (inside && Math.hypot(x - lastX, y - lastY) > NEAREST_POINTS) points.push([x, y]);
+    }
+    if (points.length > before) changed();
+  });
+  for (const end of ["pointerup", "pointercancel"]) {
+    sheet.addEventListener(end, (event) => {
+      if (event.pointerId !== pen?.pointer) return;
+      pen = null;
+      send();
+    });
+  }
+  sheet.addEventListener("keydown", (event) => {
+    if (event.key !== "z" || !(event.ctrlKey || event.metaKey)) return;
+    event.preventDefault();
+    undo();
+  });
+
+  function drawnElsewhere() {
     const drawing = model.get("drawing");
-    if (drawing.number === waitingFor) return; // it is ours
+    if (sent !== null && drawing.number === sent) return; // it is ours
     strokes = copy(drawing.strokes);
     show();
   }
 
-  const keptChanged = () => { kept.textContent = model.get("kept"); };
-  const lost = () => { if (model.comm_live === false) disconnected(); };
-  model.on("change:answer", answered);
-  model.on("change:drawing", redrawn);
-  model.on("change:kept", keptChanged);
-  model.on("comm_live_update", lost);
+  const listeners = {
+    "change:answer": answered,
+    "change:drawing": drawnElsewhere,
+    "change:kept": () => { kept.textContent = model.get("kept"); },
+    comm_live_update: overdue, // the kernel is gone
+  };
+  for (const [event, listener] of Object.entries(listeners)) model.on(event, listener);
   show();
   tell(model.get("answer"));
   return () => {
     clearTimeout(timer);
-    model.off("change:answer", answered);
-    model.off("change:drawing", redrawn);
-    model.off("change:kept", keptChanged);
-    model.off("comm_live_update", lost);
+    for (const [event, listener] of Object.entries(listeners)) model.off(event, listener);
   };
 }
 

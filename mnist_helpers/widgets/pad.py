@@ -1,9 +1,12 @@
 """A pad to draw digits on, with what the network reads in them, and why."""
 
+import copy
 import time
 from pathlib import Path
 
 import anywidget
+import comm
+import ipywidgets
 import numpy as np
 import torch
 import traitlets
@@ -15,12 +18,17 @@ from mnist_helpers.data import LabelledImages, load_part, to_float
 from mnist_helpers.drawings import Neighbours, keep_digit, lit_maps, read_drawing, strokes_from
 from mnist_helpers.inspection import saliency
 from mnist_helpers.preprocessing import DigitSteps
-from mnist_helpers.runtime import CourseError
+from mnist_helpers.runtime import CourseError, use_threads
 
 INVITATION = "Draw a digit with the mouse, a pen or a finger."
 KNOWN_DIGITS = 2_000  # among which the most similar are sought
 LONGEST_SIDE = 112  # of a step's picture, in pixels
 ORANGE = torch.tensor([230.0, 159.0, 0.0])  # bright on dark: seen without colour, too
+
+
+def close_other_doors() -> None:
+    """Let no page create further widgets in this kernel: for kernels that serve strangers."""
+    comm.get_comm_manager().unregister_target("jupyter.widget", ipywidgets.Widget.handle_comm_opened)
 
 
 class DrawingPad(anywidget.AnyWidget):
@@ -53,11 +61,13 @@ class DrawingPad(anywidget.AnyWidget):
         `known` are digits to show the most similar of; `keep_in` is a file that "Keep it" adds to; a pad that is
         `aspect` times as wide as high has room for several digits.
         """
+        use_threads()
         if model is None:
             model, card = load_model(find_model("mnist", "handwriting"))
             classes = tuple(card.classes)
-        self.model, self.keep_in = model.eval(), keep_in
-        self.neighbours = Neighbours(model, load_part("mnist", "train", KNOWN_DIGITS) if known is None else known)
+        # A copy: the pad answers also while a cell trains or evaluates the network.
+        self.model, self.keep_in = copy.deepcopy(model).eval(), keep_in
+        self.neighbours = Neighbours(self.model, load_part("mnist", "train", KNOWN_DIGITS) if known is None else known)
         self.digits: list[DigitSteps] = []
         super().__init__(classes=list(classes or self.neighbours.known.classes), aspect=aspect, keeps=bool(keep_in))
         self.observe(self._answer, "drawing")
@@ -89,7 +99,7 @@ class DrawingPad(anywidget.AnyWidget):
             "probabilities": reading.probabilities.tolist(),
             "chosen": chosen % len(labels),
             "steps": pictures_of_steps(digit),
-            "maps": [picture(name, maps) for name, maps in lit_maps(self.model, digit.digit).items()],
+            "maps": [picture(f"layer {name}", maps) for name, maps in lit_maps(self.model, digit.digit).items()],
             "why": self._why(digit.digit, label) if drawing.get("lifted", True) else [],
         }
 
@@ -102,6 +112,9 @@ class DrawingPad(anywidget.AnyWidget):
 
     def _keep(self, _widget: anywidget.AnyWidget, content: dict, _buffers: list) -> None:
         try:
+            if content["number"] != self.answer["number"]:  # pressed before the last strokes had arrived
+                self.kept = "Nothing was kept: the drawing had changed. Press again."
+                return
             self.keep(content["keep"])
         except (CourseError, OSError) as error:
             self.kept = str(error)

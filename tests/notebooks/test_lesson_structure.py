@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_helpers.notebooks import find_notebooks
+from mnist_helpers.notebooks import WIDGET_IS_LIVE, find_notebooks
 
 LESSONS = find_notebooks()
 LONGEST_CELL, ONE_LONG_CELL, WIDEST_LINE = 15, 25, 110
@@ -115,8 +115,8 @@ def test_a_lesson_keeps_the_rules(path):
     assert path.stat().st_size < 1_000_000
 
 
-def test_at_least_two_cells_in_five_are_checked_by_nbval():
-    code = [cell for path in LESSONS for cell in code_cells(read(path))]
+def test_at_least_two_still_cells_in_five_are_checked_by_nbval():
+    code = [cell for path in LESSONS for cell in code_cells(read(path)) if WIDGET_IS_LIVE not in json.dumps(cell)]
     assert sum(CHECKED in tags(cell) for cell in code) >= 0.4 * len(code)
 
 

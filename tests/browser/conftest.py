@@ -1,0 +1,125 @@
+"""A real Chromium, a real JupyterLab and a real Voilà, all on loopback."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from visitor import PATIENCE, leave
+
+from mnist_helpers.runtime import ROOT
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--force-prefers-reduced-motion"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a browser where there is none."""
+    if CHROMIUM is None:
+        for item in items:
+            if Path(__file__).parent in item.path.parents:
+                item.add_marker(pytest.mark.skip(reason="No Chromium was found (apt-get install chromium)."))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def visit(browser) -> Iterator[Callable[..., Page]]:
+    """Open pages, each as a visitor with cookies of its own; what a page complains of fails the test."""
+    complaints, contexts = [], []
+
+    def opened(address: str, **options) -> Page:
+        context = browser.new_context(viewport={"width": 1280, "height": 960}, **options)
+        context.set_default_timeout(PATIENCE)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(address)
+        return page
+
+    yield opened
+    for context in contexts:
+        leave(context)
+    assert not complaints
+
+
+@contextmanager
+def serving(command: list[str], port: int, log: Path, ready: str = "", **variables: str) -> Iterator[str]:
+    """Run a server until the end of the block and yield its address, when it has written `ready` into its log."""
+    with log.open("w") as file:
+        server = subprocess.Popen(command, stdout=file, stderr=file, env=os.environ | variables, cwd=log.parent)
+    try:
+        while server.poll() is None:
+            with socket.socket() as connection:
+                connection.settimeout(1)
+                if connection.connect_ex(("127.0.0.1", port)) == 0 and ready in log.read_text():
+                    break
+            time.sleep(0.2)
+        assert server.poll() is None, log.read_text()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+
+
+def free_port() -> int:
+    with socket.socket() as connection:
+        connection.bind(("127.0.0.1", 0))
+        return connection.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def serve_app(tmp_path_factory) -> Callable:
+    """Serve the page with a number of places, as `make app` does."""
+
+    def start(most: int, *options: str):
+        folder, port = tmp_path_factory.mktemp("app"), free_port()
+        command = [sys.executable, "-m", "mnist_helpers", "app", "--port", str(port), "--most", str(most), *options]
+        return serving(command, port, folder / "log", "is filled with", MNIST_ARTIFACTS=str(folder / "artifacts"))
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def app(serve_app) -> Iterator[str]:
+    with serve_app(most=20) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory) -> Path:
+    """Return a learner's workspace with copies of the notebooks, as `make lab` makes it."""
+    folder = tmp_path_factory.mktemp("workspace")
+    subprocess.run([sys.executable, "-m", "mnist_helpers", "workspace", str(folder)], check=True, cwd=ROOT)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lab(workspace, tmp_path_factory) -> Iterator[str]:
+    """Serve JupyterLab on the workspace; all cells of a notebook are attached to the page, also those out of sight."""
+    folder, port = tmp_path_factory.mktemp("lab"), free_port()
+    settings = folder / "settings" / "@jupyterlab" / "notebook-extension"
+    settings.mkdir(parents=True)
+    (settings / "tracker.jupyterlab-settings").write_text(json.dumps({"windowingMode": "none"}))
+    command = [
+        sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--port={port}",
+        f"--notebook-dir={workspace}", "--IdentityProvider.token=", "--expose-app-in-browser",
+        f"--LabApp.user_settings_dir={folder / 'settings'}", f"--LabApp.workspaces_dir={folder / 'workspaces'}",
+    ]  # fmt: skip
+    artifacts = tmp_path_factory.mktemp("artifacts")
+    with serving(command, port, folder / "log", MNIST_ARTIFACTS=str(artifacts)) as address:
+        yield address

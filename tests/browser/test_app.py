@@ -1,0 +1,242 @@
+"""The page that `make app` serves: digits drawn with the mouse are read, visitors are apart, and none runs code."""
+
+import json
+import re
+import statistics
+import uuid
+
+import pytest
+from playwright.sync_api import expect
+from strokes import drawings
+from visitor import PATIENCE, SCREENSHOTS, Pad, leave, screenshot
+
+INVITATION = "Draw a digit"
+BY_DIGIT = {drawing.digit: drawing for drawing in drawings() if drawing.style == "shape 1, upright"}
+
+
+def test_drawn_digits_are_read(app, visit):
+    page = visit(app)
+    pad, right, round_trips, in_kernel = Pad(page), [], [], []
+    for drawing in drawings():
+        pad.draw(drawing)
+        right.append(pad.reading.startswith(f"{drawing.digit} ("))
+        round_trip, kernel = map(int, re.search(r"in (\d+) ms \((\d+) in", pad.state).groups())
+        round_trips.append(round_trip)
+        in_kernel.append(kernel)
+        pad.press("Clear")
+    figures = {
+        "drawings": len(right),
+        "read rightly": sum(right),
+        "milliseconds from stroke to answer, median": statistics.median(round_trips),
+        "milliseconds from stroke to answer, 95th percentile": statistics.quantiles(round_trips, n=20)[-1],
+        "milliseconds in the kernel, median": statistics.median(in_kernel),
+    }
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    (SCREENSHOTS / "pad.json").write_text(json.dumps(figures, indent=1) + "\n")
+    print(figures)
+    assert sum(right) >= 0.95 * len(right)
+
+
+def test_digits_side_by_side_are_read_as_a_number_and_each_can_be_looked_into(app, visit):
+    page = visit(app)
+    pad = Pad(page)
+    pad.draw(BY_DIGIT[4])
+    pad.draw(BY_DIGIT[2], right=1.0)
+    assert pad.reading.startswith("42 (")
+    choices = pad.root.get_by_role("radio")
+    expect(choices).to_have_count(2)
+    expect(choices.nth(1)).to_be_checked()
+    seen = pad.root.locator(".bars .best .name")
+    expect(seen).to_have_text("2")
+    choices.nth(0).check()
+    pad.answered()
+    expect(seen).to_have_text("4")
+    screenshot(page, "app-number", full_page=True)
+
+
+def test_undo_clear_and_the_pen(app, visit):
+    page = visit(app)
+    pad = Pad(page)
+    assert pad.reading.startswith(INVITATION)
+    pad.draw(BY_DIGIT[1])
+    first = pad.reading
+    pad.draw(BY_DIGIT[0], right=1.0)
+    assert pad.reading != first
+    pad.press("Undo")
+    assert pad.reading == first
+    pad.sheet.focus()
+    page.keyboard.press("Control+z")
+    pad.answered()
+    assert pad.reading.startswith(INVITATION)
+    pad.draw(BY_DIGIT[8])
+    pad.press("Clear")
+    assert pad.reading.startswith(INVITATION)
+    expect(pad.root.locator(".bars")).to_have_count(0)
+
+
+def test_the_answer_explains_itself(app, visit):
+    page = visit(app)
+    pad = Pad(page)
+    pad.draw(BY_DIGIT[7])
+    for title in ("From your drawing to what the network sees", "Why?", "What its layers see"):
+        section = pad.root.locator("section", has=page.get_by_role("heading", name=title))
+        pictures = section.get_by_role("img")
+        assert pictures.count() >= 3
+        for index in range(pictures.count()):
+            assert pictures.nth(index).get_attribute("aria-label")
+    screenshot(page, "app-light", full_page=True)
+
+
+def brightness(page, selector: str, what: str) -> float:
+    colour = page.locator(selector).first.evaluate(f"(e) => getComputedStyle(e).{what}")
+    return sum(map(float, re.findall(r"[\d.]+", colour)[:3])) / 3
+
+
+def test_the_page_can_be_read_in_the_dark(serve_app, visit):
+    with serve_app(2, "--theme", "dark") as address:
+        page = visit(address)
+        pad = Pad(page)
+        pad.draw(BY_DIGIT[5])
+        assert pad.reading.startswith("5 (")
+        assert brightness(page, "body", "backgroundColor") < 60
+        for selector in (".reading", ".state", ".bars .name", "figcaption", "button", "label"):
+            assert brightness(page, f".drawing-pad {selector}", "color") > 120, selector
+        screenshot(page, "app-dark", full_page=True)
+
+
+@pytest.mark.parametrize("argument", ["theme", "voila-template", "template"])
+def test_an_address_cannot_put_anything_into_the_page(app, browser, argument):
+    context = browser.new_context()
+    page = context.request.get(app, params={argument: '"><script>alert(1)</script>'}).text()
+    assert "Draw digits" in page
+    assert "alert(1)" not in page
+    context.close()
+
+
+def test_a_finger_draws_on_a_small_screen_and_a_palm_does_not(app, visit):
+    page = visit(app, has_touch=True, is_mobile=True, device_scale_factor=2)
+    page.set_viewport_size({"width": 400, "height": 800})
+    pad = Pad(page)
+    left, top, height = pad.box
+    assert left >= 0
+    assert left + 2 * height <= 400
+    touch = page.context.new_cdp_session(page)
+    palm = {"x": left + 1.8 * height, "y": top + 0.9 * height, "id": 2}
+    for stroke in BY_DIGIT[3].strokes:
+        places = [{"x": left + x * height, "y": top + y * height, "id": 1} for x, y in stroke]
+        touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": places[:1]})
+        for place in places[1:]:
+            touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [place, palm]})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    pad.answered()
+    assert pad.reading.startswith("3 (")
+    screenshot(page, "app-phone", full_page=True)
+
+
+def test_two_visitors_do_not_see_each_other(app, visit):
+    first, second = Pad(visit(app)), Pad(visit(app))
+    first.draw(BY_DIGIT[6])
+    second.draw(BY_DIGIT[9])
+    assert first.reading.startswith("6 (")
+    assert second.reading.startswith("9 (")
+    second.press("Clear")
+    assert first.reading.startswith("6 (")
+
+
+def test_nothing_is_fetched_from_elsewhere(app, visit, browser):
+    fetched, elsewhere = [], []
+    context = browser.new_context()
+
+    def answer(route) -> None:
+        here = route.request.url.startswith(app)
+        (fetched if here else elsewhere).append(route.request.url)
+        route.continue_() if here else route.fulfill(body="")
+
+    context.route("**/*", answer)
+    page = context.new_page()
+    headers = page.goto(app).headers
+    Pad(page).draw(BY_DIGIT[2])
+    leave(context)
+    assert len(fetched) > 3
+    assert not elsewhere
+    assert "default-src 'self'" in headers["content-security-policy"]
+
+
+SEND = """async ([address, messages, awaited]) => {
+    const socket = new WebSocket(address);
+    await new Promise((resolve) => socket.addEventListener("open", resolve));
+    const replies = [];
+    const done = new Promise((resolve) => socket.addEventListener("message", (event) => {
+        const reply = typeof event.data === "string" ? JSON.parse(event.data) : {};
+        replies.push([reply.msg_type ?? reply.header?.msg_type, reply.parent_header?.msg_id]);
+        if (reply.parent_header?.msg_id === awaited && reply.msg_type === "kernel_info_reply") resolve();
+    }));
+    for (const message of messages) socket.send(JSON.stringify(message));
+    await done;
+    return replies;
+}"""
+
+
+def message(kind: str, channel: str, content: dict) -> dict:
+    header = {"msg_id": uuid.uuid4().hex, "msg_type": kind, "username": "visitor", "session": "s", "version": "5.3"}
+    return {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": channel}
+
+
+def test_a_visitor_cannot_run_code(app, visit, browser, tmp_path):
+    """Ask the visitor's own kernel for it, on the channel that the page itself uses."""
+    context, sockets = browser.new_context(), []
+    page = context.new_page()
+    page.on("websocket", lambda socket: sockets.append(socket.url))
+    page.goto(app)
+    pad = Pad(page)
+    pad.draw(BY_DIGIT[2])
+    trace = tmp_path / "trace"
+    code = {"code": f"open({str(trace)!r}, 'w')", "silent": False, "store_history": False, "allow_stdin": False}
+    attempts = [message("execute_request", channel, code) for channel in ("shell", "control")]
+    debug = {"command": "evaluate", "arguments": {"expression": code["code"]}}
+    attempts.append(message("debug_request", "control", debug))
+    widget = {"target_name": "jupyter.widget", "comm_id": "c", "data": {"state": {"_model_name": "HTMLModel"}}}
+    opening = message("comm_open", "shell", widget)
+    last = message("kernel_info_request", "shell", {})  # allowed: when it is answered, the others have passed
+    address = next(url for url in sockets if "/channels" in url)
+    replies = page.evaluate(SEND, [address, [*attempts, opening, last], last["header"]["msg_id"]])
+    assert not trace.exists()
+    tried = {attempt["header"]["msg_id"] for attempt in attempts}
+    assert not [kind for kind, parent in replies if parent in tried]
+    # It may open a comm, as a page does, but no widget comes of it.
+    assert [kind for kind, parent in replies if parent == opening["header"]["msg_id"] and kind.startswith("comm")] == [
+        "comm_close"
+    ]
+    pad.draw(BY_DIGIT[0], right=1.0)
+    assert pad.reading.startswith("20 (")
+    leave(context)
+
+
+@pytest.mark.parametrize("path", ["/api/kernels", "/api/contents", "/voila/files/app.ipynb", "/voila/files/pad.py"])
+def test_the_server_hands_out_nothing_else(app, browser, path):
+    context = browser.new_context()
+    assert context.request.get(f"{app}{path}").status in (403, 404)
+    assert context.request.post(f"{app}/api/kernels", data="{}").status in (403, 404, 405)
+    context.close()
+
+
+def test_when_all_places_are_taken_the_next_visitor_is_told_and_can_come_later(serve_app, visit, browser):
+    with serve_app(most=2) as address:
+        first = visit(address)
+        Pad(first).draw(BY_DIGIT[1])
+        Pad(visit(address)).draw(BY_DIGIT[2])
+        refused = browser.new_context()
+        assert refused.request.get(address).status == 503
+        refused.close()
+        first.close(run_before_unload=True)
+        late = browser.new_context()
+        late.set_default_timeout(PATIENCE)
+        page = late.new_page()
+        for _ in range(300):  # until the first visitor's kernel has ended
+            if page.goto(address).status != 503:
+                break
+            page.wait_for_timeout(200)
+        pad = Pad(page)
+        pad.draw(BY_DIGIT[3])
+        assert pad.reading.startswith("3 (")
+        leave(late)

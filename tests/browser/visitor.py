@@ -1,0 +1,71 @@
+"""A visitor's hand, which draws on a pad, and eyes, which take screenshots into build/screenshots/."""
+
+from playwright.sync_api import BrowserContext, Page, expect
+from strokes import Drawing
+
+from mnist_helpers.runtime import ROOT
+
+SCREENSHOTS = ROOT / "build" / "screenshots"
+PATIENCE = 60_000  # milliseconds that a loaded machine may need; nothing is asserted about time
+
+
+class Pad:
+    """A drawing pad on a page, and a hand that draws on it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.root = page.locator(".drawing-pad").first
+        self.sheet = self.root.locator(".sheet")
+        expect(self.sheet).to_be_visible(timeout=PATIENCE)
+        self.sheet.scroll_into_view_if_needed()
+
+    def draw(self, drawing: Drawing, right: float = 0.0) -> None:
+        """Draw with the mouse, so many heights of the sheet to the right, and wait for the answer."""
+        mouse = self.page.mouse
+        self.root.locator("input[type=range]").fill(str(drawing.pen))
+        left, top, height = self.box
+        for stroke in drawing.strokes:
+            places = [(left + (x + right) * height, top + y * height) for x, y in stroke]
+            mouse.move(*places[0])
+            mouse.down()
+            for place in places[1:]:
+                mouse.move(*place)
+            mouse.up()
+        self.answered()
+
+    @property
+    def box(self) -> list[float]:
+        """Return left, top and height of the sheet on the page, without its border."""
+        return self.sheet.evaluate(
+            "(e) => { const box = e.getBoundingClientRect();"
+            " return [box.left + e.clientLeft, box.top + e.clientTop, e.clientHeight]; }"
+        )
+
+    def answered(self) -> None:
+        """Wait until nothing that was drawn waits for an answer."""
+        expect(self.root).not_to_have_attribute("aria-busy", "true", timeout=PATIENCE)
+
+    def press(self, name: str) -> None:
+        self.root.get_by_role("button", name=name, exact=True).click()
+        self.answered()
+
+    @property
+    def reading(self) -> str:
+        return self.root.locator(".reading").inner_text()
+
+    @property
+    def state(self) -> str:
+        return self.root.locator(".state").inner_text()
+
+
+def screenshot(page: Page, name: str, **options) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled", **options)
+
+
+def leave(context: BrowserContext) -> None:
+    """Close a visitor's pages as a person does, so that they end their kernels."""
+    for page in context.pages:
+        with page.expect_event("close"):
+            page.close(run_before_unload=True)
+    context.close()

@@ -1,0 +1,68 @@
+"""How the page is served; that it works, and what it refuses, is tested in a real browser (tests/browser)."""
+
+import ast
+import inspect
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from mnist_helpers import serving
+from mnist_helpers.commands import course
+from mnist_helpers.runtime import ROOT, THREADS_VARIABLE
+from mnist_helpers.serving import PAGE, READY, FewKernels, settings
+
+
+def test_only_this_machine_is_served_unless_told_otherwise():
+    assert inspect.signature(course.app).parameters["address"].default == "127.0.0.1"
+    config = settings(port=1, address="127.0.0.1", most=5, base_url="/")
+    assert config.Voila.ip == "127.0.0.1"
+
+
+def test_no_source_is_shown_no_traceback_sent_and_idle_kernels_end():
+    config = settings(port=1, address="127.0.0.1", most=5, base_url="/digits/")
+    assert config.VoilaConfiguration.show_tracebacks is False
+    assert config.VoilaConfiguration.strip_sources is True
+    assert config.VoilaConfiguration.multi_kernel_manager_class is FewKernels
+    assert config.FewKernels.most == 5
+    assert 0 < config.MappingKernelManager.cull_idle_timeout <= 3_600
+    assert config.MappingKernelManager.cull_connected is True
+    assert config.Voila.base_url == "/digits/"
+
+
+@pytest.mark.parametrize(("most", "ready"), [(1, 1), (2, 2), (10, READY)])
+def test_no_more_kernels_wait_than_there_are_places(most, ready):
+    config = settings(port=1, address="127.0.0.1", most=most, base_url="/")
+    assert config.VoilaConfiguration.default_pool_size == ready
+
+
+@pytest.mark.parametrize("set_to", [None, "3"])
+def test_each_kernel_gets_one_thread_unless_the_server_is_told_otherwise(monkeypatch, set_to):
+    served = {}
+    monkeypatch.setattr(serving.Voila, "launch_instance", lambda argv, config: served.update(argv=argv, config=config))
+    monkeypatch.delenv(THREADS_VARIABLE, raising=False)
+    if set_to:
+        monkeypatch.setenv(THREADS_VARIABLE, set_to)
+    serving.serve(port=8_866, address="127.0.0.1", most=4)
+    assert serving.os.environ[THREADS_VARIABLE] == (set_to or "1")
+    assert served["argv"] == [str(PAGE)]
+
+
+def test_the_page_is_a_clean_notebook_that_shows_the_pad():
+    page = nbformat.read(PAGE, as_version=4)
+    nbformat.validate(page)
+    (cell,) = (cell for cell in page.cells if cell.cell_type == "code")
+    assert cell.outputs == []
+    assert "DrawingPad" in {node.id for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)}
+
+
+def test_without_voila_the_extra_is_named():
+    script = (
+        "import sys; sys.modules['voila'] = None; sys.argv = ['mnist-helpers', 'app']\n"
+        "from mnist_helpers.cli import main; main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert ended.returncode == 1
+    assert "mnist-helpers[app]" in ended.stderr
+    assert "Traceback" not in ended.stderr
