@@ -23,7 +23,7 @@ from mnist_helpers.recipes import Recipe, get_recipe, make_optimizer
 from mnist_helpers.runtime import ROOT, CourseError, pick_device, seed_everything, whole_file
 from mnist_helpers.training import train_one_epoch
 
-RECORD = ROOT / "docs" / "ablation.csv"  # the whole study, which notebook 07 shows
+RECORD = ROOT / "docs" / "ablation.csv"  # the whole study
 WHOLE = "most-accurate"
 EPOCHS, IMAGES = 15, 20_000
 KEPT_A_STEP = 0.99  # by the averaged weights

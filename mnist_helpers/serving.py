@@ -6,7 +6,7 @@ further widgets be made.
 
 import asyncio
 import os
-from datetime import UTC, datetime
+import time
 from pathlib import Path
 
 from tornado.web import HTTPError
@@ -42,6 +42,10 @@ class FewKernels(AsyncMappingKernelManager):
     most = Int(10, config=True)
     closing = False
 
+    def __init__(self, **options) -> None:
+        super().__init__(**options)
+        self.alone_since: dict[str, float] = {}
+
     async def start_kernel(self, **arguments) -> str:
         """Start a kernel, or refuse with a page that says why."""
         if len({*self.list_kernel_ids(), *self._pending_kernels}) >= self.most:
@@ -53,18 +57,23 @@ class FewKernels(AsyncMappingKernelManager):
 
     async def shutdown_kernel(self, kernel_id: str, *arguments, **options) -> None:
         """Stop a kernel, and let the pool fill the place."""
+        self.alone_since.pop(kernel_id, None)
         await super().shutdown_kernel(kernel_id, *arguments, **options)
         if not self.closing and getattr(self, "notebook_path", None):
             self.fill_if_needed(notebook_name=self.notebook_path)
 
     async def cull_kernel_if_idle(self, kernel_id: str) -> None:
-        """Stop a kernel that has long been idle; soon, if its page has gone without saying so, or was never shown."""
-        kernel = self._kernels.get(kernel_id)
-        alone = kernel is not None and not self._kernel_connections.get(kernel_id)
-        if alone and (datetime.now(UTC) - kernel.last_activity).total_seconds() > ALONE_SECONDS:
+        """Stop a kernel that has long been idle; soon, if its page has gone without saying so, or was never shown.
+
+        What counts is how long it has been alone since it left the pool (whose kernels are not asked about): in the
+        pool it may have been idle for hours, and the page of a new visitor needs seconds to connect.
+        """
+        if self._kernel_connections.get(kernel_id):
+            self.alone_since.pop(kernel_id, None)
+        elif time.monotonic() - self.alone_since.setdefault(kernel_id, time.monotonic()) > ALONE_SECONDS:
             await self.shutdown_kernel(kernel_id)
-        else:
-            await super().cull_kernel_if_idle(kernel_id)
+            return
+        await super().cull_kernel_if_idle(kernel_id)
 
     async def shutdown_all(self, *arguments, **options) -> None:
         """Stop all kernels, for good."""

@@ -1,6 +1,7 @@
 """How the page is served; that it works, and what it refuses, is tested in a real browser (tests/browser)."""
 
 import ast
+import asyncio
 import inspect
 import subprocess
 import sys
@@ -66,3 +67,33 @@ def test_without_voila_the_extra_is_named():
     assert ended.returncode == 1
     assert "mnist-helpers[app]" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("connections", "at", "stopped"),
+    [
+        ([0, 0, 0], [0, 20, 40], False),  # it left the pool, and its page is on the way
+        ([0, 0, 0], [0, 40, 80], True),  # nobody came
+        ([0, 1, 0], [0, 40, 80], False),  # somebody came and has just gone
+        ([1, 1, 1], [0, 40, 80], False),
+        ([1, 0, 0], [0, 20, 100], True),  # gone without saying so
+    ],
+)
+def test_a_kernel_is_stopped_when_it_has_been_without_a_page_for_a_minute(monkeypatch, connections, at, stopped):
+    ended, clock = [], [0.0]
+    kernels = FewKernels()
+
+    async def end(kernel_id: str) -> None:
+        ended.append(kernel_id)
+
+    async def leave_alone(_self, _kernel_id: str) -> None:
+        pass
+
+    monkeypatch.setattr(kernels, "shutdown_kernel", end)
+    monkeypatch.setattr(serving.AsyncMappingKernelManager, "cull_kernel_if_idle", leave_alone)
+    monkeypatch.setattr(serving.time, "monotonic", lambda: clock[0])
+    for number, second in zip(connections, at, strict=True):
+        kernels._kernel_connections = {"visitor": number}
+        clock[0] = 1_000.0 + second
+        asyncio.run(kernels.cull_kernel_if_idle("visitor"))
+    assert ended == (["visitor"] if stopped else [])

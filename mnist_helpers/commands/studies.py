@@ -76,7 +76,7 @@ def ablate(
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="keep what an interrupted run has finished")] = False,
 ) -> None:
-    """Train most-accurate without each of its parts, and write docs/ablation.csv, which notebook 7 shows.
+    """Train most-accurate without each of its parts, count the mistakes, and write docs/ablation.csv.
 
     The committed record is written by a run with at least 3 seeds; one with fewer only writes to artifacts/.
     """

@@ -107,7 +107,7 @@ class DrawingPad(anywidget.AnyWidget):
         heat = saliency(self.model, to_float(digit), label)
         caption = f"Orange: where a change would move the {self.classes[label]} most"
         like = self.neighbours.of(digit)
-        names = [f"MNIST: {like.classes[known]}" for known in like.labels]
+        names = [f"training image: {like.classes[known]}" for known in like.labels]
         return [picture(caption, overlay(digit, heat)), *map(picture, names, like.images[:, 0])]
 
     def _keep(self, _widget: anywidget.AnyWidget, content: dict, _buffers: list) -> None:
