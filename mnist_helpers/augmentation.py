@@ -92,7 +92,7 @@ def random_handwriting(images: Tensor, generator: Generator) -> Tensor:
 
 
 random_slant = partial(random_affine, degrees=12, scale=0.12, squeeze=0.1, slant=0.2)
-random_elastic = partial(random_slant, bend=0.5)
+random_elastic = partial(random_slant, bend=0.35)
 
 AUGMENTATIONS: dict[str, Callable[[Tensor, Generator], Tensor]] = {
     "affine": random_affine,

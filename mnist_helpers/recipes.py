@@ -165,7 +165,7 @@ def most_accurate() -> Recipe:
     return Recipe(
         "most-accurate",
         "accurate",
-        epochs=36,
+        epochs=40,
         batch_size=256,
         lr=6e-3,
         weight_decay=0.05,
