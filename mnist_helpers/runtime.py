@@ -3,7 +3,9 @@
 No digits, no networks: this module knows nothing about either.
 """
 
+import ctypes
 import errno
+import functools
 import math
 import os
 import platform
@@ -22,6 +24,7 @@ PACKAGE_PARENT = Path(__file__).resolve().parent.parent
 ROOT = PACKAGE_PARENT if (PACKAGE_PARENT / "pyproject.toml").is_file() else Path.cwd()
 ARTIFACTS_VARIABLE = "MNIST_ARTIFACTS"
 THREADS_VARIABLE = "MNIST_THREADS"
+KEPT_BYTES = 2**28  # of freed memory, by the process
 CPU_SHARE = Path("/sys/fs/cgroup/cpu.max")  # where Linux says how much of its cores a container may use
 
 
@@ -93,6 +96,21 @@ def use_threads() -> int:
     if threads != torch.get_num_threads():
         torch.set_num_threads(threads)
     return threads
+
+
+@functools.cache
+def keep_memory() -> None:
+    """Keep freed memory for what comes next; do nothing where the C library is not glibc.
+
+    Each step of a training takes and frees the same blocks of a few megabytes. glibc gives such blocks back to the
+    system, and the system hands them out again in pieces of 4 KB, at a price: up to half of a step on a CPU.
+
+    Source: the manual page mallopt(3), M_TRIM_THRESHOLD and M_MMAP_THRESHOLD.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        trim_threshold, mmap_threshold = -1, -3
+        for setting in (trim_threshold, mmap_threshold):
+            ctypes.CDLL(None).mallopt(setting, KEPT_BYTES)
 
 
 def seed_everything(seed: int) -> None:

@@ -25,7 +25,7 @@ from mnist_helpers.evaluation import evaluate
 from mnist_helpers.history import Epoch, History
 from mnist_helpers.models import check_architecture
 from mnist_helpers.recipes import Recipe, make_optimizer
-from mnist_helpers.runtime import CourseError, autocast, pick_device, seed_everything
+from mnist_helpers.runtime import CourseError, autocast, keep_memory, pick_device, seed_everything
 
 CHECK_EVERY = 100  # steps between two looks at the losses; each look makes a GPU wait
 
@@ -54,6 +54,7 @@ def train_one_epoch(
 
     Raises: TrainingError if the loss is NaN or infinite, naming the step and its learning rate.
     """
+    keep_memory()
     model.train()
     losses: list[Tensor] = []
     correct: list[Tensor] = []

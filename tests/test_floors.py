@@ -70,7 +70,7 @@ def test_visualization_imports_nothing_of_ours():
 def test_the_core_stays_small():
     lines = {name: len((PACKAGE / f"{name}.py").read_text(encoding="utf-8").splitlines()) for name in CORE}
     assert max(lines.values()) <= 250, lines
-    assert sum(lines.values()) <= 2_800, lines
+    assert sum(lines.values()) <= 2_820, lines
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())

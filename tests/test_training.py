@@ -1,5 +1,6 @@
 """One step beside torch's own, exact resuming after a real kill, and every way in which training can go wrong."""
 
+import platform
 import signal
 import subprocess
 import sys
@@ -30,6 +31,37 @@ def train_new(recipe, train, val, seed=0, **options):
 def assert_same_weights(first, second):
     for name, tensor in first.state_dict().items():
         assert torch.equal(tensor, second.state_dict()[name]), name
+
+
+PAGE_FAULTS = """
+import resource, sys
+import torch
+from mnist_helpers import training
+from mnist_helpers.data import BatchLoader, LabelledImages
+from mnist_helpers.models import build_model
+from mnist_helpers.recipes import get_recipe, make_optimizer
+
+if sys.argv[1] == "given back":
+    training.keep_memory = lambda: None
+torch.set_num_threads(1)
+images = torch.randint(0, 256, (1280, 1, 28, 28), dtype=torch.uint8)
+train = LabelledImages(images, torch.arange(1280) % 10, tuple("0123456789"))
+recipe, model, loader = get_recipe("walkthrough"), build_model("two-conv"), BatchLoader(train, 128, shuffle=True)
+faults = [resource.getrusage(resource.RUSAGE_SELF).ru_minflt]
+for _ in range(3):
+    training.train_one_epoch(model, loader, *make_optimizer(model, recipe, len(loader)))
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+print(faults[3] - faults[2])
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="Only glibc can be told to keep memory.")
+def test_training_keeps_its_memory_from_step_to_step():
+    def faults(memory: str) -> int:
+        command = [sys.executable, "-c", PAGE_FAULTS, memory]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert 5 * faults("kept") < faults("given back")
 
 
 def test_an_epoch_does_what_a_plain_loop_does(train, recipe):

@@ -58,9 +58,17 @@ class Pad:
         return self.root.locator(".state").inner_text()
 
 
-def screenshot(page: Page, name: str, **options) -> None:
+def screenshot(page: Page, name: str, height: int | None = None) -> None:
+    """Take a screenshot; with a `height`, of a window so high that nothing lies below it."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled", **options)
+    if height:
+        page.set_viewport_size({"width": page.viewport_size["width"], "height": height})
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled")
+
+
+def nothing_sticks_out(page: Page) -> bool:
+    """Return whether the page can be read without scrolling sideways."""
+    return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 def leave(context: BrowserContext) -> None:
