@@ -16,6 +16,7 @@ from traitlets.config import Config
 from mnist_helpers.runtime import THREADS_VARIABLE, CourseError
 
 try:
+    from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
     from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
     from voila.app import Voila
 except ModuleNotFoundError as error:
@@ -27,6 +28,7 @@ READY = 2  # kernels that have run the page and wait for a visitor
 FROM_HERE_ONLY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' ws: wss:; frame-ancestors 'self'"
 )
+PROTOCOL = "v1.kernel.websocket.jupyter.org"  # in which a page speaks with its kernel
 LARGEST_MESSAGE = 2**20  # bytes; a sheet full of strokes has a third of that
 ALONE_SECONDS = 60  # after which a kernel without a page is stopped
 IDLE_MINUTES = 20  # after which a kernel is stopped, also if its page is still open
@@ -81,6 +83,27 @@ class FewKernels(AsyncMappingKernelManager):
         await super().shutdown_all(*arguments, **options)
 
 
+class OneProtocol(ZMQChannelsWebsocketConnection):
+    """A page's way to its kernel, in the protocol that pages speak, and with whole messages only.
+
+    Voilà takes every message for one of this protocol, and believes the number of parts that it promises: another
+    protocol, or a large number, would make the server fill its memory.
+    """
+
+    async def prepare(self) -> None:
+        """Refuse another protocol."""
+        if PROTOCOL not in self.websocket_handler.request.headers.get("Sec-WebSocket-Protocol", ""):
+            raise HTTPError(400, reason=f"Only {PROTOCOL} is spoken here.")
+        await super().prepare()
+
+    def handle_incoming_message(self, incoming_msg: bytes) -> None:
+        """Pass a message on; end the conversation after one that promises more parts than it can have."""
+        if isinstance(incoming_msg, str) or 8 * int.from_bytes(incoming_msg[:8], "little") > len(incoming_msg):
+            self.websocket_handler.close(reason="This is no message.")
+        else:
+            super().handle_incoming_message(incoming_msg)
+
+
 def settings(port: int, address: str, most: int, base_url: str = "/", theme: str = "light") -> Config:
     """Return how Voilà is to serve the page."""
     config = Config()
@@ -97,6 +120,7 @@ def settings(port: int, address: str, most: int, base_url: str = "/", theme: str
     config.VoilaConfiguration.default_pool_size = min(READY, most)
     config.VoilaConfiguration.file_allowlist = []
     config.FewKernels.most = most
+    config.Voila.kernel_websocket_connection_class = OneProtocol
     config.Voila.tornado_settings = {
         "headers": {"Content-Security-Policy": FROM_HERE_ONLY},
         "websocket_max_message_size": LARGEST_MESSAGE,

@@ -11,6 +11,7 @@ from visitor import PATIENCE, Pad, screenshot
 
 from mnist_helpers.data import load_csv
 
+pytestmark = pytest.mark.skip(reason="Written, but not yet run as a whole.")
 BY_DIGIT = {drawing.digit: drawing for drawing in drawings() if drawing.style == "shape 1, upright"}
 WIDGETS = {  # how many views of widgets a lesson shows when it has run
     "01_data": 1,
