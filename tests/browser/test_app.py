@@ -105,6 +105,7 @@ def test_the_page_can_be_read_in_the_dark(serve_app, visit):
         for selector in (".reading", ".state", ".bars .name", "figcaption", "button", "label"):
             assert brightness(page, f".drawing-pad {selector}", "color") > 120, selector
         screenshot(page, "app-dark", height=1150)
+        leave(page.context)
 
 
 @pytest.mark.parametrize("argument", ["theme", "voila-template", "template"])
@@ -251,24 +252,23 @@ def test_the_server_hands_out_nothing_else(app, browser, path):
     context.close()
 
 
-@pytest.mark.skip(reason="The late visitor is not let in yet: to be looked into.")
+@pytest.mark.skip(reason="Changed, and not yet seen to pass.")
 def test_when_all_places_are_taken_the_next_visitor_is_told_and_can_come_later(serve_app, visit, browser):
     with serve_app(most=2) as address:
-        first = visit(address)
+        first, second = visit(address), visit(address)
         Pad(first).draw(BY_DIGIT[1])
-        Pad(visit(address)).draw(BY_DIGIT[2])
+        Pad(second).draw(BY_DIGIT[2])
         refused = browser.new_context()
         assert refused.request.get(address).status == 503
         refused.close()
-        first.close(run_before_unload=True)
-        late = browser.new_context()
-        late.set_default_timeout(PATIENCE)
-        page = late.new_page()
+        leave(first.context)
+        late = visit(address)
         for _ in range(300):  # until the first visitor's kernel has ended
-            if page.goto(address).status != 503:
+            if late.reload().status != 503:
                 break
-            page.wait_for_timeout(200)
-        pad = Pad(page)
+            late.wait_for_timeout(200)
+        pad = Pad(late)
         pad.draw(BY_DIGIT[3])
         assert pad.reading.startswith("3 (")
-        leave(late)
+        for page in (second, late):
+            leave(page.context)
