@@ -9,7 +9,7 @@ import pytest
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_msg_to_ws_v1
 from playwright.sync_api import expect
 from strokes import drawings
-from visitor import PATIENCE, SCREENSHOTS, Pad, leave, nothing_sticks_out, screenshot
+from visitor import SCREENSHOTS, Pad, leave, nothing_sticks_out, screenshot
 
 from mnist_helpers.serving import PROTOCOL
 
