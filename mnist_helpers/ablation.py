@@ -123,7 +123,8 @@ def ablate(
     """
     learn, measure = split()
     done = read(path) if resume and path.is_file() else []
-    found = {(one.change, one.seed): one for one in done}
+    asked_for = {variant.change for variant in variants()}
+    found = {(one.change, one.seed): one for one in done if one.change in asked_for and one.seed < seeds}
     for seed in range(seeds):
         for variant in variants():
             if (variant.change, seed) in found:

@@ -187,7 +187,7 @@ def fast(dropout: float = 0.0) -> nn.Sequential:
     """Few multiplications: the margin is cut off, the first convolution takes every other place, and only the highest
     value of each map goes on.
 
-    MNIST's digits were fitted into 20×20 pixels, so a margin of 2 says nothing; clothes reach into it.
+    MNIST's digits were fitted into 20×20 pixels, so a margin of 2 holds hardly any ink; clothes reach into it.
     """
     return _network(
         margin=nn.ZeroPad2d(-2),  # (B, 1, 24, 24)

@@ -133,7 +133,7 @@ def rungs() -> list[Rung]:
     textbook = Recipe("textbook", "textbook", epochs=1, batch_size=64, lr=1.0, schedule="constant")
     adam = replace(textbook, lr=1e-3)
     large = replace(adam, batch_size=last.batch_size)
-    cycle = replace(large, lr=last.lr / 4, schedule="one-cycle")  # more than this network bears, and it learns nothing
+    cycle = replace(large, lr=last.lr / 6, schedule="one-cycle")  # more than this network bears, and it learns nothing
     small = replace(cycle, architecture=last.architecture, lr=last.lr)
     short = replace(small, beta1=last.beta1, beta2=last.beta2)
     smooth = replace(short, label_smoothing=last.label_smoothing)
@@ -146,7 +146,7 @@ def rungs() -> list[Rung]:
         Rung("images in one tensor", textbook, textbook_network, adadelta, channels_last=False),
         Rung("channels last", textbook, textbook_network, adadelta),
         Rung("fused Adam", adam, textbook_network),
-        Rung("batches of 256", large, textbook_network),
+        Rung(f"batches of {last.batch_size}", large, textbook_network),
         Rung("one cycle of the rate", cycle, textbook_network),
         Rung("a small network", small, ours),
         Rung("a short memory", short, ours),

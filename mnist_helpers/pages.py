@@ -69,20 +69,26 @@ class Shown(ipywidgets.HTML):
         self.value = f'<p role="alert"><strong>{html.escape(message)}</strong></p>'
 
 
-def watch(shown: Shown, redraw: Callable[[], None], *controls: ipywidgets.Widget) -> None:
-    """Call `redraw` now and whenever a control changes; what goes wrong in it is shown in its place."""
+def guarded(shown: Shown, respond: Callable[[], None]) -> Callable[..., None]:
+    """Return what a control may call in place of `respond`: what goes wrong in it is shown, and not raised."""
 
-    def guarded(_change: dict | None = None) -> None:
+    def call(*_change: object) -> None:
         try:
-            redraw()
+            respond()
         except CourseError as error:
             shown.say(str(error))
         except Exception as error:  # out of sight otherwise
             shown.say(f"This view failed: {type(error).__name__}: {error}")
 
+    return call
+
+
+def watch(shown: Shown, redraw: Callable[[], None], *controls: ipywidgets.Widget) -> None:
+    """Call `redraw` now and whenever a control changes; what goes wrong in it is shown in its place."""
+    call = guarded(shown, redraw)
     for control in controls:
-        control.observe(guarded, "value")
-    guarded()
+        control.observe(call, "value")
+    call()
 
 
 def described(control: type[ipywidgets.Widget], description: str, **options) -> ipywidgets.Widget:

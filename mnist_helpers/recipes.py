@@ -142,14 +142,15 @@ def fastest_99() -> Recipe:
     """Our own: 99 % in one epoch and as little time as we could; every setting was chosen on validation images.
 
     The high rate and the short memory of Adam suit so few steps (after train_mnist_fast by tuomaso, which reached 99 %
-    in one epoch with a larger network).
+    in one epoch with a larger network). A version with batches of 256 and a rate of 0.02 was scored on the test images
+    before, 99.10 % (30 seeds); larger batches are quicker and cost a few hundredths of a point.
     """
     return Recipe(
         "fastest-99",
         "fast",
         epochs=1,
-        batch_size=256,
-        lr=2e-2,
+        batch_size=384,
+        lr=3e-2,
         beta1=0.7,
         beta2=0.9,
         label_smoothing=0.1,

@@ -1,4 +1,4 @@
-"""Where things lie, which device to use, how a run is made repeatable, and how files are written whole.
+"""Where things lie, device, threads and memory, how a run is made repeatable, and how files are written whole.
 
 No digits, no networks: this module knows nothing about either.
 """
@@ -107,10 +107,12 @@ def keep_memory() -> None:
 
     Source: the manual page mallopt(3), M_TRIM_THRESHOLD and M_MMAP_THRESHOLD.
     """
-    if platform.libc_ver()[0] == "glibc":
-        trim_threshold, mmap_threshold = -1, -3
-        for setting in (trim_threshold, mmap_threshold):
-            ctypes.CDLL(None).mallopt(setting, KEPT_BYTES)
+    if platform.libc_ver()[0] != "glibc":
+        return
+    library, trim_threshold, mmap_threshold = ctypes.CDLL(None), -1, -3
+    # An older glibc refuses so much, and a limit set alone would stop it from raising the other by itself.
+    if library.mallopt(mmap_threshold, KEPT_BYTES):
+        library.mallopt(trim_threshold, KEPT_BYTES)
 
 
 def seed_everything(seed: int) -> None:

@@ -5,8 +5,11 @@ further widgets be made.
 """
 
 import asyncio
+import functools
 import os
+import struct
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tornado.web import HTTPError
@@ -26,7 +29,7 @@ PAGE = Path(__file__).parent / "widgets" / "app.ipynb"
 READY = 2  # kernels that have run the page and wait for a visitor
 # Voilà's template names a style sheet of another server; the browser is told to leave it.
 FROM_HERE_ONLY = (
-    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' ws: wss:; frame-ancestors 'self'"
+    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self'; frame-ancestors 'self'"
 )
 PROTOCOL = "v1.kernel.websocket.jupyter.org"  # in which a page speaks with its kernel
 LARGEST_MESSAGE = 2**20  # bytes; a sheet full of strokes has a third of that
@@ -47,19 +50,31 @@ class FewKernels(AsyncMappingKernelManager):
     def __init__(self, **options) -> None:
         super().__init__(**options)
         self.alone_since: dict[str, float] = {}
+        self.out_of_pool: set[str] = set()
 
     async def start_kernel(self, **arguments) -> str:
-        """Start a kernel, or refuse with a page that says why."""
-        if len({*self.list_kernel_ids(), *self._pending_kernels}) >= self.most:
+        """Start a kernel, or refuse with a page that says why. One that dies is stopped, not begun anew.
+
+        Begun anew, it would lack all that the page is made of.
+        """
+        starting = [kernel_id for kernel_id, task in self._pending_kernels.items() if not task.done()]
+        if len({*self.list_kernel_ids(), *starting}) >= self.most:
             for pool in getattr(self, "_pools", {}).values():
                 if asyncio.current_task() in pool:
                     pool.remove(asyncio.current_task())
             raise HTTPError(503, reason="All places are taken. Please try again in a few minutes.")
-        return await super().start_kernel(**arguments)
+        kernel_id = await super().start_kernel(**arguments)
+        self.add_restart_callback(kernel_id, functools.partial(self._died, kernel_id))
+        return kernel_id
+
+    def _died(self, kernel_id: str) -> None:
+        self.log.warning("Kernel %s died.", kernel_id)
+        self.stopping = asyncio.ensure_future(self.shutdown_kernel(kernel_id, now=True))
 
     async def shutdown_kernel(self, kernel_id: str, *arguments, **options) -> None:
         """Stop a kernel, and let the pool fill the place."""
         self.alone_since.pop(kernel_id, None)
+        self.out_of_pool.discard(kernel_id)
         await super().shutdown_kernel(kernel_id, *arguments, **options)
         if not self.closing and getattr(self, "notebook_path", None):
             self.fill_if_needed(notebook_name=self.notebook_path)
@@ -67,9 +82,12 @@ class FewKernels(AsyncMappingKernelManager):
     async def cull_kernel_if_idle(self, kernel_id: str) -> None:
         """Stop a kernel that has long been idle; soon, if its page has gone without saying so, or was never shown.
 
-        What counts is how long it has been alone since it left the pool (whose kernels are not asked about): in the
-        pool it may have been idle for hours, and the page of a new visitor needs seconds to connect.
+        What counts is the time since it left the pool (whose kernels are not asked about): in the pool it may have been
+        idle for hours, and the page of a new visitor needs seconds to connect.
         """
+        if kernel_id not in self.out_of_pool:
+            self.out_of_pool.add(kernel_id)
+            self._kernels[kernel_id].last_activity = datetime.now(UTC)
         if self._kernel_connections.get(kernel_id):
             self.alone_since.pop(kernel_id, None)
         elif time.monotonic() - self.alone_since.setdefault(kernel_id, time.monotonic()) > ALONE_SECONDS:
@@ -86,22 +104,35 @@ class FewKernels(AsyncMappingKernelManager):
 class OneProtocol(ZMQChannelsWebsocketConnection):
     """A page's way to its kernel, in the protocol that pages speak, and with whole messages only.
 
-    Voilà takes every message for one of this protocol, and believes the number of parts that it promises: another
-    protocol, or a large number, would make the server fill its memory.
+    Voilà takes every message for one of this protocol, and believes what it says of its parts: another protocol, or a
+    large number, would make the server fill its memory.
     """
 
     async def prepare(self) -> None:
         """Refuse another protocol."""
-        if PROTOCOL not in self.websocket_handler.request.headers.get("Sec-WebSocket-Protocol", ""):
+        asked_for = self.websocket_handler.request.headers.get("Sec-WebSocket-Protocol", "")
+        if PROTOCOL not in [name.strip() for name in asked_for.split(",")]:
             raise HTTPError(400, reason=f"Only {PROTOCOL} is spoken here.")
         await super().prepare()
 
     def handle_incoming_message(self, incoming_msg: bytes) -> None:
-        """Pass a message on; end the conversation after one that promises more parts than it can have."""
-        if isinstance(incoming_msg, str) or 8 * int.from_bytes(incoming_msg[:8], "little") > len(incoming_msg):
-            self.websocket_handler.close(reason="This is no message.")
-        else:
+        """Pass a message on; end the conversation after what is none."""
+        if is_message(incoming_msg):
             super().handle_incoming_message(incoming_msg)
+        else:
+            self.websocket_handler.close(reason="This is no message.")
+
+
+def is_message(frame: bytes | str) -> bool:
+    """Say whether a frame is one of `PROTOCOL`: a count, as many places in the frame, and between them its parts.
+
+    Parts that overlap, or a count without its places, would be many times as long as the frame when they are taken out.
+    """
+    count = int.from_bytes(frame[:8], "little") if isinstance(frame, bytes) else 0
+    if not 2 <= count <= len(frame) // 8 - 1:
+        return False
+    places = list(struct.unpack_from(f"<{count}Q", frame, 8))
+    return places == sorted(places) and places[-1] <= len(frame)
 
 
 def settings(port: int, address: str, most: int, base_url: str = "/", theme: str = "light") -> Config:

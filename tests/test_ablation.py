@@ -81,6 +81,7 @@ def test_an_interrupted_ablation_goes_on_where_it_was(tmp_path, monkeypatch):
     again = ablation.ablate(path, 2, resume=True)
     assert len(trained) == len(set(trained)) == 2 * len(variants())
     assert again[: len(first)] == first == read(path)[: len(first)]
+    assert ablation.ablate(path, 1, resume=True) == first  # the other seed was not asked for
     ablation.ablate(path, 1)  # without resume all is trained again
     assert len(trained) == 3 * len(variants())
 

@@ -7,7 +7,6 @@ import ipywidgets
 import matplotlib.pyplot as plt
 import pytest
 import torch
-import torch.nn.functional as F
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
 from mnist_helpers.checkpoints import find_model, load_model
@@ -17,6 +16,8 @@ from mnist_helpers.inspection import silenced
 from mnist_helpers.models import build_model
 from mnist_helpers.pages import Shown, watch
 from mnist_helpers.runtime import CourseError
+from mnist_helpers.widgets import filters as filters_module
+from mnist_helpers.widgets import mistakes as mistakes_module
 from mnist_helpers.widgets.digits import ORDERS, DigitBrowser, ordered
 from mnist_helpers.widgets.filters import FilterExplorer, first_weights, predictions_without
 from mnist_helpers.widgets.kernel import OWN, PRESETS, KernelEditor, convolved
@@ -96,9 +97,11 @@ def test_the_editor_survives_a_kernel_of_zeros(val):
     picture(editor)
 
 
-def test_the_map_is_the_library_s(val):
+def test_the_map_sums_nine_products_at_every_place(val):
     image, kernel = to_float(val.images[0, 0]), torch.tensor(PRESETS["all edges"], dtype=torch.float32).view(3, 3)
-    torch.testing.assert_close(convolved(image, kernel), F.conv2d(image[None, None], kernel[None, None])[0, 0])
+    places = [(row, column) for row in range(3) for column in range(3)]
+    products = [kernel[row, column] * image[row : row + 26, column : column + 26] for row, column in places]
+    torch.testing.assert_close(convolved(image, kernel), sum(products))
     unchanged = torch.tensor(PRESETS["nothing changes"], dtype=torch.float32).view(3, 3)
     assert torch.equal(convolved(image, unchanged), image[1:-1, 1:-1])
 
@@ -215,6 +218,35 @@ def test_what_fails_in_a_callback_is_shown(error, message):
     assert shown.value == "fine"
     slider.value = 1
     assert message in shown.value
+
+
+def test_a_failure_is_shown_wherever_it_happens_and_the_explorer_goes_on(network, val, logits, monkeypatch):
+    filters, confusion = FilterExplorer(network, val), ConfusionExplorer(val, logits)
+    with monkeypatch.context() as patch:
+        for module, name in ((filters_module, "feature_maps"), (mistakes_module, "behind")):
+            patch.setattr(module, name, lambda *_: 1 / 0)
+        filters.layer.value = "relu2"
+        buttons(confusion)[0].click()
+        assert all("This view failed: ZeroDivisionError" in explorer.shown.value for explorer in (filters, confusion))
+    filters.layer.value = "relu1"
+    buttons(confusion)[0].click()
+    assert not any("failed" in explorer.shown.value for explorer in (filters, confusion))
+
+
+def test_a_few_images_are_enough_to_look_into_filters(network, val):
+    picture(FilterExplorer(network, val.select(torch.arange(3))))
+
+
+def test_patches_are_sought_once_a_filter(network, val, monkeypatch):
+    sought = []
+    explorer = FilterExplorer(network, val)
+    search = filters_module.top_patches
+    monkeypatch.setattr(filters_module, "top_patches", lambda *rest: sought.append(rest[3]) or search(*rest))
+    for image in (1, 2, 3):
+        explorer.image.value = image
+    assert sought == []
+    explorer.filter.value = 1
+    assert sought == [1]
 
 
 def test_words_in_a_view_are_escaped():

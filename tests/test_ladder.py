@@ -52,16 +52,20 @@ def test_images_one_by_one_are_torchvision_s_and_the_network_s_own_scaling():
         torch.testing.assert_close(ours[index][0], Standardise()(to_float(images[index])), atol=1e-5, rtol=1e-5)
 
 
+def in_small_batches(rung):
+    return replace(rung, recipe=replace(rung.recipe, batch_size=32))
+
+
 @pytest.mark.parametrize("rung", rungs(), ids=lambda rung: rung.change)
 def test_every_rung_trains_for_a_whole_epoch(train, val, rung):
-    climbed = climb(replace(rung, recipe=replace(rung.recipe, batch_size=32)), train, device="cpu")
+    climbed = climb(in_small_batches(rung), train, device="cpu")
     assert climbed.whole
     assert climbed.seconds > 0
     assert accuracy(climbed, val) > 0.4  # by chance a tenth; twenty steps are few
 
 
 def test_a_rung_stopped_early_is_extrapolated_and_not_scored(train, val):
-    climbed = climb(rungs()[-1], train, device="cpu", at_most=0)
+    climbed = climb(in_small_batches(rungs()[-1]), train, device="cpu", at_most=0)
     assert not climbed.whole
     assert climbed.seconds > 0
     assert accuracy(climbed, val) is None

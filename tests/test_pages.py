@@ -97,12 +97,20 @@ def test_the_button_stops_at_the_next_step_but_not_before_the_first_epoch_is_ove
         live.epoch(epochs_done(1))
     assert shown[-2][0]["text/plain"] == "Figure 3. Curves. Stopped after 1 of 4 epochs."
     assert shown[-1][0] == {"text/plain": ""}
+    assert live.button.comm is None  # closed: the next run of the cell makes another
     live = live_curves.LiveCurves(4, "Figure 3. Curves.")
     live.epoch(epochs_done(1))
     live.step(1, 10)
     live.button.click()
     with pytest.raises(StopTraining):
         live.step(2, 10)
+
+
+def test_a_press_in_the_last_epoch_stops_nothing_early(shown):
+    with live_curves.LiveCurves(2, "Figure 3. Curves.") as live:
+        live.done = 2
+        live.button.click()
+    assert shown[-2][0]["text/plain"] == "Figure 3. Curves."
 
 
 def test_live_curves_do_not_redraw_at_every_step(shown, monkeypatch):

@@ -4,6 +4,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -158,3 +159,23 @@ def test_a_container_s_share_of_the_cores_is_respected(threads, monkeypatch, tmp
     torch.set_num_threads(8)
     assert runtime.use_threads() == expected
     assert torch.get_num_threads() == expected
+
+
+@pytest.mark.parametrize(("accepts", "expected"), [(True, [-3, -1]), (False, [-3])])
+def test_a_c_library_that_will_not_keep_so_much_is_left_as_it_is(monkeypatch, accepts, expected):
+    settings = []
+
+    def mallopt(setting: int, _value: int) -> int:
+        settings.append(setting)
+        return int(accepts)
+
+    monkeypatch.setattr(runtime.platform, "libc_ver", lambda: ("glibc", "2.31"))
+    monkeypatch.setattr(runtime.ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=mallopt))
+    runtime.keep_memory.__wrapped__()
+    assert settings == expected
+
+
+def test_another_c_library_is_not_asked(monkeypatch):
+    monkeypatch.setattr(runtime.platform, "libc_ver", lambda: ("", ""))
+    monkeypatch.setattr(runtime.ctypes, "CDLL", lambda _: pytest.fail("asked"))
+    runtime.keep_memory.__wrapped__()

@@ -5,14 +5,18 @@ import asyncio
 import inspect
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import nbformat
 import pytest
+from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_msg_to_ws_v1
+from tornado.web import HTTPError
 
 from mnist_helpers import serving
 from mnist_helpers.commands import course
 from mnist_helpers.runtime import ROOT, THREADS_VARIABLE
-from mnist_helpers.serving import PAGE, READY, FewKernels, settings
+from mnist_helpers.serving import PAGE, READY, FewKernels, is_message, settings
 
 
 def test_only_this_machine_is_served_unless_told_otherwise():
@@ -81,19 +85,70 @@ def test_without_voila_the_extra_is_named():
 )
 def test_a_kernel_is_stopped_when_it_has_been_without_a_page_for_a_minute(monkeypatch, connections, at, stopped):
     ended, clock = [], [0.0]
-    kernels = FewKernels()
+    kernels = FewKernels(cull_idle_timeout=60 * serving.IDLE_MINUTES, cull_connected=True)
+    kernels._kernels["visitor"] = SimpleNamespace(
+        kernel_name="python3",
+        kernel_spec=SimpleNamespace(metadata={}),
+        execution_state="idle",
+        last_activity=datetime.now(UTC) - timedelta(hours=3),  # it waited in the pool
+    )
 
     async def end(kernel_id: str) -> None:
         ended.append(kernel_id)
 
-    async def leave_alone(_self, _kernel_id: str) -> None:
-        pass
-
     monkeypatch.setattr(kernels, "shutdown_kernel", end)
-    monkeypatch.setattr(serving.AsyncMappingKernelManager, "cull_kernel_if_idle", leave_alone)
     monkeypatch.setattr(serving.time, "monotonic", lambda: clock[0])
     for number, second in zip(connections, at, strict=True):
         kernels._kernel_connections = {"visitor": number}
         clock[0] = 1_000.0 + second
         asyncio.run(kernels.cull_kernel_if_idle("visitor"))
     assert ended == (["visitor"] if stopped else [])
+
+
+def frame(*numbers: int, rest: bytes = b"") -> bytes:
+    return b"".join(number.to_bytes(8, "little") for number in numbers) + rest
+
+
+def test_what_a_page_sends_is_a_message():
+    message = {"header": {}, "parent_header": {}, "metadata": {}, "content": {"n": 1}, "channel": "shell"}
+    sent = serialize_msg_to_ws_v1(message, "shell", pack=lambda part: str(part).encode())
+    assert is_message(sent)
+    assert deserialize_msg_from_ws_v1(sent)[0] == "shell"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "text",
+        b"",
+        b"\xff" * 8,
+        frame(0),
+        frame(1, 16),
+        frame(3, 16, 16),  # a place is missing
+        frame(2, 24, 99),  # beyond the end
+        frame(4, 0, 40, 0, 40),  # parts that overlap
+    ],
+)
+def test_what_is_no_message_is_not_taken_apart(sent):
+    assert not is_message(sent)
+
+
+def test_a_kernel_beyond_the_limit_is_refused_and_one_that_failed_to_start_counts_no_more(monkeypatch):
+    async def visits() -> None:
+        kernels, started = FewKernels(most=1), []
+
+        async def start(_self, **_arguments) -> str:
+            started.append(1)
+            return "new"
+
+        monkeypatch.setattr(serving.AsyncMappingKernelManager, "start_kernel", start)
+        monkeypatch.setattr(kernels, "add_restart_callback", lambda *_: None)
+        starting = asyncio.get_running_loop().create_future()
+        kernels._pending_kernels["on its way"] = starting
+        with pytest.raises(HTTPError, match="All places are taken"):
+            await kernels.start_kernel()
+        starting.set_result(None)  # without a kernel to show for it
+        assert await kernels.start_kernel() == "new"
+        assert started == [1]
+
+    asyncio.run(visits())

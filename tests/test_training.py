@@ -34,7 +34,7 @@ def assert_same_weights(first, second):
 
 
 PAGE_FAULTS = """
-import resource, sys
+import hashlib, resource, sys
 import torch
 from mnist_helpers import training
 from mnist_helpers.data import BatchLoader, LabelledImages
@@ -44,6 +44,7 @@ from mnist_helpers.recipes import get_recipe, make_optimizer
 if sys.argv[1] == "given back":
     training.keep_memory = lambda: None
 torch.set_num_threads(1)
+torch.manual_seed(0)
 images = torch.randint(0, 256, (1280, 1, 28, 28), dtype=torch.uint8)
 train = LabelledImages(images, torch.arange(1280) % 10, tuple("0123456789"))
 recipe, model, loader = get_recipe("walkthrough"), build_model("two-conv"), BatchLoader(train, 128, shuffle=True)
@@ -51,17 +52,21 @@ faults = [resource.getrusage(resource.RUSAGE_SELF).ru_minflt]
 for _ in range(3):
     training.train_one_epoch(model, loader, *make_optimizer(model, recipe, len(loader)))
     faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
-print(faults[3] - faults[2])
+weights = b"".join(tensor.numpy().tobytes() for tensor in model.state_dict().values())
+print(faults[3] - faults[2], hashlib.sha256(weights).hexdigest())
 """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="Only glibc can be told to keep memory.")
-def test_training_keeps_its_memory_from_step_to_step():
-    def faults(memory: str) -> int:
+def test_training_keeps_its_memory_from_step_to_step_and_learns_the_same():
+    def faults_and_weights(memory: str) -> tuple[int, str]:
         command = [sys.executable, "-c", PAGE_FAULTS, memory]
-        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        faults, weights = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        return int(faults), weights
 
-    assert 5 * faults("kept") < faults("given back")
+    (kept, weights), (given_back, same_weights) = faults_and_weights("kept"), faults_and_weights("given back")
+    assert 5 * kept < given_back
+    assert weights == same_weights
 
 
 def test_an_epoch_does_what_a_plain_loop_does(train, recipe):

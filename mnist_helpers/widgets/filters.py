@@ -1,6 +1,7 @@
 """Look into a layer: a filter's weights, its map on a digit, what excites it, and what the network does without it."""
 
 import copy
+import functools
 from contextlib import ExitStack
 
 import ipywidgets
@@ -12,7 +13,7 @@ from mnist_helpers.data import LabelledImages
 from mnist_helpers.drawings import layers_with_maps
 from mnist_helpers.evaluation import predict_logits
 from mnist_helpers.inspection import feature_maps, silenced, top_patches
-from mnist_helpers.pages import Shown, described, watch
+from mnist_helpers.pages import Shown, described, guarded, watch
 from mnist_helpers.runtime import CourseError
 from mnist_helpers.visualization import draw_images, draw_probabilities
 
@@ -38,26 +39,30 @@ class FilterExplorer(ipywidgets.VBox):
         self.image = described(ipywidgets.IntSlider, "Image", max=len(labelled) - 1)
         self.off = described(ipywidgets.SelectMultiple, "Switched off", rows=6)
         self.shown = Shown()
+        self.patches = functools.cache(self._find_patches)  # they depend neither on the image nor on what is off
         self._layer_chosen()
-        self.layer.observe(self._layer_chosen, "value")
+        self.layer.observe(guarded(self.shown, self._layer_chosen), "value")
         left = ipywidgets.VBox([self.layer, self.filter, self.image])
         super().__init__([ipywidgets.HBox([left, self.off], layout={"grid_gap": "2em"}), self.shown])
         watch(self.shown, self._draw, self.layer, self.filter, self.image, self.off)
 
-    def _layer_chosen(self, _change: dict | None = None) -> None:
-        self.changing = True  # the other controls follow, and no view is drawn of a half-changed choice
+    def _layer_chosen(self) -> None:
         filters = len(feature_maps(self.model, self.labelled.images[0], self.layer.value)[self.layer.value])
+        self.changing = True  # the other controls follow, and no view is drawn of a half-changed choice
         self.filter.max = filters - 1
         self.off.options = [(f"filter {index}", index) for index in range(filters)]
         self.changing = False
+
+    def _find_patches(self, layer: str, index: int) -> Tensor:
+        some = self.labelled.images[:AMONG]
+        return top_patches(self.model, some, layer, index, min(PATCHES, len(some)))
 
     def _draw(self) -> None:
         if self.changing:
             return
         image, index, layer = self.labelled.images[self.image.value], self.filter.value, self.layer.value
         maps = feature_maps(self.model, image, layer)[layer]
-        some = self.labelled.images[:AMONG]
-        patches = top_patches(self.model, some, layer, index, PATCHES)
+        patches = self.patches(layer, index)
         figure = Figure(figsize=(9, 4.4), layout="constrained")
         places = [["weights", "image", "map", "bars"], [*"abc", "bars"], [*"def", "bars"]]
         axes = figure.subplot_mosaic(places, width_ratios=[1, 1, 1, 1.8])
@@ -73,11 +78,11 @@ class FilterExplorer(ipywidgets.VBox):
         draw_probabilities(axes["bars"], after, self.labelled.classes, label)
         now, was = (self.labelled.classes[int(shares.argmax())] for shares in (after, before))
         muted = len(self.off.value)
-        axes["bars"].set_title(f"without {muted} filters" if muted else "all filters on")
+        without = f" Without {muted} of them: {now}, {after.max():.1%} sure." if muted else ""
+        axes["bars"].set_title(f"without {muted} of the filters" if muted else "all filters on")
         self.shown.draw(
             figure,
-            f"{layer}, filter {index}. With all filters: {was}, {before.max():.1%} sure. "
-            f"Without {muted}: {now}, {after.max():.1%} sure.",
+            f"{layer}, filter {index}. With all filters: {was}, {before.max():.1%} sure.{without}",
             f"Weights, map and exciting patches of filter {index}, and the probabilities of the ten classes.",
         )
 
@@ -86,7 +91,8 @@ def _draw_weights(ax: Axes, weights: Tensor | None, index: int) -> None:
     ax.set(xticks=[], yticks=[], aspect="equal")
     ax.set_title("weights", fontsize=9)
     if weights is None:
-        ax.text(0.5, 0.5, "of many maps:\nsee what\nexcites it", ha="center", va="center", transform=ax.transAxes)
+        words = "of many maps:\nsee what\nexcites it"
+        ax.text(0.5, 0.5, words, ha="center", va="center", fontsize=8, transform=ax.transAxes)
         return
     largest = weights.abs().max().item()
     ax.imshow(weights[index, 0].numpy(), cmap="PuOr", vmin=-largest, vmax=largest)

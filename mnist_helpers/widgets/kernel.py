@@ -50,8 +50,9 @@ class KernelEditor(ipywidgets.VBox):
         watch(self.shown, self._draw, self.preset, *self.numbers, self.image, self.row, self.column)
 
     def _follow(self, _change: dict | None = None) -> None:
+        wanted = PRESETS.get(self.preset.value, self.kernel())
         self.filling = True
-        for number, value in zip(self.numbers, PRESETS.get(self.preset.value, self.kernel()), strict=True):
+        for number, value in zip(self.numbers, wanted, strict=True):
             number.value = value
         self.filling = False
 

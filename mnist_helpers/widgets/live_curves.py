@@ -20,6 +20,9 @@ class LiveCurves:
     There are the curves, a line below them that counts the steps and says how long it will take, and a button that
     stops the training, which then keeps its best epoch. At the end all but the curves is gone: they are a figure with
     its alt text and caption, so a notebook that is run without a reader holds the same clean page.
+
+    The button is heard while the cell trains where the page sends it to a subshell of the kernel, as JupyterLab 4.4 and
+    later do with ipykernel 7. Elsewhere, interrupt the cell.
     """
 
     def __init__(self, epochs: int, caption: str) -> None:
@@ -32,15 +35,19 @@ class LiveCurves:
         self.line = display(caption_output("Training starts …"), raw=True, display_id=True)
         self.button = ipywidgets.Button(description="Stop training", tooltip="End now and keep the best epoch")
         self.button.on_click(self.stop)
+        # From 7.4 on ipykernel sends a widget's messages to the shell that made it, which is the one that trains.
+        vars(self.button.comm).pop("_reply_subshell_id", None)
         self.place = display(self.button, display_id=True)
 
     def __enter__(self) -> "LiveCurves":
         return self
 
     def __exit__(self, *_: object) -> None:
-        remark = f" Stopped after {self.done} of {self.epochs} epochs." if self.stopping else ""
+        early = self.stopping and self.done < self.epochs
+        remark = f" Stopped after {self.done} of {self.epochs} epochs." if early else ""
         self.line.update(caption_output(self.caption + remark), raw=True)
         self.place.update({"text/plain": ""}, raw=True)
+        self.button.close()
 
     def stop(self, _button: ipywidgets.Button | None = None) -> None:
         """End the training at its next step; in the first epoch, when that is over."""

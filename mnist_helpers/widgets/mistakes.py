@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mnist_helpers.data import LabelledImages
 from mnist_helpers.evaluation import confusion_matrix
-from mnist_helpers.pages import Shown, described, watch
+from mnist_helpers.pages import Shown, described, guarded, watch
 from mnist_helpers.visualization import BLUE, ORANGE, draw_images
 
 MOST_SHOWN = 20
@@ -31,25 +31,26 @@ class ConfusionExplorer(ipywidgets.VBox):
 
     def _grid(self, off: Tensor) -> ipywidgets.GridBox:
         names = self.labelled.classes
-        corner = ipywidgets.HTML("<small>true ↓ read as →</small>")
+        corner = ipywidgets.HTML("<small style='white-space: nowrap'>true ↓ read as →</small>")
         children = [corner, *(ipywidgets.HTML(f"<b>{name}</b>") for name in names)]
         for label, name in enumerate(names):
             children.append(ipywidgets.HTML(f"<b>{name}</b>"))
             children += [self._button(label, prediction, off) for prediction in range(len(names))]
-        columns = f"7em repeat({len(names)}, 3.4em)"
+        columns = f"8.5em repeat({len(names)}, 4.6em)"
         return ipywidgets.GridBox(children, layout={"grid_template_columns": columns, "grid_gap": "2px"})
 
     def _button(self, label: int, prediction: int, off: Tensor) -> ipywidgets.Button:
         count, names = int(self.matrix[label, prediction]), self.labelled.classes
         shade = 0 if label == prediction else count / max(1, int(off.max()))
+        border = "2px solid" if label == prediction else "1px solid #8888"
         button = ipywidgets.Button(
             description=str(count) if count else "·",
             tooltip=f"{count} images of {names[label]} read as {names[prediction]}",
-            layout={"width": "3.3em", "border": "2px solid" if label == prediction else "1px solid #8888"},
+            layout={"width": "4.5em", "padding": "0", "border": border},
         )
         # The number says how many; the shade only helps to find the large ones.
         button.style.button_color = f"rgba(230, 159, 0, {shade:.2f})"
-        button.on_click(lambda _button: self.open_cell(label, prediction))
+        button.on_click(guarded(self.shown, lambda: self.open_cell(label, prediction)))
         return button
 
     def open_cell(self, label: int, prediction: int) -> None:
@@ -90,6 +91,7 @@ class ThresholdExplorer(ipywidgets.VBox):
         self.threshold = described(
             ipywidgets.FloatSlider, "Answer only if surer than", max=0.999, step=0.001, value=0.9, readout_format=".1%"
         )
+        self.threshold.layout.width = "36em"
         self.shown = Shown()
         super().__init__([self.threshold, self.shown])
         watch(self.shown, self._draw, self.threshold)

@@ -70,8 +70,11 @@ function bars(classes, probabilities) {
   return element("ol", { class: "bars", "aria-label": "Probability of each class" }, ...rows);
 }
 
+// Of what is no list, nothing: the kernel says what is wrong with it.
+const list = (value) => (Array.isArray(value) ? value : []);
+
 function copy(strokes) {
-  return strokes.map((stroke) => ({ points: stroke.points.map((point) => [...point]), width: stroke.width }));
+  return list(strokes).map((stroke) => ({ points: list(stroke?.points).map((point) => [...list(point)]), width: stroke?.width }));
 }
 
 function render({ model, el }) {
@@ -126,10 +129,9 @@ function render({ model, el }) {
 
   function place(event) {
     const box = sheet.getBoundingClientRect(); // with its border, which has no ink
-    return [
-      (event.clientX - box.left - sheet.clientLeft) / sheet.clientHeight,
-      (event.clientY - box.top - sheet.clientTop) / sheet.clientHeight,
-    ];
+    const x = (event.clientX - box.left - sheet.clientLeft) / sheet.clientHeight;
+    const y = (event.clientY - box.top - sheet.clientTop) / sheet.clientHeight;
+    return [x, y].map((value) => Number(value.toFixed(4))); // finer than a pixel, and short to send
   }
 
   function busy(is) {
@@ -208,6 +210,30 @@ function render({ model, el }) {
     send();
   }
 
+  function begun(point) {
+    const stroke = { points: [point], width: Number(width.value) };
+    strokes.push(stroke);
+    return stroke;
+  }
+
+  // A pen that leaves the sheet draws nothing until it is back, and then another stroke.
+  function drawTo(event) {
+    const [x, y] = place(event);
+    if (x < 0 || x > aspect || y < 0 || y > 1) {
+      pen.stroke = null;
+      return false;
+    }
+    if (!pen.stroke) {
+      pen.stroke = begun([x, y]);
+      return true;
+    }
+    const { points } = pen.stroke;
+    const [lastX, lastY] = points[points.length - 1];
+    const far = Math.hypot(x - lastX, y - lastY) > NEAREST_POINTS;
+    if (far) points.push([x, y]);
+    return far;
+  }
+
   function undo() {
     pen = null;
     strokes.pop();
@@ -227,21 +253,13 @@ function render({ model, el }) {
   sheet.addEventListener("pointerdown", (event) => {
     if (pen || event.button !== 0) return; // a palm, or a second finger
     sheet.setPointerCapture(event.pointerId);
-    pen = { pointer: event.pointerId, stroke: { points: [place(event)], width: Number(width.value) } };
-    strokes.push(pen.stroke);
+    pen = { pointer: event.pointerId, stroke: begun(place(event)) };
     changed();
   });
   sheet.addEventListener("pointermove", (event) => {
     if (event.pointerId !== pen?.pointer) return;
-    const { points } = pen.stroke;
-    const before = points.length;
-    for (const one of event.getCoalescedEvents?.() ?? [event]) {
-      const [x, y] = place(one);
-      const [lastX, lastY] = points[points.length - 1];
-      const inside = x >= 0 && x <= aspect && y >= 0 && y <= 1;
-      if (inside && Math.hypot(x - lastX, y - lastY) > NEAREST_POINTS) points.push([x, y]);
-    }
-    if (points.length > before) changed();
+    const moved = (event.getCoalescedEvents?.() ?? [event]).map(drawTo);
+    if (moved.includes(true)) changed();
   });
   for (const end of ["pointerup", "pointercancel"]) {
     sheet.addEventListener(end, (event) => {
@@ -259,6 +277,7 @@ function render({ model, el }) {
   function drawnElsewhere() {
     const drawing = model.get("drawing");
     if (sent !== null && drawing.number === sent) return; // it is ours
+    pen = null;
     strokes = copy(drawing.strokes);
     show();
   }

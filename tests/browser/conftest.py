@@ -42,12 +42,13 @@ def visit(browser) -> Iterator[Callable[..., Page]]:
     """Open pages, each as a visitor with cookies of its own; what a page complains of fails the test."""
     complaints, contexts = [], []
 
-    def opened(address: str, **options) -> Page:
+    def opened(address: str, before: Callable[[Page], object] = lambda _page: None, **options) -> Page:
         context = browser.new_context(viewport={"width": 1280, "height": 960}, **options)
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
+        before(page)
         page.goto(address)
         return page
 
@@ -112,9 +113,14 @@ def workspace(tmp_path_factory) -> Path:
 def lab(workspace, tmp_path_factory) -> Iterator[str]:
     """Serve JupyterLab on the workspace; all cells of a notebook are attached to the page, also those out of sight."""
     folder, port = tmp_path_factory.mktemp("lab"), free_port()
-    settings = folder / "settings" / "@jupyterlab" / "notebook-extension"
-    settings.mkdir(parents=True)
-    (settings / "tracker.jupyterlab-settings").write_text(json.dumps({"windowingMode": "none"}))
+    settings = {
+        "notebook-extension/tracker": {"windowingMode": "none"},
+        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    }
+    for name, values in settings.items():
+        path = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(values))
     command = [
         sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--port={port}",
         f"--notebook-dir={workspace}", "--IdentityProvider.token=", "--expose-app-in-browser",

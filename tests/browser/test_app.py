@@ -3,8 +3,10 @@
 import json
 import re
 import statistics
+import struct
 import uuid
 
+import psutil
 import pytest
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_msg_to_ws_v1
 from playwright.sync_api import expect
@@ -75,6 +77,53 @@ def test_undo_clear_and_the_pen(app, visit):
     pad.press("Clear")
     assert pad.reading.startswith(INVITATION)
     expect(pad.root.locator(".bars")).to_have_count(0)
+
+
+INKED = """([canvas, x, y]) => {
+    const [red] = canvas.getContext("2d").getImageData(x * canvas.height, y * canvas.height, 1, 1).data;
+    return red < 128;
+}"""
+
+
+def test_a_pen_that_leaves_the_sheet_and_returns_draws_no_line_between(app, visit):
+    page = visit(app)
+    pad = Pad(page)
+    left, top, height = pad.box
+
+    def inked(x: float, y: float) -> bool:
+        return page.evaluate(INKED, [pad.sheet.element_handle(), x, y])
+
+    page.mouse.move(left + 0.3 * height, top + 0.5 * height)
+    page.mouse.down()
+    for x, y in ((0.3, 0.05), (0.3, -0.02), (0.9, -0.02), (0.9, 0.05), (0.9, 0.5)):
+        page.mouse.move(left + x * height, top + y * height)
+    page.mouse.up()
+    pad.answered()
+    assert [inked(x, y) for x, y in ((0.3, 0.3), (0.6, 0.05), (0.9, 0.3))] == [True, False, True]
+
+
+def test_what_is_drawn_while_an_answer_is_awaited_is_sent_once(app, visit):
+    """Drawings that a kernel cannot keep up with must not queue up: of all that wait, only the newest is sent."""
+    sent = []
+
+    def count(socket) -> None:
+        socket.on("framesent", lambda frame: sent.append(frame) if b'"strokes"' in bytes(frame) else None)
+
+    page = visit(app, before=lambda page: page.on("websocket", count))
+    pad = Pad(page)
+    box = pad.sheet.bounding_box()
+    draw = """([canvas, left, top]) => {
+        const at = (kind, step) => canvas.dispatchEvent(new PointerEvent(kind, { pointerId: 1, button: 0, bubbles: true,
+            clientX: left + 40 + step, clientY: top + 40 + step }));
+        canvas.setPointerCapture = () => {};  // of a pointer that is none
+        at("pointerdown", 0);
+        for (let step = 2; step < 200; step += 2) at("pointermove", step);
+        at("pointerup", 200);
+    }"""
+    page.evaluate(draw, [pad.sheet.element_handle(), box["x"], box["y"]])
+    pad.answered()
+    assert len(sent) == 2  # the first point, and all the others at once
+    assert pad.reading
 
 
 def test_the_answer_explains_itself(app, visit):
@@ -157,7 +206,7 @@ def test_two_visitors_do_not_see_each_other(app, visit):
     assert first.reading.startswith("6 (")
 
 
-def test_nothing_is_fetched_from_elsewhere(app, visit, browser):
+def test_nothing_is_fetched_from_elsewhere(app, browser):
     fetched, elsewhere = [], []
     context = browser.new_context()
 
@@ -210,7 +259,7 @@ def message(kind: str, channel: str, content: dict) -> dict:
     return {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": channel}
 
 
-def test_a_visitor_cannot_run_code(app, visit, browser, tmp_path):
+def test_a_visitor_cannot_run_code(app, browser, tmp_path):
     """Ask the visitor's own kernel for it, on the channel that the page itself uses."""
     context, sockets = browser.new_context(), []
     page = context.new_page()
@@ -236,9 +285,12 @@ def test_a_visitor_cannot_run_code(app, visit, browser, tmp_path):
     assert not [kind for parent, kind in answers if parent in tried]
     # It may open a comm, as a page does, but no widget comes of it.
     assert (opening["header"]["msg_id"], "comm_close") in answers
-    # Other protocols, and a message that promises 2**64 - 1 parts, end the conversation and nothing else.
-    assert not converse(page, address, [last], protocols=())
-    page.evaluate(CONVERSATION, [address, [PROTOCOL], [[255] * 8], "an answer that never comes"])
+    # Other protocols, and what promises too many parts or the same one often, end the conversation and nothing else.
+    for protocols in ((), (f"x{PROTOCOL}",)):
+        assert not converse(page, address, [last], protocols=protocols)
+    often = struct.pack("<4096Q", 4095, *([0, 2**15] * 2048)[:4095])
+    for frame in (b"\xff" * 8, often):
+        page.evaluate(CONVERSATION, [address, [PROTOCOL], [list(frame)], "an answer that never comes"])
     pad.draw(BY_DIGIT[0], right=1.0)
     assert pad.reading.startswith("20 (")
     leave(context)
@@ -252,7 +304,27 @@ def test_the_server_hands_out_nothing_else(app, browser, path):
     context.close()
 
 
-@pytest.mark.skip(reason="Changed, and not yet seen to pass.")
+@pytest.mark.skip(reason="It reloads too early, takes the new kernel and leaves it: to be written again.")
+def test_a_waiting_kernel_that_dies_is_replaced(serve_app, visit):
+    with serve_app(most=1) as address:
+        port = address.rpartition(":")[2]
+        (server,) = [child for child in psutil.Process().children() if port in child.cmdline()]
+        (waiting,) = [child for child in server.children() if "ipykernel_launcher" in " ".join(child.cmdline())]
+        waiting.kill()
+        waiting.wait()
+        page = visit(address)
+        for _ in range(300):  # until another waits: the server looks after its kernels every few seconds
+            if page.locator(".drawing-pad").count():
+                break
+            page.wait_for_timeout(200)
+            page.reload()
+        pad = Pad(page)
+        pad.draw(BY_DIGIT[6])
+        assert pad.reading.startswith("6 (")
+        leave(page.context)
+
+
+@pytest.mark.skip(reason="It waits for a minute, but a place is free only a while after that.")
 def test_when_all_places_are_taken_the_next_visitor_is_told_and_can_come_later(serve_app, visit, browser):
     with serve_app(most=2) as address:
         first, second = visit(address), visit(address)

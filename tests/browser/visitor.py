@@ -72,7 +72,7 @@ def nothing_sticks_out(page: Page) -> bool:
 
 
 def leave(context: BrowserContext) -> None:
-    """Close a visitor's pages as a person does, so that they end their kernels."""
+    """Close a visitor's pages as a person does."""
     for page in context.pages:
         with page.expect_event("close"):
             page.close(run_before_unload=True)
