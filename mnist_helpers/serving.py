@@ -9,16 +9,18 @@ import functools
 import os
 import struct
 import time
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tornado.web import HTTPError
+from tornado.web import HTTPError, RequestHandler
 from traitlets import Int
 from traitlets.config import Config
 
 from mnist_helpers.runtime import THREADS_VARIABLE, CourseError
 
 try:
+    from jupyter_server.auth.identity import PasswordIdentityProvider, User
     from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
     from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
     from voila.app import Voila
@@ -101,6 +103,15 @@ class FewKernels(AsyncMappingKernelManager):
         await super().shutdown_all(*arguments, **options)
 
 
+class Visitors(PasswordIdentityProvider):
+    """Whoever comes in gets the cookie without which the server would refuse the message that a page closes with."""
+
+    def get_user(self, handler: RequestHandler) -> User | Awaitable[User | None] | None:
+        """Set the cookie, and let the visitor in as ever."""
+        _ = handler.xsrf_token  # asking for it sets it
+        return super().get_user(handler)
+
+
 class OneProtocol(ZMQChannelsWebsocketConnection):
     """A page's way to its kernel, in the protocol that pages speak, and with whole messages only.
 
@@ -151,6 +162,7 @@ def settings(port: int, address: str, most: int, base_url: str = "/", theme: str
     config.VoilaConfiguration.default_pool_size = min(READY, most)
     config.VoilaConfiguration.file_allowlist = []
     config.FewKernels.most = most
+    config.Voila.identity_provider_class = Visitors
     config.Voila.kernel_websocket_connection_class = OneProtocol
     config.Voila.tornado_settings = {
         "headers": {"Content-Security-Policy": FROM_HERE_ONLY},

@@ -4,14 +4,13 @@ import hashlib
 import json
 from pathlib import Path
 
-from nbformat import NotebookNode
-
+from mnist_helpers.editions import is_exercise, without_outputs, without_solutions
 from mnist_helpers.notebooks import SOURCES, as_text, find_notebooks, read_notebook
 from mnist_helpers.runtime import whole_file
 
 
 def copy_notebooks(workspace: Path, folder: Path = SOURCES) -> list[str]:
-    """Put copies without outputs into a workspace and return a line for each that was made or kept.
+    """Put copies without outputs and solutions into a workspace; return a line for each that was made or kept.
 
     A copy that the learner changed is never touched: when the original has changed too, its new version is laid beside
     it under another name.
@@ -23,7 +22,8 @@ def copy_notebooks(workspace: Path, folder: Path = SOURCES) -> list[str]:
     for path in [*find_notebooks(folder=folder), *sorted(folder.glob("*/**/*.ipynb"))]:
         if ".ipynb_checkpoints" not in path.parts:
             name = path.relative_to(folder).as_posix()
-            fresh = as_text(without_outputs(read_notebook(path)))
+            page = read_notebook(path)
+            fresh = as_text(without_solutions(page) if is_exercise(page) else without_outputs(page))
             lines += _copy_one(workspace / name, fresh, known.get(name))
             known[name] = _digest(fresh)
     with whole_file(register) as temporary:
@@ -56,14 +56,6 @@ def _copy_one(copy: Path, fresh: str, known: str | None) -> list[str]:
     with whole_file(copy) as temporary:
         temporary.write_text(fresh, encoding="utf-8")
     return [line]
-
-
-def without_outputs(notebook: NotebookNode) -> NotebookNode:
-    """Return the notebook with no outputs and no execution counts."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    return notebook
 
 
 def _digest(text: str) -> str:

@@ -1,0 +1,287 @@
+"""Checks of exercise notebook 1: the file format, shares, scales, a baseline, an honest split, a shift."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mnist_helpers.checks import inputs
+from mnist_helpers.checks.exercise import Mistake, exercise
+
+
+def idx_file(random: np.random.Generator) -> tuple[bytes]:
+    """Draw the bytes of an IDX file, of labels or of small images."""
+    sizes = [int(size) for size in random.integers(2, 300, size=1)]
+    if random.random() < 0.6:
+        sizes = [int(random.integers(2, 6)), *(int(size) for size in random.integers(3, 9, size=2))]
+    return (packed(random.integers(0, 256, size=sizes, dtype=np.uint8)),)
+
+
+def packed(values: np.ndarray) -> bytes:
+    """Pack an array into the bytes of an IDX file."""
+    header = [2 * 1024 + values.ndim, *values.shape]  # 2048: bytes without a sign
+    return b"".join(number.to_bytes(4, "big") for number in header) + values.tobytes()
+
+
+def numbers(raw: bytes, count: int, order: str = "big", start: int = 4) -> tuple[int, ...]:
+    """Read numbers of four bytes, one after the other."""
+    places = range(start, start + 4 * count, 4)
+    return tuple(int.from_bytes(raw[place : place + 4], order) for place in places)
+
+
+@exercise(
+    draw=idx_file,
+    notice="The fourth byte says how many sizes follow, so the same lines read the labels and the images.",
+    hint="Read one number of four bytes for each dimension, from byte 4 on; `raw[3]` says how many there are.",
+    mistakes=[
+        Mistake(
+            lambda raw: numbers(raw, raw[3], "little"),
+            "The bytes are taken in the wrong order: IDX puts the largest part first ('big').",
+        ),
+        Mistake(
+            lambda raw: numbers(raw, raw[3], start=0),
+            "The first number is no size: bytes 0 to 3 are the magic number. Begin at byte 4.",
+        ),
+        Mistake(
+            lambda raw: numbers(raw, 3),
+            "It reads three sizes from every file. A file of labels has one; `raw[3]` holds how many.",
+        ),
+    ],
+)
+def sizes(raw: bytes) -> tuple[int, ...]:
+    """Return the sizes that the header of an IDX file names."""
+    return numbers(raw, raw[3])
+
+
+def images_file(random: np.random.Generator) -> tuple[bytes, int]:
+    """Draw the bytes of an IDX file of images, and the index of one."""
+    count, rows, columns = (int(size) for size in random.integers((3, 3, 6), (6, 6, 9)))
+    values = random.integers(0, 256, size=(count, rows, columns), dtype=np.uint8)
+    values[0, 0, 0] = values[-1, -1, -1] = 200  # above 127, where a signed number would be negative
+    return packed(values), int(random.integers(1, count))
+
+
+def image_from(raw: bytes, index: int, skipped: int = 16, kind: type = np.uint8) -> np.ndarray:
+    """Take an image out of the bytes, after so many bytes of header."""
+    _, rows, columns = numbers(raw, 3)
+    start = skipped + index * rows * columns
+    return np.frombuffer(raw[start : start + rows * columns], kind).reshape(rows, columns)
+
+
+@exercise(
+    draw=images_file,
+    notice="Nothing was unpacked but the image itself: its place follows from the sizes alone.",
+    hint="Image `index` begins at byte 16 + index × rows × columns, and its rows lie one after the other.",
+    mistakes=[
+        Mistake(
+            lambda raw, index: image_from(raw, index, skipped=0),
+            "It begins 16 bytes too early: the header comes before the first image.",
+        ),
+        Mistake(
+            lambda raw, index: image_from(raw, index, kind=np.int8),
+            "Ink above 127 came out negative: the bytes have no sign (uint8, not int8).",
+        ),
+        Mistake(
+            lambda raw, index: image_from(raw, index).T,
+            "Rows and columns are exchanged: the pixels of one row lie side by side.",
+        ),
+        Mistake(
+            lambda raw, index: image_from(raw, index).reshape(image_from(raw, index).shape[::-1]),
+            "The pixels are right, but cut into rows of the wrong length: (rows, columns), not (columns, rows).",
+        ),
+        Mistake(
+            lambda raw, index: image_from(raw, index - 1),
+            "It is the image before: the first one has the index 0.",
+        ),
+    ],
+)
+def image_at(raw: bytes, index: int) -> np.ndarray:
+    """Return one image (rows, columns) uint8 from the bytes of an IDX file."""
+    return image_from(raw, index)
+
+
+def some_labels(random: np.random.Generator) -> tuple[Tensor]:
+    """Draw labels of which the last classes may be missing."""
+    highest = int(random.integers(4, 10))
+    return (torch.from_numpy(random.integers(0, highest, size=int(random.integers(20, 60)))),)
+
+
+@exercise(
+    draw=some_labels,
+    rounds=12,
+    notice="A class without a single image has the share 0, and keeps its place.",
+    hint="The share of a class is its number of labels, divided by the number of all.",
+    mistakes=[
+        Mistake(lambda labels: labels.bincount(minlength=10), "These are counts. A share is between 0 and 1."),
+        Mistake(
+            lambda labels: 100 * labels.bincount(minlength=10) / len(labels),
+            "These are percentages. A share is between 0 and 1.",
+        ),
+        Mistake(
+            lambda labels: labels.bincount() / len(labels),
+            "There must be ten shares, also where the last classes have no image: see `minlength`.",
+        ),
+        Mistake(
+            lambda labels: labels.bincount(minlength=10) / 10,
+            "The shares must add up to 1: divide by the number of labels, not of classes.",
+        ),
+    ],
+)
+def class_shares(labels: Tensor) -> Tensor:
+    """Return the share (0 … 1) of each of the ten classes. Shapes: labels (N,) int64 → (10,) float."""
+    return labels.bincount(minlength=10) / len(labels)
+
+
+def a_few_digits(random: np.random.Generator) -> tuple[Tensor]:
+    """Draw a few real digits."""
+    return (inputs.digits(random, int(random.integers(5, 30)))[0],)
+
+
+@exercise(
+    draw=a_few_digits,
+    rounds=6,
+    notice="The mean is 0 and the standard deviation 1 over all pixels together: one scale for everything.",
+    hint="Take the mean and the standard deviation of all pixels of all images: two numbers.",
+    mistakes=[
+        Mistake(lambda images: images / 255, "This brings the pixels between 0 and 1; their mean is not 0 yet."),
+        Mistake(
+            lambda images: images.float() - images.float().mean(),
+            "The mean is 0, but the spread is still that of the pixels. Divide by it.",
+        ),
+        Mistake(
+            lambda images: (images.float() - images.float().mean()) / images.float().var(),
+            "It divides by the variance. The standard deviation is its square root.",
+        ),
+        Mistake(
+            lambda images: (images - images.float().mean((1, 2, 3), True)) / images.float().std((1, 2, 3), True, True),
+            "Each image has a scale of its own, so thick digits and thin ones become alike. Use one for all.",
+        ),
+        Mistake(
+            lambda images: (images - images.float().mean(0)) / images.float().std(0),
+            "Each pixel has a scale of its own, and the margin, which is always 0, is divided by 0. Use one for all.",
+        ),
+    ],
+)
+def standardise(images: Tensor) -> Tensor:
+    """Return images with mean 0 and standard deviation 1. Shapes: (N, 1, 28, 28) uint8 → the same, float32."""
+    values = images.float()
+    return (values - values.mean()) / values.std()
+
+
+def known_and_new(random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw labelled digits with all classes among them, and others."""
+    labels = torch.empty(0)
+    while len(labels.unique()) < 10:
+        images, labels = inputs.float_digits(random, 120)
+    return images[:90], labels[:90], images[90:]
+
+
+def nearest(images: Tensor, labels: Tensor, others: Tensor, norm: float = 2.0) -> Tensor:
+    """Return the class whose mean image is nearest."""
+    means = torch.stack([images[labels == digit].mean(dim=0).flatten() for digit in range(10)])
+    return torch.cdist(others.flatten(1), means, p=norm).argmin(dim=1)
+
+
+@exercise(
+    draw=known_and_new,
+    rounds=4,
+    notice="No weight was learned, and it reads about four digits in five. Every network has to beat that.",
+    hint="Average the images of each class, then take, for each new image, the class with the smallest distance.",
+    mistakes=[
+        Mistake(
+            lambda images, labels, others: torch.cdist(
+                others.flatten(1),
+                torch.stack([images[labels == digit].mean(dim=0).flatten() for digit in range(10)]),
+            ).argmax(dim=1),
+            "It takes the class that is farthest away: argmin, not argmax.",
+        ),
+        Mistake(
+            lambda images, labels, others: labels[torch.cdist(others.flatten(1), images.flatten(1)).argmin(dim=1)],
+            "It compares with single images. Average the images of each class first.",
+        ),
+        Mistake(
+            lambda images, labels, others: nearest(images, labels, others, norm=1.0),
+            "It sums the absolute differences. The distance asked for is the root of the sum of their squares.",
+        ),
+    ],
+)
+def nearest_mean(images: Tensor, labels: Tensor, others: Tensor) -> Tensor:
+    """Return, for each of `others`, the class whose mean image is nearest. Shapes: (N, 1, 28, 28) → (M,) int64."""
+    return nearest(images, labels, others)
+
+
+def labels_to_split(random: np.random.Generator) -> tuple[Tensor, int]:
+    """Draw shuffled labels with at least six of each class, and how many of each are to be held out."""
+    labels = torch.from_numpy(random.integers(0, 10, size=int(random.integers(60, 120))))
+    labels = torch.cat([labels, torch.arange(10).repeat(6)])
+    return labels[torch.from_numpy(random.permutation(len(labels)))], int(random.integers(1, 6))
+
+
+def honest(result: tuple, labels: Tensor, each: int) -> str | None:
+    """Say what is not honest about a split."""
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        return "It should return two tensors of indices: those to train on, and those held out."
+    train, held = (np.asarray(part).reshape(-1) for part in result)
+    if np.intersect1d(train, held).size:
+        return "Some images are in both parts: what is learned would be tested."
+    if len(np.unique(train)) < len(train) or len(np.unique(held)) < len(held):
+        return "An image is in the same part twice."
+    if len(train) + len(held) != len(labels) or not np.isin(np.arange(len(labels)), [*train, *held]).all():
+        return "Some images are in neither part. Everything that is not held out is to be trained on."
+    counts = np.bincount(labels.numpy()[held], minlength=10)
+    if (counts != each).any():
+        return f"Held out are {counts.tolist()} images of the classes 0 to 9, and it should be {each} of each."
+    return None
+
+
+@exercise(
+    draw=labels_to_split,
+    rounds=5,
+    notice="No image is in both parts, none is lost, and every class is tested by equally many.",
+    hint="Choose the indices class by class.",
+    examine=honest,
+)
+def hold_out(labels: Tensor, each: int) -> tuple[Tensor, Tensor]:
+    """Return the indices to train on and the `each` indices of each class that are held out."""
+    held = torch.cat([torch.nonzero(labels == digit).flatten()[:each] for digit in range(10)])
+    kept = torch.ones(len(labels), dtype=torch.bool)
+    kept[held] = False
+    return torch.nonzero(kept).flatten(), held
+
+
+def digits_and_way(random: np.random.Generator) -> tuple[Tensor, int, int]:
+    """Draw digits that fill their images, and how far to move them, up or down, left or right."""
+    images, _ = inputs.digits(random, 3)
+    images = F.interpolate(images.float(), scale_factor=1.4, mode="nearest")[..., 5:33, 5:33].to(torch.uint8)
+    down, right = (int(way) for way in random.choice([-7, -5, -3, 2, 4, 6], size=2, replace=False))
+    return images, down, right
+
+
+def moved(images: Tensor, down: int, right: int) -> Tensor:
+    """Move images; what enters is empty."""
+    return F.pad(images, (right, -right, down, -down))
+
+
+@exercise(
+    draw=digits_and_way,
+    rounds=10,
+    notice="What leaves on one side is gone, and what enters on the other is empty paper.",
+    hint="Where the digit moves down by 2, the two uppermost rows become 0, and the two lowest are lost.",
+    mistakes=[
+        Mistake(
+            lambda images, down, right: images.roll((down, right), (2, 3)),
+            "What leaves on one side comes in again on the other: `roll` alone moves in a circle.",
+        ),
+        Mistake(
+            lambda images, down, right: moved(images, -down, -right),
+            "It moves the other way. Positive means down and to the right; rows are counted from the top.",
+        ),
+        Mistake(
+            lambda images, down, right: moved(images, right, down),
+            "Rows and columns are exchanged: the last dimension is the column.",
+        ),
+    ],
+)
+def shift(images: Tensor, down: int, right: int) -> Tensor:
+    """Return images moved by so many pixels; negative is up or left. Shapes: (N, 1, 28, 28) → the same."""
+    return moved(images, down, right)

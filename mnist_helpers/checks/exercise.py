@@ -1,0 +1,281 @@
+"""An exercise that checks itself: the learner's function meets fresh input, beside one that is known to be right.
+
+A check has two halves, so that marking can keep them apart: `try_out` runs the learner's function and returns what came
+of it as plain data; `judge` compares that with the truth, and needs nothing of the learner's.
+"""
+
+import contextlib
+import copy
+import io
+import secrets
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import torch
+from torch.overrides import TorchFunctionMode
+
+ROUNDS = 20
+LONGEST_SHOWN = 160  # characters of an input or a result in a message
+RELATIVE, ABSOLUTE = 1e-4, 1e-5  # how far a fractional number may be off
+
+
+class Status(StrEnum):
+    """How an answer does."""
+
+    NOT_ATTEMPTED = "Not attempted"
+    NOT_YET = "Not yet"
+    RIGHT = "Right"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How an answer does, and a hint, or what to notice."""
+
+    status: Status
+    message: str
+
+    @property
+    def right(self) -> bool:
+        """Whether the answer is right."""
+        return self.status is Status.RIGHT
+
+    def __str__(self) -> str:
+        return f"{self.status}. {self.message}"
+
+    def _ipython_display_(self) -> None:
+        # nbgrader gives a cell that wrote to stderr no points, in its Validate button as in its marking.
+        print(self, file=sys.stdout if self.right else sys.stderr)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one call: a value, or the error it ended with; and whether the input was changed by it."""
+
+    value: Any = None
+    error: str = ""
+    changed_input: bool = False
+
+    @property
+    def kind_of_error(self) -> str:
+        """Return the name of the error's class, or nothing."""
+        return self.error.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """An answer that is often given and wrong, and the hint for it."""
+
+    answer: Callable[..., Any]
+    hint: str
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """An exercise whose answer is a function; calling the exercise with that function checks it.
+
+    `draw` makes a fresh input from a generator of random numbers, and `solve` the truth for it. Where many results
+    are right, `examine` takes the place of a comparison: it gets the result and the input and returns a hint, or
+    nothing if all is well. `measure` turns a result that is no plain data (a network) into what is compared.
+    """
+
+    name: str
+    solve: Callable[..., Any]
+    draw: Callable[[np.random.Generator], tuple]
+    notice: str
+    hint: str
+    mistakes: Sequence[Mistake] = ()
+    examine: Callable[..., str | None] | None = None
+    measure: Callable[..., Any] | None = None
+    by_hand: Sequence[str] = ()  # functions of torch that are not to be used
+    rounds: int = ROUNDS
+
+    def __call__(self, answer: Callable[..., Any]) -> Verdict:
+        """Check an answer with fresh input."""
+        seeds = self.seeds()
+        return self.judge(seeds, self.try_out(answer, seeds))
+
+    def try_out(
+        self, answer: Callable[..., Any], seeds: Sequence[int], without: Sequence[str] | None = None
+    ) -> list[Outcome]:
+        """Call an answer with the input of each seed; stop after the first error."""
+        outcomes: list[Outcome] = []
+        for seed in seeds:
+            outcomes.append(self._call(answer, seed, self.by_hand if without is None else without))
+            if outcomes[-1].error:
+                break
+        return outcomes
+
+    def judge(self, seeds: Sequence[int], outcomes: Sequence[Outcome]) -> Verdict:
+        """Compare outcomes with the truth for the input of each seed."""
+        if outcomes and outcomes[0].kind_of_error == "NotImplementedError":
+            return Verdict(Status.NOT_ATTEMPTED, f"Write {self.name} first, in place of the line that raises.")
+        if any(outcome.changed_input for outcome in outcomes):
+            return Verdict(Status.NOT_YET, "The function changes what it was given. Work on a copy: x.clone().")
+        for seed, outcome in zip(seeds, outcomes, strict=False):
+            hint = self._hint(seed, outcome)
+            if hint:
+                return Verdict(Status.NOT_YET, self._known_mistake(seeds, outcomes) or hint)
+        return Verdict(Status.RIGHT, self.notice)
+
+    def seeds(self) -> list[int]:
+        """Draw a seed for each round."""
+        return [secrets.randbits(32) for _ in range(self.rounds)]
+
+    def input(self, seed: int) -> tuple:
+        """Return the input that belongs to a seed."""
+        return self.draw(np.random.default_rng(seed))
+
+    def _call(self, answer: Callable[..., Any], seed: int, without: Sequence[str] = ()) -> Outcome:
+        given, kept = self.input(seed), self.input(seed)
+        if not callable(answer):
+            return Outcome(error=f"TypeError: {shown(answer)} is not a function. Hand over the function, not a result")
+        try:
+            with quiet(), NotBy(without), torch.random.fork_rng():
+                torch.manual_seed(seed)
+                value = answer(*given)
+                value = self.measure(value, *given) if self.measure else value
+        except Exception as error:  # the learner's, of any kind
+            return Outcome(error=f"{type(error).__name__}: {error}")
+        return Outcome(plain(value), changed_input=not self.measure and not same(plain(given), plain(kept)))
+
+    def _hint(self, seed: int, outcome: Outcome) -> str:
+        """Say what is wrong with an outcome; nothing if all is well."""
+        given = self.input(seed)
+        if outcome.error:
+            return f"The function stopped with {outcome.error}."
+        if outcome.value is None:
+            return "The function returns None. Does it end with `return`?"
+        if self.examine:
+            return self.examine(outcome.value, *given) or ""
+        truth = self._call(self.solve, seed).value
+        if same(outcome.value, truth):
+            return ""
+        case = f"{self.name}{shown(given)} gave {shown(outcome.value)}"
+        example = f" For example, {case}." if len(case) < LONGEST_SHOWN else ""
+        return (difference_in_form(outcome.value, truth) or self.hint) + example
+
+    def _known_mistake(self, seeds: Sequence[int], outcomes: Sequence[Outcome]) -> str:
+        """Return the hint for the mistake whose results are those of the answer, if it is a known one."""
+        for mistake in self.mistakes:
+            expected = self.try_out(mistake.answer, seeds, without=())
+            if len(expected) == len(outcomes) and all(map(alike, outcomes, expected)):
+                return mistake.hint
+        return ""
+
+
+def exercise(**settings: Any) -> Callable[[Callable[..., Any]], Exercise]:
+    """Make an exercise of the function that solves it."""
+    return lambda solve: Exercise(name=solve.__name__, solve=solve, **settings)
+
+
+class NotByHandError(Exception):
+    """Something was left to torch that the learner is to write."""
+
+
+class NotBy(TorchFunctionMode):
+    """While it holds, some functions of torch raise: what they do is to be written by hand."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self.names = names
+
+    def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if getattr(function, "__name__", "") in self.names:
+            raise NotByHandError(f"{function.__name__} was called, and this is to be written without it")
+        return function(*args, **(kwargs or {}))
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Let an answer print and warn unheard: a check says one thing."""
+    with contextlib.ExitStack() as silence:
+        silence.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        silence.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        silence.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        yield
+
+
+def plain(value: Any) -> Any:
+    """Turn tensors into arrays, and leave numbers, strings, lists, tuples and dicts of them; copy everything."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().numpy().copy()
+    if isinstance(value, list | tuple):
+        return type(value)(map(plain, value)) if type(value) in (list, tuple) else tuple(map(plain, value))
+    if isinstance(value, dict):
+        return {name: plain(one) for name, one in value.items()}
+    return copy.deepcopy(value) if isinstance(value, np.ndarray) else value
+
+
+def same(value: Any, truth: Any) -> bool:
+    """Say whether two plain values agree: whole numbers and words exactly, fractional numbers up to rounding."""
+    if isinstance(truth, dict):
+        return isinstance(value, dict) and value.keys() == truth.keys() and all(same(value[k], truth[k]) for k in truth)
+    if isinstance(truth, list | tuple):
+        if isinstance(value, np.ndarray) and value.ndim:
+            value = list(value)
+        return isinstance(value, list | tuple) and len(value) == len(truth) and all(map(same, value, truth))
+    right = numbers(truth)
+    if right is not None:
+        value = numbers(value)
+        if value is None or (value.shape != right.shape and not value.size == right.size == 1):
+            return False
+        value = value.reshape(right.shape)
+        if right.dtype.kind in "iub":
+            return bool((value == right).all())
+        return np.allclose(value, right, RELATIVE, ABSOLUTE, equal_nan=True)
+    # Anything else (a network, a layer) is compared by what `measure` makes of it.
+    if isinstance(truth, str | bytes | type(None)):
+        return type(value) is type(truth) and value == truth
+    return True
+
+
+def numbers(value: Any) -> np.ndarray | None:
+    """Return a number, an array, or a list of numbers as an array; None for anything else."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        return None
+    return array if array.dtype.kind in "iufb" else None
+
+
+def alike(outcome: Outcome, expected: Outcome) -> bool:
+    """Say whether two calls came to the same: the same value, or the same kind of error."""
+    if outcome.error or expected.error:
+        return outcome.kind_of_error == expected.kind_of_error
+    return same(outcome.value, expected.value)
+
+
+def difference_in_form(value: Any, truth: Any) -> str:
+    """Say how a value differs from the truth in its form; nothing if only its numbers differ."""
+    if isinstance(truth, tuple | list) and (not isinstance(value, tuple | list) or len(value) != len(truth)):
+        return f"The result should hold {len(truth)} things, and it is {shown(value)}."
+    found, right = numbers(value), numbers(truth)
+    if right is None:
+        return ""
+    if found is None:
+        return f"The result should be made of numbers, and it is {shown(value)}."
+    if found.shape != right.shape and not found.size == right.size == 1:
+        return f"The result has the shape {found.shape}, and should have {right.shape}."
+    if np.isnan(found).any():
+        return "The result holds NaN: somewhere zero is divided by zero, or something is too large for its numbers."
+    return ""
+
+
+def shown(value: Any) -> str:
+    """Write a value as a reader would, on one line; long ones by their shape."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(shown, value))})"
+    if isinstance(value, np.ndarray | torch.Tensor):
+        if np.prod(value.shape, dtype=int) > 12:
+            return f"<{len(value.shape)} dimensions: {tuple(value.shape)}>"
+        return str(value.tolist())
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = repr(value)
+    return text if len(text) < LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} …"

@@ -1,0 +1,57 @@
+"""Fresh input for the exercises: real digits, and small networks, drawn anew for each round."""
+
+import functools
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mnist_helpers.data import LabelledImages, load_part, to_float
+
+
+@functools.cache
+def _digits() -> LabelledImages:
+    return load_part("mnist", "validation")
+
+
+def digits(random: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+    """Draw real digits. Shapes: images (count, 1, 28, 28) uint8, labels (count,) int64."""
+    chosen = torch.from_numpy(random.choice(len(_digits()), count, replace=False))
+    drawn = _digits().select(chosen)
+    return drawn.images.clone(), drawn.labels.clone()
+
+
+def float_digits(random: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+    """Draw real digits as networks take them. Shapes: images (count, 1, 28, 28) float32 in [0, 1], labels (count,)."""
+    images, labels = digits(random, count)
+    return to_float(images), labels
+
+
+def seed(random: np.random.Generator) -> int:
+    """Draw a seed for torch."""
+    return int(random.integers(2**31))
+
+
+def normal(random: np.random.Generator, *shape: int) -> Tensor:
+    """Draw normal numbers of a shape, as float32."""
+    return torch.from_numpy(random.normal(size=shape).astype(np.float32))
+
+
+def network(random: np.random.Generator, dropout: float = 0.0) -> nn.Sequential:
+    """Build a small convolutional network with named layers and random weights, for images (B, 1, 28, 28)."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed(random))
+        layers = {
+            "conv1": nn.Conv2d(1, 4, 5, stride=3),  # (B, 4, 8, 8)
+            "relu1": nn.ReLU(),
+            "conv2": nn.Conv2d(4, 6, 3),  # (B, 6, 6, 6)
+            "relu2": nn.ReLU(),
+            "pool": nn.MaxPool2d(2),  # (B, 6, 3, 3)
+            "flatten": nn.Flatten(),
+            "dropout": nn.Dropout(dropout),
+            "dense": nn.Linear(54, 10),
+        }
+        model = nn.Sequential()
+        for name, layer in layers.items():
+            model.add_module(name, layer)
+        return model

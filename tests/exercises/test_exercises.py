@@ -1,0 +1,91 @@
+"""Each stub is not attempted, each solution is right, each typical wrong answer gets its own hint, no mutant passes."""
+
+import ast
+import json
+import re
+
+import pytest
+from mutation import mutants
+from sheets import EXERCISES, by_name
+from wrong_answers import WRONG
+
+from mnist_helpers.checks.exercise import Status
+from mnist_helpers.runtime import ROOT
+
+HEAD = re.compile(
+    r"## \d\.\d+ · .+\n\n\*[a-z, ]+ · difficulty (●○○|●●○|●●●) · \d+ minutes · \d points(, marked by hand)?\*\n\n"
+    r"\*\*You practise\*\* .+\.\n\n.+"
+)
+TABLE = ROOT / "build" / "mutants.json"
+# Changes that leave an answer right, each with its reason.
+EQUIVALENT = {
+    "interval": {"1.96 → 2.96": ""},
+}
+
+
+def test_a_stub_is_not_attempted_and_raises_only_that(exercise):
+    sheet, name = exercise
+    stub = sheet.answer(name, sheet.stub(name))
+    verdict = sheet.check(name)(stub)
+    assert verdict.status is Status.NOT_ATTEMPTED
+    assert name in verdict.message
+    with pytest.raises(NotImplementedError):
+        stub(*sheet.check(name).input(0))
+
+
+def test_the_solution_is_right_and_tells_what_to_notice(exercise):
+    sheet, name = exercise
+    verdict = sheet.check(name)(sheet.surroundings[name])
+    assert verdict.right, verdict
+    assert len(verdict.message) > 20
+
+
+def test_each_exercise_has_three_typical_wrong_answers():
+    assert WRONG.keys() == {name for _, name in EXERCISES}
+    assert all(len(edits) >= 3 for edits in WRONG.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "hint"),
+    [(name, *edit) for name, edits in WRONG.items() for edit in edits],
+    ids=[f"{name}-{number}" for name, edits in WRONG.items() for number, _ in enumerate(edits)],
+)
+def test_a_typical_wrong_answer_gets_the_hint_for_it(name, old, new, hint):
+    sheet = by_name(name)
+    assert old in sheet.solutions[name], "the edit fits no solution"
+    verdict = sheet.check(name)(sheet.answer(name, sheet.solutions[name].replace(old, new)))
+    assert verdict.status is Status.NOT_YET
+    assert hint in verdict.message
+
+
+def test_no_hint_tells_the_solution(exercise):
+    sheet, name = exercise
+    check = sheet.check(name)
+    lines = [
+        line.strip() for line in sheet.solutions[name].splitlines() if "return " in line and len(line.strip()) > 25
+    ]
+    said = [check.hint, *(mistake.hint for mistake in check.mistakes)]
+    assert not [line for line in lines for hint in said if line.removeprefix("return ") in hint]
+
+
+def test_mutants_of_the_solution_are_caught(exercise, record_property):
+    sheet, name = exercise
+    survivors, made = [], mutants(sheet.solutions[name])
+    for source in made:
+        if sheet.check(name)(sheet.answer(name, source)).right:
+            survivors.append(source)
+    assert made or name in UNMUTATED
+    table = json.loads(TABLE.read_text()) if TABLE.is_file() else {}
+    TABLE.parent.mkdir(exist_ok=True)
+    TABLE.write_text(json.dumps(table | {name: [len(made), len(made) - len(survivors)]}, indent=1))
+    assert not survivors, survivors[0]
+
+
+UNMUTATED = {"patient_5", "epoch_of_batches"}
+
+
+def test_a_mutant_differs_in_one_place():
+    source = "def f(a):\n    return a[0] < 1 + -a"
+    found = mutants(source)
+    assert len(found) == len(set(found)) == 7
+    assert ast.unparse(ast.parse("def f(a):\n    return a[0] <= 1 + -a")) in found

@@ -1,0 +1,361 @@
+"""Typical wrong answers, as edits of the solutions: what stands there, what a learner writes, and its hint."""
+
+WRONG = {
+    # 1 · The data
+    "sizes": [
+        ('"big"', '"little"', "wrong order"),
+        ("range(4, 4 + 4 * raw[3], 4)", "range(0, 4 * raw[3], 4)", "magic number"),
+        ("4 * raw[3]", "4 * 3", "three sizes from every file"),
+    ],
+    "image_at": [
+        ("16 + index", "index", "16 bytes too early"),
+        ("np.uint8", "np.int8", "no sign"),
+        ("reshape(rows, columns)", "reshape(columns, rows)", "rows of the wrong length"),
+        ("reshape(rows, columns)", "reshape(rows, columns).T", "Rows and columns are exchanged"),
+        ("16 + index", "16 + (index - 1)", "the image before"),
+    ],
+    "class_shares": [
+        (" / len(labels)", "", "counts"),
+        (", minlength=10", "", "ten shares"),
+        ("/ len(labels)", "/ 10", "add up to 1"),
+        ("torch.bincount", "100 * torch.bincount", "percentages"),
+    ],
+    "standardise": [
+        ("(pixels - pixels.mean()) / pixels.std()", "pixels / 255", "between 0 and 1"),
+        (" / pixels.std()", "", "Divide by it"),
+        ("pixels.std()", "pixels.var()", "square root"),
+        ("pixels.mean()) / pixels.std()", "pixels.mean(0)) / pixels.std(0)", "Each pixel has a scale"),
+    ],
+    "nearest_mean": [
+        ("argmin", "argmax", "farthest away"),
+        ("means.flatten(1))", "means.flatten(1), p=1)", "absolute differences"),
+        (
+            "means = torch.stack([images[labels == digit].mean(dim=0) for digit in range(10)])\n    return torch.cdist("
+            "others.flatten(1), means.flatten(1)).argmin(dim=1)",
+            "return labels[torch.cdist(others.flatten(1), images.flatten(1)).argmin(dim=1)]",
+            "single images",
+        ),
+    ],
+    "hold_out": [
+        ("to_train[held] = False", "pass", "in both parts"),
+        ("[:each]", "[:2 * each]", "it should be"),
+        ("range(10)", "range(9)", "it should be"),
+        ("torch.nonzero(to_train).flatten(), held", "torch.nonzero(to_train).flatten()[1:], held", "neither part"),
+        ("torch.nonzero(to_train).flatten(), held", "held", "two tensors"),
+    ],
+    "shift": [
+        (
+            "torch.nn.functional.pad(images, (right, -right, down, -down))",
+            "images.roll((down, right), (2, 3))",
+            "circle",
+        ),
+        ("(right, -right, down, -down)", "(-right, right, -down, down)", "the other way"),
+        ("(right, -right, down, -down)", "(down, -down, right, -right)", "Rows and columns"),
+    ],
+    # 2 · The model
+    "convolve": [
+        ("under * kernel", "under * kernel.flip(0, 1)", "turned around"),
+        ("- height + 1, image.shape[1] - width + 1", "- height, image.shape[1] - width", "last row and column"),
+        (".sum()", ".mean()", "mean of the products"),
+        (
+            "height, width = kernel.shape",
+            "return nn.functional.conv2d(image[None, None], kernel[None, None])[0, 0]",
+            "without it",
+        ),
+    ],
+    "side_after": [
+        (" + 1", "", "first place is not counted"),
+        ("2 * padding", "padding", "one end only"),
+        (" // stride", "", "stride is not used"),
+        ("//", "/", "half places"),
+    ],
+    "pool": [
+        ("amax", "mean", "mean of each square"),
+        ("values.reshape(rows // 2, 2, columns // 2, 2).amax(dim=(1, 3))", "values[::2, ::2]", "upper left"),
+        ("amax(dim=(1, 3))", "amax(dim=(1, 3)).clamp(min=0)", "negative"),
+    ],
+    "parameters": [
+        ("channels * size**2 + 1", "channels * size**2", "biases are missing"),
+        ("channels * size**2", "size**2", "each* input channel"),
+        ("channels * size**2 + 1", "channels * (size**2 + 1)", "not for each of its kernels"),
+        ("size**2", "size", "size × size"),
+    ],
+    "receptive_field": [
+        ("apart *= stride", "pass", "strides are not used"),
+        (
+            "seen += (kernel - 1) * apart\n        apart *= stride",
+            "apart *= stride\n        seen += (kernel - 1) * apart",
+            "Add first, then multiply",
+        ),
+        ("seen, apart = 1, 1", "seen, apart = 0, 1", "at least itself"),
+    ],
+    "cross_entropy": [
+        ("logits.logsumexp(dim=1)", "logits.exp().sum(dim=1).log()", "infinite"),
+        (".mean()", ".sum()", "sum over the images"),
+        ("logits.logsumexp(dim=1) - of_label", "of_label - logits.logsumexp(dim=1)", "sign is turned"),
+        ("of_label = logits[", "logits = logits.softmax(dim=1)\n    of_label = logits[", "twice"),
+    ],
+    "small_network": [
+        ("nn.Conv2d(1, 8, 5)", "nn.Conv2d(1, 80, 5)", "stopped with RuntimeError"),
+        ("nn.Conv2d(1, 8, 5)", "nn.Conv2d(1, 8, 5, bias=True), nn.Conv2d(8, 8, 9, padding=4)", "5,000 at most"),
+        ("nn.Linear(288, 10)", "nn.Linear(288, 9)", "should return (3, 10)"),
+        (
+            "return nn.Sequential(",
+            "return nn.Sequential(nn.Flatten(), nn.Linear(784, 6), nn.Linear(6, 10))\n    nn.Sequential(",
+            "no convolution",
+        ),
+    ],
+    # 3 · Training
+    "epoch_of_batches": [
+        ("torch.randperm(count)", "torch.arange(count)", "not shuffled"),
+        ("torch.randperm(count)", "torch.randint(count, (count,))", "come twice"),
+        (
+            "return list(torch.randperm(count).split(size))",
+            "return list(torch.randperm(count).split(size))[:-1]",
+            "lost",
+        ),
+    ],
+    "step": [
+        ("weights - lr", "weights + lr", "uphill"),
+        ("lr * gradient", "gradient", "learning rate is not used"),
+        (" / len(y)", "", "sum of the squared errors"),
+        ("2 * x.T", "x.T", "factor of 2"),
+    ],
+    "train_step": [
+        ("    optimizer.zero_grad()\n", "", "zero_grad"),
+        ("model(images)", "model(images).softmax(dim=1)", "softmax itself"),
+        ("    loss.backward()\n    optimizer.step()\n", "", "did not change"),
+        ("    loss.backward()\n    optimizer.step()\n", "    optimizer.step()\n    loss.backward()\n", "in this order"),
+        (
+            "    optimizer.zero_grad()\n    loss.backward()\n    optimizer.step()\n",
+            "    optimizer.step()\n    optimizer.zero_grad()\n    loss.backward()\n",
+            "first `backward`",
+        ),
+        ("    return loss", "    return None", "Return the loss"),
+    ],
+    "early_stopping": [
+        ("loss < losses[best]", "loss <= losses[best]", "no better one"),
+        ("epoch - best == patience", "epoch - best > patience", "too long"),
+        ("epoch - best == patience", "epoch - best == patience - 1", "too early"),
+        ("return best, epoch", "return losses.index(min(losses)), epoch", "never trained"),
+    ],
+    "learning_rate": [
+        (
+            "    if at < warm_up:\n        return peak * at / warm_up\n    way = (at - warm_up) / (steps - warm_up)",
+            "    way = at / steps",
+            "warm-up is missing",
+        ),
+        ("(at - warm_up) / (steps - warm_up)", "at / steps", "share of its way is 0"),
+        ("peak * (1 + math.cos(math.pi * way)) / 2", "peak * math.cos(math.pi * way)", "negative"),
+        ("peak * (1 + math.cos(math.pi * way)) / 2", "peak * (1 - way)", "straight line"),
+    ],
+    "smoothed": [
+        (" * (1 - amount) + amount / 10", ".float()", "Nothing is smoothed"),
+        ("amount / 10", "amount", "more than 1"),
+        (" * (1 - amount)", "", "more than 1"),
+        (
+            "F.one_hot(labels, 10) * (1 - amount) + amount / 10",
+            "F.one_hot(labels, 10) * (1 - amount) + (1 - F.one_hot(labels, 10)) * amount / 9",
+            "nine wrong classes",
+        ),
+    ],
+    "dropped": [
+        (" / (1 - share)", "", "scale up"),
+        ("/ (1 - share)", "/ share", "share that is dropped"),
+        ("* kept", "* ~kept", "should be kept"),
+        ("/ (1 - share)", "* (1 - share)", "scales down"),
+    ],
+    "trained_within_budget": [
+        ("range(5)", "range(0)", "guessing"),
+        ("nn.Linear(128, 10)", "nn.Linear(128, 100), nn.Linear(100, 10)", "10,000 at most"),
+        ("    return model", "    return model(images)", "returned a Tensor"),
+    ],
+    # 4 · Evaluation
+    "confusion": [
+        ("matrix[label, prediction]", "matrix[prediction, label]", "exchanged"),
+        ("return matrix", "return matrix[:9, :9]", "ten rows"),
+        ("return matrix", "return matrix / len(labels)", "shares"),
+        (
+            "    for label, prediction in zip(labels.tolist(), predictions.tolist(), strict=True):\n"
+            "        matrix[label, prediction] += 1\n",
+            "    matrix[labels, predictions] += 1\n",
+            "counted once",
+        ),
+    ],
+    "precision_and_recall": [
+        (
+            "return (found / matrix[:, digit].sum()).item(), (found / matrix[digit].sum()).item()",
+            "return (found / matrix[digit].sum()).item(), (found / matrix[:, digit].sum()).item()",
+            "exchanged",
+        ),
+        (
+            "return (found / matrix[:, digit].sum()).item(), (found / matrix[digit].sum()).item()",
+            "return (found / matrix.sum()).item(), (found / matrix.sum()).item()",
+            "all images",
+        ),
+        (
+            "return (found / matrix[:, digit].sum()).item(), (found / matrix[digit].sum()).item()",
+            "return (found / matrix[:, digit].sum()).item()",
+            "2 things",
+        ),
+    ],
+    "interval": [
+        ("1.96", "1.0", "68%"),
+        ("p, z = right / count", "p, z = 1 - right / count", "*wrong*"),
+        (
+            "return (middle - half) / scale, (middle + half) / scale",
+            "return p - z * math.sqrt(p * (1 - p) / count), p + z * math.sqrt(p * (1 - p) / count)",
+            "normal distribution",
+        ),
+    ],
+    "calibration_error": [
+        ("gap.abs()", "gap", "without its sign"),
+        ("bins = (confidence * 10).long()", "bins = torch.zeros(len(confidence)).long()", "ten bins"),
+        ("    error = torch.zeros(())\n", "    return (confidence - correct.float()).abs().mean()\n", "single images"),
+    ],
+    "confident_mistakes": [
+        ("predictions != labels", "predictions == labels", "These were right"),
+        ("descending=True", "descending=False", "least confident"),
+        ("logits.softmax(dim=1).max", "logits.max", "no confidence"),
+        ("wrong = torch.nonzero(predictions != labels).flatten()", "wrong = torch.arange(len(labels))", "were wrong"),
+    ],
+    "ambiguous": [
+        ("argsort()", "argsort(descending=True)", "clearest"),
+        (".softmax(dim=1)", "", "compares logits"),
+        ("(largest[:, 0] - largest[:, 1])", "largest[:, 0]", "smallest largest"),
+    ],
+    "coverage_and_accuracy": [
+        (">=", ">", "`>=`"),
+        (">=", "<", "doubtful"),
+        ("correct[answered]", "correct", "all images"),
+        ("correct[answered]", "(correct & answered)", "among the kept"),
+    ],
+    # 5 · Filters
+    "as_picture": [
+        (" / (2 * kernel.abs().max()) + 0.5", " / kernel.abs().max()", "between -1 and 1"),
+        ("kernel.abs().max()", "kernel.max()", "*absolute* weight"),
+        (
+            "return kernel / (2 * kernel.abs().max()) + 0.5",
+            "return kernel.abs() / kernel.abs().max()",
+            "signs are lost",
+        ),
+        (
+            "return kernel / (2 * kernel.abs().max()) + 0.5",
+            "return (kernel - kernel.min()) / (kernel.max() - kernel.min())",
+            "another grey",
+        ),
+    ],
+    "strongest_place": [
+        ("divmod(values.argmax().item(), values.shape[1])", "values.argmax()", "One number"),
+        ("values.shape[1])", "values.shape[1])[::-1]", "exchanged"),
+        ("values.shape[1]", "values.shape[0]", "divide by the width"),
+        ("values.argmax", "values.abs().argmax", "absolute number"),
+    ],
+    "silenced_logits": [
+        ("    finally:\n        handle.remove()", "    finally:\n        pass", "remove your hook"),
+        ("output[:, index] = 0", "pass", "No filter is silent"),
+        (
+            "handle = model.get_submodule(layer).register_forward_hook(mute)",
+            "model.get_submodule(layer).weight.data[index] = 0\n    model.get_submodule(layer).bias.data[index] = 0\n"
+            "    return model(images)",
+            "as if the filter were silent",
+        ),
+        (
+            "handle = model.get_submodule(layer).register_forward_hook(mute)",
+            "weight = model.get_submodule(layer).weight\n    before = weight.data.clone()\n    weight.data[index] = 0\n"
+            "    logits = model(images).detach()\n    weight.data = before\n    return logits",
+            "bias still speaks",
+        ),
+    ],
+    "saliency": [
+        (".abs()", "", "absolute value"),
+        ("model(pixels)[0, label]", "model(pixels).softmax(dim=1)[0, label]", "probability"),
+        ("model(pixels)[0, label]", "model(pixels).sum()", "all ten logits"),
+    ],
+    "covering_losses": [
+        (
+            "before - model(covered).softmax(dim=1)[0, label]",
+            "model(covered).softmax(dim=1)[0, label] - before",
+            "sign is turned",
+        ),
+        (" + 4] = 0", " + 4] = 1", "covers with ink"),
+        ("return losses", "return losses.T", "Rows and columns"),
+        (".softmax(dim=1)", "", "compares logits"),
+    ],
+    "neighbours": [
+        ("    distance[one] = torch.inf\n", "", "the image itself"),
+        (
+            "distance = (embedded - embedded[one]).norm(dim=1)",
+            "distance = -(embedded @ embedded[one])",
+            "far from the origin",
+        ),
+        (".norm(dim=1)", ".abs().sum(dim=1)", "absolute differences"),
+    ],
+    "worth": [
+        ("before - torch.stack(after)", "torch.stack(after) - before", "sign is turned"),
+        ("before - torch.stack(after)", "torch.stack(after)", "Subtract them"),
+        ("before - torch.stack(after)", "100 * (before - torch.stack(after))", "percentage points"),
+    ],
+    # 6 · The clinic: what comes in, and repairs that do not heal
+    "patient_1": [
+        ("        optimizer.zero_grad()\n", "", "Which call forgets them"),
+        (
+            "        optimizer.zero_grad()\n        loss.backward()\n        optimizer.step()\n",
+            "        pass\n",
+            "Nothing was trained",
+        ),
+        (
+            "        optimizer.zero_grad()\n        loss.backward()\n        optimizer.step()\n",
+            "        loss.backward()\n        optimizer.step()\n        optimizer.zero_grad()\n"
+            "        F.cross_entropy(model(batch), wanted).backward()\n",
+            "computed again",
+        ),
+    ],
+    "patient_2": [
+        ("model(batch), wanted", "model(batch).softmax(dim=1), wanted", "still applied twice"),
+        ("F.cross_entropy(model(batch), wanted)", "F.nll_loss(model(batch), wanted)", "gets logits"),
+        (
+            "F.cross_entropy(model(batch), wanted)",
+            "F.nll_loss(model(batch).softmax(dim=1), wanted)",
+            "gets probabilities",
+        ),
+    ],
+    "patient_3": [
+        ("    model.eval()\n", "", "dropout is still at work"),
+        ("    model.train()\n", "", "without dropout"),
+        ("    return loss", "    return None", "Return the loss"),
+    ],
+    "patient_4": [
+        ("test_accuracies[best]", "max(test_accuracies)", "no test any more"),
+        ("test_accuracies[best]", "max(val_accuracies)", "flatters"),
+        ("test_accuracies[best]", "test_accuracies[-1]", "last epoch"),
+    ],
+    "patient_5": [
+        ("labels[order]", "labels[torch.randperm(len(labels))]", "shuffled apart"),
+        ("return images[order], labels[order]", "return images, labels", "not shuffled"),
+        ("torch.randperm(len(images))", "torch.randint(len(images), (len(images),))", "there twice"),
+    ],
+    "patient_6": [
+        ("(images / 255 - 0.1307) / 0.3081", "images / 255", "not standardised"),
+        ("images / 255 - 0.1307", "images - 0.1307", "Divide by 255 first"),
+        (
+            "(images / 255 - 0.1307) / 0.3081",
+            "(images / 255 - (images / 255).mean()) / (images / 255).std()",
+            "those of the training",
+        ),
+    ],
+    "patient_7": [
+        (
+            "            optimizer.step()\n        scheduler.step()",
+            "            optimizer.step()\n            scheduler.step()",
+            "after each step",
+        ),
+        ("        scheduler.step()\n", "", "never halved"),
+        ("range(2)", "range(1)", "Only one epoch"),
+    ],
+    "patient_8": [
+        ("dim=1", "dim=0", "along the batch"),
+        (".mean()", ".sum()", "added up"),
+        ("loss = -log", "loss = log", "sign is turned"),
+    ],
+}
