@@ -43,9 +43,9 @@ def network(random: np.random.Generator, dropout: float = 0.0) -> nn.Sequential:
         torch.manual_seed(seed(random))
         layers = {
             "conv1": nn.Conv2d(1, 4, 5, stride=3),  # (B, 4, 8, 8)
-            "relu1": nn.ReLU(),
+            "elu1": nn.ELU(),
             "conv2": nn.Conv2d(4, 6, 3),  # (B, 6, 6, 6)
-            "relu2": nn.ReLU(),
+            "elu2": nn.ELU(),
             "pool": nn.MaxPool2d(2),  # (B, 6, 3, 3)
             "flatten": nn.Flatten(),
             "dropout": nn.Dropout(dropout),

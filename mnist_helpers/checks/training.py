@@ -97,6 +97,7 @@ def losses_and_patience(random: np.random.Generator) -> tuple[list[float], int]:
     """Draw validation losses that fall, rise, come back to the best one, rise, and fall further."""
     falling = np.sort(random.uniform(0.2, 0.5, size=int(random.integers(3, 6))))[::-1]
     best = float(falling[-1])
+    falling = falling if random.random() < 0.7 else [best, best]  # or the first epoch stays the best for a while
     after = [best + 0.2, best, best + 0.3, best + 0.2, best + 0.25, best / 2, best]
     return [round(float(loss), 3) for loss in [*falling, *after]], int(random.choice([2, 3, 9]))
 

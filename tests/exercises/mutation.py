@@ -7,8 +7,11 @@ COMPARISONS = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.G
 OPERATIONS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult}
 
 
+OTHER_NAMES = {"min": "max", "max": "min", "argmin": "argmax", "argmax": "argmin", "eval": "train", "train": "eval"}
+
+
 def changes(node: ast.AST) -> list:
-    """Return what may be put in the place of a node: another comparison, operation, number, axis or sign."""
+    """Return what may be put in the place of a node: another comparison, operation, number, axis, sign, or nothing."""
     if isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS:
         return [ast.Compare(node.left, [COMPARISONS[type(node.ops[0])]()], node.comparators)]
     if isinstance(node, ast.BinOp) and type(node.op) in OPERATIONS:
@@ -19,7 +22,12 @@ def changes(node: ast.AST) -> list:
         return [ast.Constant(node.value + 1), ast.Constant(node.value - 1)]
     if isinstance(node, ast.Constant) and type(node.value) is bool:
         return [ast.Constant(not node.value)]
-    return []
+    if isinstance(node, ast.Attribute) and node.attr in OTHER_NAMES:
+        return [ast.Attribute(node.value, OTHER_NAMES[node.attr])]
+    if isinstance(node, ast.Name) and node.id in OTHER_NAMES:
+        return [ast.Name(OTHER_NAMES[node.id])]
+    calls = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    return [ast.Pass()] if calls or isinstance(node, ast.AugAssign) else []
 
 
 def mutants(source: str) -> list[str]:
