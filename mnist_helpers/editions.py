@@ -15,9 +15,9 @@ def without_outputs(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def is_exercise(notebook: NotebookNode) -> bool:
-    """Say whether a notebook has cells of nbgrader's."""
-    return any("nbgrader" in cell.metadata for cell in notebook.cells)
+def has_solutions(notebook: NotebookNode) -> bool:
+    """Say whether a notebook holds solutions to take out."""
+    return any("BEGIN SOLUTION" in cell.source for cell in notebook.cells)
 
 
 def without_solutions(notebook: NotebookNode) -> NotebookNode:

@@ -35,6 +35,34 @@ EQUIVALENT = {
 MANY_ARE_RIGHT = {"small_network", "trained_within_budget"}  # another number gives another network, as good
 
 
+def test_a_sheet_keeps_its_form(sheet):
+    cells = sheet.page.cells
+    ids = [cell.metadata.nbgrader.grade_id for cell in sheet.cells()]
+    assert len(set(ids)) == len(ids)
+    heads = [cell.source for cell in cells if cell.source.startswith("## ")]
+    assert [head for head in heads if not HEAD.match(head)] == []
+    assert len(heads) == len(sheet.cells(solution=True)) >= 6
+    for place, cell in enumerate(cells):
+        name = cell.metadata.get("nbgrader", {}).get("grade_id")
+        if name in sheet.solutions:
+            check = cells[place + 1]
+            assert check.source.endswith(f"checks.{name}({name})")
+            assert "### BEGIN HIDDEN TESTS" in check.source
+            assert check.metadata.nbgrader.locked
+            assert check.metadata.nbgrader.points > 0
+    assert all(not cell.get("outputs") and cell.get("execution_count") is None for cell in cells)
+
+
+def test_the_minutes_of_a_sheet_are_those_of_its_exercises(sheet):
+    total = sum(
+        int(found) for found in re.findall(r" · (\d+) minutes · ", "".join(cell.source for cell in sheet.page.cells))
+    )
+    said = int(re.search(r"take about (\d+) minutes", sheet.page.cells[0].source).group(1))
+    assert abs(said - total) <= 2
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"\(notebooks/exercises/{sheet.path.name}\) \|.*\| {said} min \|", readme)
+
+
 def test_a_stub_is_not_attempted_and_raises_only_that(exercise):
     sheet, name = exercise
     stub = sheet.answer(name, sheet.stub(name))
