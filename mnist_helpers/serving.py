@@ -5,11 +5,11 @@ further widgets be made.
 """
 
 import asyncio
+import contextlib
 import functools
 import os
 import struct
 import time
-from collections.abc import Awaitable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -55,10 +55,7 @@ class FewKernels(AsyncMappingKernelManager):
         self.out_of_pool: set[str] = set()
 
     async def start_kernel(self, **arguments) -> str:
-        """Start a kernel, or refuse with a page that says why. One that dies is stopped, not begun anew.
-
-        Begun anew, it would lack all that the page is made of.
-        """
+        """Start a kernel, or refuse with a page that says why. One that dies gives its place away."""
         starting = [kernel_id for kernel_id, task in self._pending_kernels.items() if not task.done()]
         if len({*self.list_kernel_ids(), *starting}) >= self.most:
             for pool in getattr(self, "_pools", {}).values():
@@ -66,18 +63,25 @@ class FewKernels(AsyncMappingKernelManager):
                     pool.remove(asyncio.current_task())
             raise HTTPError(503, reason="All places are taken. Please try again in a few minutes.")
         kernel_id = await super().start_kernel(**arguments)
-        self.add_restart_callback(kernel_id, functools.partial(self._died, kernel_id))
+        self.add_restart_callback(kernel_id, functools.partial(self._died, kernel_id), "dead")
         return kernel_id
 
     def _died(self, kernel_id: str) -> None:
-        self.log.warning("Kernel %s died.", kernel_id)
-        self.stopping = asyncio.ensure_future(self.shutdown_kernel(kernel_id, now=True))
+        self.clearing = asyncio.ensure_future(self._clear_away(kernel_id))
+
+    async def _clear_away(self, kernel_id: str) -> None:
+        with contextlib.suppress(HTTPError):  # the kernel itself is forgotten already, its place in the pool is not
+            await self.shutdown_kernel(kernel_id, now=True)
+        self._fill_pool()
 
     async def shutdown_kernel(self, kernel_id: str, *arguments, **options) -> None:
         """Stop a kernel, and let the pool fill the place."""
         self.alone_since.pop(kernel_id, None)
         self.out_of_pool.discard(kernel_id)
         await super().shutdown_kernel(kernel_id, *arguments, **options)
+        self._fill_pool()
+
+    def _fill_pool(self) -> None:
         if not self.closing and getattr(self, "notebook_path", None):
             self.fill_if_needed(notebook_name=self.notebook_path)
 
@@ -106,10 +110,11 @@ class FewKernels(AsyncMappingKernelManager):
 class Visitors(PasswordIdentityProvider):
     """Whoever comes in gets the cookie without which the server would refuse the message that a page closes with."""
 
-    def get_user(self, handler: RequestHandler) -> User | Awaitable[User | None] | None:
-        """Set the cookie, and let the visitor in as ever."""
-        _ = handler.xsrf_token  # asking for it sets it
-        return super().get_user(handler)
+    async def get_user(self, handler: RequestHandler) -> User | None:
+        """Let the visitor in as ever, and set the cookie."""
+        handler.current_user = await super().get_user(handler)
+        _ = handler.xsrf_token  # asking for it sets the cookie
+        return handler.current_user
 
 
 class OneProtocol(ZMQChannelsWebsocketConnection):
@@ -168,6 +173,7 @@ def settings(port: int, address: str, most: int, base_url: str = "/", theme: str
         "headers": {"Content-Security-Policy": FROM_HERE_ONLY},
         "websocket_max_message_size": LARGEST_MESSAGE,
     }
+    config.KernelRestarter.restart_limit = 0  # a kernel that was begun anew would know nothing of the page
     config.MappingKernelManager.cull_idle_timeout = 60 * IDLE_MINUTES
     config.MappingKernelManager.cull_connected = True
     config.MappingKernelManager.cull_interval = 20

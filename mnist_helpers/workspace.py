@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mnist_helpers.editions import has_solutions, without_outputs, without_solutions
 from mnist_helpers.notebooks import SOURCES, as_text, find_notebooks, read_notebook
-from mnist_helpers.runtime import whole_file
+from mnist_helpers.runtime import CourseError, whole_file
 
 
 def copy_notebooks(workspace: Path, folder: Path = SOURCES) -> list[str]:
@@ -23,7 +23,11 @@ def copy_notebooks(workspace: Path, folder: Path = SOURCES) -> list[str]:
         if ".ipynb_checkpoints" not in path.parts:
             name = path.relative_to(folder).as_posix()
             page = read_notebook(path)
-            fresh = as_text(without_solutions(page) if has_solutions(page) else without_outputs(page))
+            try:
+                fresh = as_text(without_solutions(page) if has_solutions(page) else without_outputs(page))
+            except CourseError as error:  # nbgrader is not installed
+                lines.append(f"{name}: left out. {error}")
+                continue
             lines += _copy_one(workspace / name, fresh, known.get(name))
             known[name] = _digest(fresh)
     with whole_file(register) as temporary:

@@ -76,7 +76,10 @@ def train(
             lambda *given: train(*given, forget="too early"),
             "A gradient is computed again after it was forgotten. Forget, then `backward`, then `step`, once each.",
         ),
-        Mistake(lambda *given: None, "Nothing was trained: the weights are as they were."),
+        Mistake(
+            lambda *given: None,
+            "Nothing was trained. Is the gradient there when the step needs it, or forgotten too early?",
+        ),
     ],
 )
 def patient_1(model: nn.Sequential, images: Tensor, labels: Tensor) -> None:
@@ -126,8 +129,9 @@ def val_loss(model: nn.Sequential, images: Tensor, labels: Tensor, calm: bool = 
 
 
 def loss_and_mode(loss: object, model: nn.Sequential, *_given: Tensor) -> tuple:
-    """Return the loss, and whether the network is ready to go on with its training."""
-    return (None if loss is None else float(loss)), model.training
+    """Return the loss, and whether dropout is at work when the training goes on."""
+    images = torch.rand(20, 1, 28, 28)
+    return (None if loss is None else float(loss)), not torch.equal(model(images), model(images))
 
 
 @exercise(
@@ -139,11 +143,11 @@ def loss_and_mode(loss: object, model: nn.Sequential, *_given: Tensor) -> tuple:
     mistakes=[
         Mistake(
             lambda *given: val_loss(*given, calm=False),
-            "The score is another one each time: dropout is still at work. Which mode is the network in?",
+            "The score differs each time: dropout is still at work. Which mode is the network in?",
         ),
         Mistake(
             lambda *given: val_loss(*given, back=False),
-            "The score is right, but the network stays in its evaluation mode: the training goes on without dropout.",
+            "The score is right, but afterwards the training goes on without dropout. Put the mode back.",
         ),
         Mistake(
             lambda *given: val_loss(*given) and None,
@@ -159,7 +163,7 @@ def patient_3(model: nn.Sequential, images: Tensor, labels: Tensor) -> float:
 def accuracies(random: np.random.Generator) -> tuple[list[float], list[float]]:
     """Draw the accuracies after each epoch, on validation and on test images, best at different epochs."""
     while True:
-        val, test = (random.uniform(0.95, 0.99, size=8).round(4).tolist() for _ in range(2))
+        val, test = ((random.choice(400, size=8, replace=False) / 1e4 + 0.95).round(4).tolist() for _ in range(2))
         if len({np.argmax(val), np.argmax(test), 7}) == 3:
             return val, test
 
@@ -201,6 +205,8 @@ def pairs_kept(result: object, images: Tensor, labels: Tensor) -> str | None:
     if new_images.shape != images.shape or new_labels.shape != labels.shape:
         return f"The shapes have become {new_images.shape} and {new_labels.shape}. Nothing may be lost or added."
     order = [int(np.abs(images.numpy() - one).sum(axis=(1, 2, 3)).argmin()) for one in new_images]
+    if (images.numpy()[order] != new_images).any():
+        return "The pixels have changed. Only the order may."
     if sorted(order) != list(range(len(images))):
         return "Some images are there twice, and others are lost."
     if order == list(range(len(images))):
@@ -243,6 +249,10 @@ def logits_of(model: nn.Sequential, images: Tensor) -> Tensor:
         Mistake(
             lambda model, images: logits_of(model, to_float(images)),
             "Divided by 255, but not standardised. In training, both was done.",
+        ),
+        Mistake(
+            lambda model, images: logits_of(model, (to_float(images) - MEAN) * STD),
+            "It multiplies by the deviation, and in training the images were divided by it.",
         ),
         Mistake(
             lambda model, images: logits_of(model, (images - MEAN) / STD),

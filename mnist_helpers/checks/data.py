@@ -11,7 +11,7 @@ from mnist_helpers.checks.exercise import Mistake, exercise
 
 def idx_file(random: np.random.Generator) -> tuple[bytes]:
     """Draw the bytes of an IDX file, of labels or of small images."""
-    sizes = [int(size) for size in random.integers(2, 300, size=1)]
+    sizes = [int(size) for size in random.integers(256, 1_000, size=1)]
     if random.random() < 0.6:
         sizes = [int(random.integers(2, 6)), *(int(size) for size in random.integers(3, 9, size=2))]
     return (packed(random.integers(0, 256, size=sizes, dtype=np.uint8)),)
@@ -55,7 +55,7 @@ def sizes(raw: bytes) -> tuple[int, ...]:
 
 def images_file(random: np.random.Generator) -> tuple[bytes, int]:
     """Draw the bytes of an IDX file of images, and the index of one."""
-    count, rows, columns = (int(size) for size in random.integers((3, 3, 6), (6, 6, 9)))
+    count, rows, columns = (int(size) for size in random.integers((3, 3, 250), (6, 6, 300)))
     values = random.integers(0, 256, size=(count, rows, columns), dtype=np.uint8)
     values[0, 0, 0] = values[-1, -1, -1] = 200  # above 127, where a signed number would be negative
     return packed(values), int(random.integers(1, count))
@@ -102,8 +102,8 @@ def image_at(raw: bytes, index: int) -> np.ndarray:
 
 def some_labels(random: np.random.Generator) -> tuple[Tensor]:
     """Draw labels of which the last classes may be missing."""
-    highest = int(random.integers(4, 10))
-    return (torch.from_numpy(random.integers(0, highest, size=int(random.integers(20, 60)))),)
+    classes = int(random.choice([5, 10]))
+    return (torch.from_numpy(random.integers(0, classes, size=int(random.integers(20, 60)))),)
 
 
 @exercise(
@@ -134,7 +134,7 @@ def class_shares(labels: Tensor) -> Tensor:
 
 def a_few_digits(random: np.random.Generator) -> tuple[Tensor]:
     """Draw a few real digits."""
-    return (inputs.digits(random, int(random.integers(5, 30)))[0],)
+    return (inputs.digits(random, int(random.integers(30, 60)))[0],)
 
 
 @exercise(
@@ -151,6 +151,10 @@ def a_few_digits(random: np.random.Generator) -> tuple[Tensor]:
         Mistake(
             lambda images: (images.float() - images.float().mean()) / images.float().var(),
             "It divides by the variance. The standard deviation is its square root.",
+        ),
+        Mistake(
+            lambda images: (images / 255 - 0.1307) / 0.3081,
+            "These are the numbers of the whole training set. Compute those of the images that are given.",
         ),
         Mistake(
             lambda images: (images - images.float().mean((1, 2, 3), True)) / images.float().std((1, 2, 3), True, True),
@@ -221,13 +225,19 @@ def honest(result: tuple, labels: Tensor, each: int) -> str | None:
     """Say what is not honest about a split."""
     if not isinstance(result, tuple | list) or len(result) != 2:
         return "It should return two tensors of indices: those to train on, and those held out."
-    train, held = (np.asarray(part).reshape(-1) for part in result)
+    train, held = (np.asarray(part) for part in result)
+    if {train.ndim, held.ndim} != {1} or {train.dtype.kind, held.dtype.kind} != {"i"} or not held.size:
+        return (
+            "Each part should be a row of indices (whole numbers). A mask becomes one by `torch.nonzero(…).flatten()`."
+        )
     if np.intersect1d(train, held).size:
         return "Some images are in both parts: what is learned would be tested."
     if len(np.unique(train)) < len(train) or len(np.unique(held)) < len(held):
         return "An image is in the same part twice."
     if len(train) + len(held) != len(labels) or not np.isin(np.arange(len(labels)), [*train, *held]).all():
         return "Some images are in neither part. Everything that is not held out is to be trained on."
+    if len(held) > len(train):
+        return "The parts are exchanged: the images to train on come first."
     counts = np.bincount(labels.numpy()[held], minlength=10)
     if (counts != each).any():
         return f"Held out are {counts.tolist()} images of the classes 0 to 9, and it should be {each} of each."
@@ -253,7 +263,7 @@ def digits_and_way(random: np.random.Generator) -> tuple[Tensor, int, int]:
     """Draw digits that fill their images, and how far to move them, up or down, left or right."""
     images, _ = inputs.digits(random, 3)
     images = F.interpolate(images.float(), scale_factor=1.4, mode="nearest")[..., 5:33, 5:33].to(torch.uint8)
-    down, right = (int(way) for way in random.choice([-7, -5, -3, 2, 4, 6], size=2, replace=False))
+    down, right = (int(way) for way in random.choice([-7, -5, -3, 0, 2, 4, 6], size=2, replace=False))
     return images, down, right
 
 

@@ -13,10 +13,11 @@ from mnist_helpers.checks.exercise import Mistake, exercise
 
 def labels_and_predictions(random: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Draw labels and predictions; one class is never predicted, another one not there."""
-    labels = torch.from_numpy(random.integers(0, 9, size=60))
-    wrong = torch.from_numpy(random.random(60) < 0.4)
-    predictions = torch.where(wrong, torch.from_numpy(random.integers(1, 9, size=60)), labels)
-    return labels, predictions
+    absent, unnamed = random.choice(10, size=2, replace=False)
+    labels = torch.from_numpy(random.choice(np.delete(np.arange(10), absent), size=60))
+    others = torch.from_numpy(random.choice(np.delete(np.arange(10), unnamed), size=60))
+    wrong = torch.from_numpy(random.random(60) < 0.4) | (labels == unnamed)
+    return labels, torch.where(wrong, others, labels)
 
 
 @exercise(
@@ -80,6 +81,10 @@ def share_of(matrix: Tensor, digit: int, dim: int) -> Tensor:
             ),
             "It divides by the mistakes alone. The right ones belong to the whole, too.",
         ),
+        Mistake(
+            lambda matrix, digit: (100 * share_of(matrix, digit, 0), 100 * share_of(matrix, digit, 1)),
+            "These are percentages. Precision and recall are between 0 and 1.",
+        ),
     ],
 )
 def precision_and_recall(matrix: Tensor, digit: int) -> tuple[float, float]:
@@ -141,7 +146,7 @@ def confidence_and_correct(random: np.random.Generator) -> tuple[Tensor, Tensor]
     confidence = random.beta(4, 1.5, size=400).clip(0.001, 0.999)
     return (
         torch.from_numpy(confidence.astype(np.float32)),
-        torch.from_numpy(random.random(400) < 0.7),  # so it boasts above that, and is modest below
+        torch.from_numpy(random.random(400) < 4 / 5.5),  # so it boasts above that, and is modest below
     )
 
 

@@ -60,11 +60,6 @@ class Outcome:
     error: str = ""
     changed_input: bool = False
 
-    @property
-    def kind_of_error(self) -> str:
-        """Return the name of the error's class, or nothing."""
-        return self.error.partition(":")[0]
-
 
 @dataclass(frozen=True)
 class Mistake:
@@ -97,7 +92,8 @@ class Exercise:
     def __call__(self, answer: Callable[..., Any]) -> Verdict:
         """Check an answer with fresh input."""
         seeds = self.seeds()
-        return self.judge(seeds, self.try_out(answer, seeds))
+        with usual_torch():
+            return self.judge(seeds, self.try_out(answer, seeds))
 
     def try_out(
         self, answer: Callable[..., Any], seeds: Sequence[int], without: Sequence[str] | None = None
@@ -112,10 +108,13 @@ class Exercise:
 
     def judge(self, seeds: Sequence[int], outcomes: Sequence[Outcome]) -> Verdict:
         """Compare outcomes with the truth for the input of each seed."""
-        if outcomes and outcomes[0].kind_of_error == "NotImplementedError":
-            return Verdict(Status.NOT_ATTEMPTED, f"Write {self.name} first, in place of the line that raises.")
+        if outcomes and outcomes[0].error == "NotImplementedError: ":  # torch's own have a message
+            return Verdict(
+                Status.NOT_ATTEMPTED,
+                f"Write {self.name}, or a function that it calls, in place of the line that raises.",
+            )
         if any(outcome.changed_input for outcome in outcomes):
-            return Verdict(Status.NOT_YET, "The function changes what it was given. Work on a copy: x.clone().")
+            return Verdict(Status.NOT_YET, "The function changes what it was given. Copy that first, with `.clone()`.")
         for seed, outcome in zip(seeds, outcomes, strict=False):
             hint = self._hint(seed, outcome)
             if hint:
@@ -135,29 +134,34 @@ class Exercise:
         if not callable(answer):
             return Outcome(error=f"TypeError: {shown(answer)} is not a function. Hand over the function, not a result")
         try:
-            with quiet(), NotBy(without), torch.random.fork_rng():
+            with quiet(), NotBy(without), usual_torch(), torch.random.fork_rng():
                 torch.manual_seed(seed)
                 value = answer(*given)
-                value = self.measure(value, *given) if self.measure else value
-        except Exception as error:  # the learner's, of any kind
-            return Outcome(error=f"{type(error).__name__}: {error}")
-        return Outcome(plain(value), changed_input=not self.measure and not same(plain(given), plain(kept)))
+                value = plain(self.measure(value, *given) if self.measure else value)
+            return Outcome(value, changed_input=not self.measure and not same(plain(given), plain(kept)))
+        except (Exception, SystemExit) as error:  # the learner's, of any kind
+            return Outcome(error=f"{type(error).__name__}: {words(error)}")
 
     def _hint(self, seed: int, outcome: Outcome) -> str:
         """Say what is wrong with an outcome; nothing if all is well."""
         given = self.input(seed)
         if outcome.error:
             return f"The function stopped with {outcome.error}."
-        if outcome.value is None:
-            return "The function returns None. Does it end with `return`?"
         if self.examine:
-            return self.examine(outcome.value, *given) or ""
+            return self._examined(outcome.value, given)
         truth = self._call(self.solve, seed).value
         if same(outcome.value, truth):
             return ""
         case = f"{self.name}{shown(given)} gave {shown(outcome.value)}"
         example = f" For example, {case}." if len(case) < LONGEST_SHOWN else ""
         return (difference_in_form(outcome.value, truth) or self.hint) + example
+
+    def _examined(self, value: Any, given: tuple) -> str:
+        """Say what `examine` finds wrong; a result that it cannot even look at is of the wrong kind."""
+        try:
+            return self.examine(value, *given) or ""
+        except Exception:  # whatever an object of the learner's raises
+            return f"The result is not of the kind that is asked for. It is {shown(value)}."
 
     def _known_mistake(self, seeds: Sequence[int], outcomes: Sequence[Outcome]) -> str:
         """Return the hint for the mistake whose results are those of the answer, if it is a known one."""
@@ -191,6 +195,20 @@ class NotBy(TorchFunctionMode):
 
 
 @contextlib.contextmanager
+def usual_torch() -> Iterator[None]:
+    """Compute with torch's usual settings, whatever a learner has set, and leave none behind that an answer sets."""
+    kind, learning = torch.get_default_dtype(), torch.is_grad_enabled()
+    torch.set_default_dtype(torch.float32)
+    torch.set_grad_enabled(True)
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        torch.set_default_dtype(kind)
+        torch.set_grad_enabled(learning)
+
+
+@contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Let an answer print and warn unheard: a check says one thing."""
     with contextlib.ExitStack() as silence:
@@ -204,7 +222,10 @@ def quiet() -> Iterator[None]:
 def plain(value: Any) -> Any:
     """Turn tensors into arrays, and leave numbers, strings, lists, tuples and dicts of them; copy everything."""
     if isinstance(value, torch.Tensor):
+        value = value.float() if value.dtype == torch.bfloat16 else value  # NumPy has no such numbers
         return value.detach().cpu().numpy().copy()
+    if isinstance(value, torch.nn.Module):
+        return {"training": value.training, **plain(dict(value.state_dict()))}
     if isinstance(value, list | tuple):
         return type(value)(map(plain, value)) if type(value) in (list, tuple) else tuple(map(plain, value))
     if isinstance(value, dict):
@@ -239,22 +260,24 @@ def numbers(value: Any) -> np.ndarray | None:
     """Return a number, an array, or a list of numbers as an array; None for anything else."""
     try:
         array = np.asarray(value)
-    except ValueError:  # rows of different lengths
+    except Exception:  # rows of different lengths, and whatever an object of the learner's raises
         return None
     return array if array.dtype.kind in "iufb" else None
 
 
 def alike(outcome: Outcome, expected: Outcome) -> bool:
-    """Say whether two calls came to the same: the same value, or the same kind of error."""
-    if outcome.error or expected.error:
-        return outcome.kind_of_error == expected.kind_of_error
-    return same(outcome.value, expected.value)
+    """Say whether two calls came to the same: the same value, or the same error."""
+    return outcome.error == expected.error and same(outcome.value, expected.value)
 
 
 def difference_in_form(value: Any, truth: Any) -> str:
     """Say how a value differs from the truth in its form; nothing if only its numbers differ."""
-    if isinstance(truth, tuple | list) and (not isinstance(value, tuple | list) or len(value) != len(truth)):
-        return f"The result should hold {len(truth)} things, and it is {shown(value)}."
+    if value is None:
+        return "The function returns None. Does it end with `return`?"
+    if isinstance(truth, tuple | list):
+        if not isinstance(value, tuple | list) or len(value) != len(truth):
+            return f"The result should be a tuple of length {len(truth)}, and it is {shown(value)}."
+        return next(filter(None, map(difference_in_form, value, truth)), "")
     found, right = numbers(value), numbers(truth)
     if right is None:
         return ""
@@ -277,5 +300,13 @@ def shown(value: Any) -> str:
         return str(value.tolist())
     if isinstance(value, float):
         return f"{value:.4g}"
-    text = repr(value)
+    text = words(value, repr)
     return text if len(text) < LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} …"
+
+
+def words(value: Any, write: Callable[[Any], str] = str) -> str:
+    """Write a learner's object in words, also one that cannot be written."""
+    try:
+        return write(value)
+    except Exception:
+        return f"<{type(value).__name__}>"

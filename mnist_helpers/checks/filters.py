@@ -21,7 +21,7 @@ def a_kernel(random: np.random.Generator) -> tuple[Tensor]:
 @exercise(
     draw=a_kernel,
     notice="Grey is 0, so one sees at once where a kernel wants ink (light) and where it wants none (dark).",
-    hint="Divide by twice the largest absolute weight and add a half.",
+    hint="One factor for all weights, then add 0.5. Which factor brings the weight furthest from 0 to 0 or 1?",
     mistakes=[
         Mistake(
             lambda kernel: (kernel - kernel.min()) / (kernel.max() - kernel.min()),
@@ -47,8 +47,9 @@ def as_picture(kernel: Tensor) -> Tensor:
 
 
 def a_map(random: np.random.Generator) -> tuple[Tensor]:
-    """Draw a feature map that is wider than high."""
-    return (inputs.normal(random, int(random.integers(4, 7)), int(random.integers(8, 12))),)
+    """Draw a feature map that is wider than high, all its numbers negative in some rounds."""
+    values = inputs.normal(random, int(random.integers(4, 7)), int(random.integers(8, 12)))
+    return (values - float(random.choice([0, 5])),)
 
 
 @exercise(
@@ -112,8 +113,8 @@ def kept_bias(model: nn.Sequential, layer: str, index: int, images: Tensor) -> T
 
 
 def logits_during_and_after(logits: object, model: nn.Sequential, *given: object) -> tuple:
-    """Return the logits while the filter was silent, and what the network answers afterwards."""
-    return logits, model(given[-1])
+    """Return the logits while the filter was silent, and what the network answers and how it stands afterwards."""
+    return None if logits is None else (logits, model(given[-1]), model.training)
 
 
 @exercise(
@@ -144,9 +145,10 @@ def silenced_logits(model: nn.Sequential, layer: str, index: int, images: Tensor
 
 
 def network_image_label(random: np.random.Generator) -> tuple[nn.Sequential, Tensor, int]:
-    """Draw a network, an image and a class."""
+    """Draw a network, an image on paper that is nowhere quite white, so that each pixel counts, and a class."""
     images, _ = inputs.float_digits(random, 1)
-    return inputs.network(random).eval(), images, int(random.integers(10))
+    stains = torch.from_numpy(random.uniform(0, 0.3, size=images.shape).astype(np.float32))
+    return inputs.network(random).eval(), torch.maximum(images, stains), int(random.integers(10))
 
 
 def gradient(

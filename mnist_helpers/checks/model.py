@@ -24,7 +24,7 @@ def convolved(image: Tensor, kernel: Tensor) -> Tensor:
 
 @exercise(
     draw=image_and_kernel,
-    by_hand=("conv2d", "unfold", "correlate", "convolve"),
+    by_hand=("conv1d", "conv2d", "conv3d"),
     rounds=8,
     notice="Two loops and a sum. `F.conv2d` does the same for all images, channels and kernels at once.",
     hint="For each place: multiply the kernel with the part of the image under it, number by number, and add up.",
@@ -66,7 +66,7 @@ def side_of(side: int, kernel: int, stride: int, padding: int) -> int:
 @exercise(
     draw=a_layer,
     notice="The same line holds for pooling. 28 with a 3×3 kernel and padding 1 stays 28.",
-    hint="Put padding on both ends, take the kernel off, divide by the stride without a rest, add the first place.",
+    hint="Put padding on both ends, take the kernel off, divide by the stride and round down, add the first place.",
     mistakes=[
         Mistake(
             lambda side, kernel, stride, padding: side_of(side, kernel, stride, padding) - 1,
@@ -82,11 +82,11 @@ def side_of(side: int, kernel: int, stride: int, padding: int) -> int:
         ),
         Mistake(
             lambda side, kernel, stride, padding: math.ceil((side + 2 * padding - kernel) / stride) + 1,
-            "A kernel that would stick out at the end is counted. Divide without a rest: `//`.",
+            "A kernel that would stick out at the end is counted. Round down: `//`.",
         ),
         Mistake(
             lambda side, kernel, stride, padding: (side + 2 * padding - kernel) / stride + 1,
-            "There are no half places. Divide without a rest: `//`.",
+            "There are no half places. Round down: `//`.",
         ),
     ],
 )
@@ -221,7 +221,7 @@ def logits_and_labels(random: np.random.Generator) -> tuple[Tensor, Tensor]:
 
 @exercise(
     draw=logits_and_labels,
-    by_hand=("cross_entropy", "nll_loss", "log_softmax"),
+    by_hand=("cross_entropy", "nll_loss"),
     notice="Subtracting the largest logit first changes nothing but keeps the exponentials within what a float holds.",
     hint="For each image: the logarithm of the sum of the exponentials, minus the logit of its label. Then the mean.",
     mistakes=[
@@ -265,10 +265,14 @@ def described(model: object) -> dict[str, object]:
     """Say what a network is made of and what it returns."""
     if not isinstance(model, nn.Module):
         return {"kind": type(model).__name__}
-    convolutions = sum(isinstance(layer, nn.Conv2d) for layer in model.modules())
-    count = sum(parameter.numel() for parameter in model.parameters())
-    shape = tuple(model(torch.rand(3, 1, 28, 28)).shape)
-    return {"kind": "network", "shape": shape, "convolutions": convolutions, "parameters": count}
+    logits = model(torch.rand(3, 1, 28, 28))  # before counting: lazy layers get their weights now
+    return {
+        "kind": "network",
+        "shape": tuple(logits.shape),
+        "probabilities": bool((logits > 0).all() and torch.allclose(logits.sum(dim=1), torch.ones(3), atol=1e-3)),
+        "convolutions": sum(isinstance(layer, nn.Conv2d) for layer in model.modules()),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
 
 
 def within_budget(result: dict[str, object]) -> str | None:
@@ -277,6 +281,8 @@ def within_budget(result: dict[str, object]) -> str | None:
         return f"It should return a network (an nn.Module), and returned a {result['kind']}."
     if result["shape"] != (3, 10):
         return f"For 3 images it returns {result['shape']}, and should return (3, 10): a logit for each digit."
+    if result["probabilities"]:
+        return "It returns probabilities. Return logits: the loss applies the softmax itself."
     if not result["convolutions"]:
         return "There is no convolution in it."
     if result["parameters"] > LARGEST:

@@ -16,9 +16,9 @@ from mnist_helpers.evaluation import predict_logits
 
 
 def count_and_size(random: np.random.Generator) -> tuple[int, int]:
-    """Draw a number of images that is no multiple of the batch size."""
+    """Draw a number of images, in some rounds a multiple of the batch size, and that size."""
     size = int(random.integers(5, 12))
-    return size * int(random.integers(6, 9)) + int(random.integers(1, size)), size
+    return size * int(random.integers(6, 9)) + int(random.choice([0, random.integers(1, size)])), size
 
 
 def complete(batches: list, count: int, size: int) -> str | None:
@@ -32,16 +32,18 @@ def complete(batches: list, count: int, size: int) -> str | None:
         return f"Of {count} images only {len(flat)} are served. The last batch may be smaller, but must not be lost."
     if sorted(flat.tolist()) != list(range(count)):
         return f"The indices should be 0 to {count - 1}."
-    if any(np.size(batch) != size for batch in batches[:-1]) or np.size(batches[-1]) > size:
-        return f"All batches but the last should hold {size} images."
-    if (np.diff(flat) == 1).mean() > 0.5:
+    if any(np.size(batch) != size for batch in batches[:-1]) or not 0 < np.size(batches[-1]) <= size:
+        return f"All batches but the last should hold {size} images, and no batch may be empty."
+    if (np.abs(np.diff(flat)) == 1).mean() > 0.5:
         return "The images are not shuffled."
+    if all(np.ptp(batch) < 2 * size for batch in batches[:-1]):
+        return "The same images always share a batch: shuffle all of them before they are cut into batches."
     return None
 
 
 @exercise(
     draw=count_and_size,
-    notice="Every image once, in another order each time; the last batch takes what is left.",
+    notice="Every image once, shuffled; the last batch takes what is left.",
     hint="Shuffle the indices, then cut them into pieces.",
     examine=complete,
 )
@@ -64,7 +66,7 @@ def gradient_of(weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
 @exercise(
     draw=a_fit,
     notice="Against the gradient, and by the learning rate times its length: all that an optimizer adds comes on top.",
-    hint="weights - lr × gradient, where the gradient is that of the mean of the squared errors.",
+    hint="Find the gradient of the mean of the squared errors first. Then: which way is down, and how far?",
     mistakes=[
         Mistake(
             lambda weights, x, y, lr: weights + lr * gradient_of(weights, x, y),
@@ -95,20 +97,23 @@ def step(weights: Tensor, x: Tensor, y: Tensor, lr: float) -> Tensor:
 
 def losses_and_patience(random: np.random.Generator) -> tuple[list[float], int]:
     """Draw validation losses that fall, rise, come back to the best one, rise, and fall further."""
-    falling = np.sort(random.uniform(0.2, 0.5, size=int(random.integers(3, 6))))[::-1]
-    best = float(falling[-1])
-    falling = falling if random.random() < 0.7 else [best, best]  # or the first epoch stays the best for a while
+    first, *rest = np.sort(random.uniform(0.2, 0.5, size=int(random.integers(3, 6))))[::-1]
+    best = float(rest[-1])
+    # One bad epoch on the way, or the first one stays the best for a while.
+    falling = [first, first + 0.05, *rest] if random.random() < 0.7 else [best, best]
     after = [best + 0.2, best, best + 0.3, best + 0.2, best + 0.25, best / 2, best]
     return [round(float(loss), 3) for loss in [*falling, *after]], int(random.choice([2, 3, 9]))
 
 
-def stopping(losses: list[float], patience: int, better: str = "<", compare: str = "best") -> tuple[int, int]:
-    """Return the best epoch and the one after which to stop."""
+def stopping(
+    losses: list[float], patience: int, better: str = "<", compare: str = "best", reset: bool = True
+) -> tuple[int, int]:
+    """Return the best epoch and the one after which to stop; the arguments put mistakes in."""
     best, waited = 0, 0
     for epoch in range(1, len(losses)):
         against = losses[best] if compare == "best" else losses[epoch - 1]
         improved = losses[epoch] < against or (better == "<=" and losses[epoch] == against)
-        best, waited = (epoch, 0) if improved else (best, waited + 1)
+        best, waited = (epoch, 0 if reset else waited) if improved else (best, waited + 1)
         if waited >= patience:
             return best, epoch
     return best, len(losses) - 1
@@ -141,6 +146,10 @@ def lowest(losses: list[float], patience: int) -> tuple[int, int]:
             "It compares with the epoch before. Compare with the best so far.",
         ),
         Mistake(
+            lambda losses, patience: stopping(losses, patience, reset=False),
+            "It counts all epochs without progress. Begin again at 0 after each better one.",
+        ),
+        Mistake(
             lowest,
             "It knows the losses of epochs that were never trained. Stop first, then name the best until there.",
         ),
@@ -154,7 +163,7 @@ def early_stopping(losses: list[float], patience: int) -> tuple[int, int]:
 def place_in_schedule(random: np.random.Generator) -> tuple[int, int, int, float]:
     """Draw a step, the steps of the warm-up, all steps, and the highest rate."""
     warm_up, steps = int(random.integers(5, 15)), int(random.integers(60, 100))
-    at = int(random.choice([random.integers(0, warm_up), warm_up, random.integers(warm_up + 1, steps)]))
+    at = int(random.choice([random.integers(0, warm_up), warm_up, random.integers(warm_up + 1, steps), steps]))
     return at, warm_up, steps, float(random.choice([0.1, 0.02, 0.004]))
 
 
@@ -168,7 +177,7 @@ def rate(at: int, warm_up: int, steps: int, peak: float) -> float:
 @exercise(
     draw=place_in_schedule,
     notice="Small steps while nothing is known, large ones to get far, small ones to settle.",
-    hint="Up to `warm_up`: peak × step / warm_up. From there: peak × (1 + cos(π × share of the way)) / 2.",
+    hint="Draw the curve on paper. Where does the fall begin, and which share of its way has this step gone?",
     mistakes=[
         Mistake(
             lambda at, warm_up, steps, peak: peak * (1 + math.cos(math.pi * at / steps)) / 2,
@@ -208,8 +217,8 @@ def labels_and_amount(random: np.random.Generator) -> tuple[Tensor, float]:
 
 @exercise(
     draw=labels_and_amount,
-    notice="Each row still adds up to 1. A network that aims at 0.91 stops growing its logits for ever.",
-    hint="Take 1 - amount of the right class's 1, and deal `amount` out to all ten classes.",
+    notice="Each row still adds up to 1. With 0.1 the network aims at 0.91, and its logits need not grow for ever.",
+    hint="The right class keeps 1 - amount. Then each of the ten classes gets amount / 10.",
     mistakes=[
         Mistake(
             lambda labels, amount: F.one_hot(labels, 10).float(),
@@ -243,7 +252,7 @@ def values_and_share(random: np.random.Generator) -> tuple[Tensor, Tensor, float
 @exercise(
     draw=values_and_share,
     notice="What is left is made larger, so that the next layer gets as much as when nothing is dropped.",
-    hint="Set what is not kept to 0, and divide by the share that is kept.",
+    hint="Set what is not kept to 0, and divide by 1 - share: the share that is kept on average, not just here.",
     mistakes=[
         Mistake(
             lambda values, kept, share: values * kept,
@@ -313,7 +322,7 @@ def loss_and_weights(loss: object, model: nn.Module, *_rest: object) -> tuple:
     draw=network_and_digits,
     rounds=4,
     notice="Five lines, and every training in this course is made of them.",
-    hint="Forward, loss, forget the old gradient, backward, step; and return the loss.",
+    hint="Compare with the loop in notebook 3, line by line: is each step there, and once?",
     measure=loss_and_weights,
     mistakes=[
         Mistake(

@@ -306,7 +306,17 @@ def test_the_server_hands_out_nothing_else(app, browser, path):
 
 
 def kernels(server: psutil.Process) -> list[psutil.Process]:
-    return [child for child in server.children() if "ipykernel_launcher" in " ".join(child.cmdline())]
+    alive = [child for child in server.children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in alive if "ipykernel_launcher" in " ".join(child.cmdline())]
+
+
+def admitted(page) -> None:
+    """Come again until there is a place."""
+    for _ in range(300):
+        if not page.get_by_text("All places are taken").count():
+            break
+        page.wait_for_timeout(200)
+        page.reload()
 
 
 def test_a_waiting_kernel_that_dies_is_replaced(serve_app, visit):
@@ -320,6 +330,7 @@ def test_a_waiting_kernel_that_dies_is_replaced(serve_app, visit):
                 break
             time.sleep(0.2)
         page = visit(address)
+        admitted(page)
         pad = Pad(page)
         pad.draw(BY_DIGIT[6])
         assert pad.reading.startswith("6 (")
@@ -336,10 +347,7 @@ def test_when_all_places_are_taken_the_next_visitor_is_told_and_can_come_later(s
         refused.close()
         leave(first.context)
         late = visit(address)
-        for _ in range(300):  # until the first visitor's kernel has ended
-            if late.reload().status != 503:
-                break
-            late.wait_for_timeout(200)
+        admitted(late)
         pad = Pad(late)
         pad.draw(BY_DIGIT[3])
         assert pad.reading.startswith("3 (")

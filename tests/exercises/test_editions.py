@@ -36,3 +36,12 @@ def test_without_nbgrader_it_says_what_to_install(monkeypatch, sheet):
     monkeypatch.setitem(sys.modules, "nbgrader", None)
     with pytest.raises(CourseError, match=r"mnist-helpers\[classroom\]"):
         without_solutions(nbformat.read(sheet.path, 4))
+
+
+def test_without_nbgrader_the_lessons_are_copied_all_the_same(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "nbgrader", None)
+    lines = copy_notebooks(tmp_path)
+    assert "01_data.ipynb: new" in lines
+    assert any(line.startswith("exercises/01_data.ipynb: left out.") for line in lines)
+    assert not (tmp_path / "exercises").exists()
+    assert [line for line in copy_notebooks(tmp_path) if "left out" not in line] == []

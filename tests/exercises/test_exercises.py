@@ -5,11 +5,12 @@ import json
 import re
 
 import pytest
+import torch
 from mutation import mutants
 from sheets import EXERCISES, by_name
 from wrong_answers import WRONG
 
-from mnist_helpers.checks.exercise import Status
+from mnist_helpers.checks.exercise import Status, Verdict
 from mnist_helpers.runtime import ROOT
 
 HEAD = re.compile(
@@ -23,7 +24,7 @@ EQUIVALENT = {
     "places = range(4, 4 + 3 * raw[3], 4)": "the same, with up to three dimensions",
     "rows = int.from_bytes(raw[9:12], 'big')": "no image has 2 ** 24 rows",
     "columns = int.from_bytes(raw[13:16], 'big')": "nor so many columns",
-    "held = torch.cat([torch.nonzero(labels == digit).flatten()[:each] for digit in range(11)])": "there is no digit 10",
+    "held = torch.cat([torch.nonzero(labels == digit).flatten()[:each] for digit in range(11)])": "there is no digit 10",  # noqa: E501
     "if at <= warm_up:": "rise and fall meet at the peak",
     "largest = logits.softmax(dim=1).topk(3, dim=1).values": "only the first two are used",
     "model(pixels)[-1, label].backward()": "one image: the first is the last",
@@ -96,6 +97,67 @@ def test_a_typical_wrong_answer_gets_the_hint_for_it(name, old, new, hint):
     verdict = sheet.check(name)(sheet.answer(name, sheet.solutions[name].replace(old, new)))
     assert verdict.status is Status.NOT_YET
     assert hint in verdict.message
+
+
+def test_each_known_mistake_gets_its_own_hint(exercise):
+    sheet, name = exercise
+    check = sheet.check(name)
+    for mistake in check.mistakes:
+        seeds = check.seeds()
+        verdict = check.judge(seeds, check.try_out(mistake.answer, seeds, without=()))
+        assert verdict == Verdict(Status.NOT_YET, mistake.hint)
+
+
+class Odd:
+    """A result that resists being looked at."""
+
+    def __eq__(self, other):
+        return True
+
+    __hash__ = None
+
+    def __repr__(self):
+        raise RuntimeError
+
+    def __array__(self, *_):
+        raise KeyError
+
+
+def unlike_any(*_given):
+    return {"answer": [Odd(), [1, [2]]]}
+
+
+def leaving(*_given):
+    exit()
+
+
+def unsettling(*_given):
+    torch.set_grad_enabled(False)
+    torch.set_default_dtype(torch.float64)
+    return torch.zeros(3, dtype=torch.bfloat16)
+
+
+GARBAGE = [None, 7, "conv", list, Odd(), unlike_any, leaving, unsettling, lambda: 1, lambda *given: given, print]
+
+
+def test_garbage_gets_a_verdict_and_changes_nothing(exercise):
+    sheet, name = exercise
+    for answer in GARBAGE:
+        verdict = sheet.check(name)(answer)
+        assert verdict.status is Status.NOT_YET
+        assert len(verdict.message) > 10
+    assert torch.is_grad_enabled()
+    assert torch.get_default_dtype() is torch.float32
+
+
+def test_an_answer_is_tried_with_the_usual_settings_whatever_is_set(exercise):
+    sheet, name = exercise
+    torch.set_grad_enabled(False)
+    try:
+        assert sheet.check(name)(sheet.surroundings[name]).right
+        assert not torch.is_grad_enabled()
+    finally:
+        torch.set_grad_enabled(True)
 
 
 def test_no_hint_tells_the_solution(exercise):

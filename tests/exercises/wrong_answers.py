@@ -109,6 +109,12 @@ WRONG = {
     "epoch_of_batches": [
         ("torch.randperm(count)", "torch.arange(count)", "not shuffled"),
         ("torch.randperm(count)", "torch.randint(count, (count,))", "come twice"),
+        ("torch.randperm(count)", "torch.arange(count).flip(0)", "not shuffled"),
+        (
+            "list(torch.randperm(count).split(size))",
+            "[part[torch.randperm(len(part))] for part in torch.arange(count).split(size)]",
+            "always share a batch",
+        ),
         (
             "return list(torch.randperm(count).split(size))",
             "return list(torch.randperm(count).split(size))[:-1]",
@@ -137,6 +143,12 @@ WRONG = {
         ("loss < losses[best]", "loss <= losses[best]", "no better one"),
         ("epoch - best == patience", "epoch - best > patience", "too long"),
         ("epoch - best == patience", "epoch - best == patience - 1", "too early"),
+        (
+            "best = epoch\n        if epoch - best == patience",
+            "best = epoch\n        bad = sum(b >= min(losses[:i]) for i, b in enumerate(losses) if 0 < i <= epoch)\n"
+            "        if bad == patience",
+            "Begin again at 0",
+        ),
         ("return best, epoch", "return losses.index(min(losses)), epoch", "never trained"),
     ],
     "learning_rate": [
@@ -196,7 +208,7 @@ WRONG = {
         (
             "return (found / matrix[:, digit].sum()).item(), (found / matrix[digit].sum()).item()",
             "return (found / matrix[:, digit].sum()).item()",
-            "2 things",
+            "tuple of length 2",
         ),
     ],
     "interval": [
@@ -336,6 +348,7 @@ WRONG = {
         ("torch.randperm(len(images))", "torch.randint(len(images), (len(images),))", "there twice"),
     ],
     "patient_6": [
+        (") / 0.3081", ") * 0.3081", "multiplies"),
         ("(images / 255 - 0.1307) / 0.3081", "images / 255", "not standardised"),
         ("images / 255 - 0.1307", "images - 0.1307", "Divide by 255 first"),
         (
