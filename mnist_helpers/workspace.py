@@ -28,7 +28,7 @@ def copy_notebooks(workspace: Path, folder: Path = SOURCES) -> list[str]:
             except CourseError as error:  # nbgrader is not installed
                 lines.append(f"{name}: left out. {error}")
                 continue
-            lines += _copy_one(workspace / name, fresh, known.get(name))
+            lines += _copy_one(workspace, name, fresh, known.get(name))
             known[name] = _digest(fresh)
     with whole_file(register) as temporary:
         temporary.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
@@ -44,8 +44,8 @@ def _read_register(path: Path) -> dict[str, str]:
     return known if isinstance(known, dict) else {}
 
 
-def _copy_one(copy: Path, fresh: str, known: str | None) -> list[str]:
-    line = f"{copy.name}: new"
+def _copy_one(workspace: Path, name: str, fresh: str, known: str | None) -> list[str]:
+    copy, line = workspace / name, f"{name}: new"
     if copy.exists():
         mine = copy.read_text(encoding="utf-8", errors="replace")
         if mine == fresh or (known == _digest(fresh) and known != _digest(mine)):
@@ -54,9 +54,10 @@ def _copy_one(copy: Path, fresh: str, known: str | None) -> list[str]:
             copy = copy.with_name(f"{copy.stem}.new-{_digest(fresh)[:6]}.ipynb")
             if copy.exists():
                 return []
-            line = f"{copy.name}: the new version of a notebook that you changed; yours is kept as it is"
+            name = copy.relative_to(workspace).as_posix()
+            line = f"{name}: the new version of a notebook that you changed; yours is kept as it is"
         else:
-            line = f"{copy.name}: brought up to date"
+            line = f"{name}: brought up to date"
     with whole_file(copy) as temporary:
         temporary.write_text(fresh, encoding="utf-8")
     return [line]

@@ -15,7 +15,7 @@ from mnist_helpers.checkpoints import load_model
 from mnist_helpers.cli import main
 from mnist_helpers.data import LabelledImages
 from mnist_helpers.models import build_model, count_parameters
-from mnist_helpers.notebooks import find_notebooks
+from mnist_helpers.notebooks import SOURCES, find_notebooks
 from mnist_helpers.recipes import RECIPES
 from mnist_helpers.runtime import ROOT
 
@@ -265,7 +265,10 @@ def test_a_trial_run_of_reproduce_prints_its_table_and_keeps_the_committed_page(
 def test_the_workspace_is_filled_with_every_lesson(call, tmp_path):
     done = call("workspace", tmp_path / "work")
     assert done.returncode == 0
-    assert done.stdout.splitlines() == [f"{path.name}: new" for path in find_notebooks()]
+    lessons = [f"{path.name}: new" for path in find_notebooks()]
+    sheets = [f"exercises/{path.name}: new" for path in sorted(SOURCES.glob("exercises/*.ipynb"))]
+    assert done.stdout.splitlines() == lessons + sheets
+    assert len(sheets) == 6
     assert call("workspace", tmp_path / "work").stdout == "The workspace is up to date.\n"
 
 
