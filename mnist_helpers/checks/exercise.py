@@ -107,7 +107,7 @@ class Exercise:
         return outcomes
 
     def judge(self, seeds: Sequence[int], outcomes: Sequence[Outcome]) -> Verdict:
-        """Compare outcomes with the truth for the input of each seed."""
+        """Compare outcomes with the truth for the input of each seed; fewer outcomes than seeds end with an error."""
         if outcomes and outcomes[0].error == "NotImplementedError: ":  # torch's own have a message
             return Verdict(
                 Status.NOT_ATTEMPTED,
@@ -119,6 +119,8 @@ class Exercise:
             hint = self._hint(seed, outcome)
             if hint:
                 return Verdict(Status.NOT_YET, self._known_mistake(seeds, outcomes) or hint)
+        if len(outcomes) < len(seeds):
+            return Verdict(Status.NOT_YET, "Not every call came to an end.")
         return Verdict(Status.RIGHT, self.notice)
 
     def seeds(self) -> list[int]:

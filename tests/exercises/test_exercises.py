@@ -99,6 +99,12 @@ def test_a_typical_wrong_answer_gets_the_hint_for_it(name, old, new, hint):
     assert hint in verdict.message
 
 
+def test_fewer_outcomes_than_calls_are_not_right(exercise):
+    sheet, name = exercise
+    check = sheet.check(name)
+    assert check.judge(check.seeds(), []).status is Status.NOT_YET
+
+
 def test_each_known_mistake_gets_its_own_hint(exercise):
     sheet, name = exercise
     check = sheet.check(name)
