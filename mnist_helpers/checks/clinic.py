@@ -18,6 +18,7 @@ from mnist_helpers.data import to_float
 
 BATCH_SIZE, LR = 32, 0.1
 MEAN, STD = 0.1307, 0.3081
+DECAY = 0.95
 
 
 def network_and_digits(random: np.random.Generator) -> tuple[nn.Sequential, Tensor, Tensor]:
@@ -42,7 +43,7 @@ def train(
 ) -> None:
     """Train a network with plain gradient descent; the arguments put the faults in."""
     optimizer = torch.optim.SGD(model.parameters(), lr=LR)
-    scheduler = ExponentialLR(optimizer, gamma=0.5)
+    scheduler = ExponentialLR(optimizer, gamma=DECAY)
     for _ in range(epochs):
         for batch, wanted in zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True):
             loss = loss_of(model(batch), wanted)
@@ -277,16 +278,16 @@ def patient_6(model: nn.Sequential, images: Tensor) -> Tensor:
     draw=network_and_digits,
     rounds=2,
     measure=weights,
-    notice="Half the rate after each epoch is patience; half the rate after each step is standstill.",
-    hint="Two epochs, and the rate halved at the end of each.",
+    notice="A little less rate after each epoch is patience; a little less after each step is soon standstill.",
+    hint="Two epochs, and a rate that loses a twentieth at the end of each.",
     mistakes=[
         Mistake(
             lambda *given: train(*given, epochs=2, decay="each step"),
-            "The rate is still halved after each step, so after ten of them it is a thousandth.",
+            "The rate still shrinks after each step, so after a hundred of them it is less than a hundredth.",
         ),
         Mistake(
             lambda *given: train(*given, epochs=2),
-            "The rate is never halved now. Halve it, but after each epoch.",
+            "The rate never shrinks now. It should, but after each epoch.",
         ),
         Mistake(
             lambda *given: train(*given, epochs=1, decay="each epoch"),
@@ -295,7 +296,7 @@ def patient_6(model: nn.Sequential, images: Tensor) -> Tensor:
     ],
 )
 def patient_7(model: nn.Sequential, images: Tensor, labels: Tensor) -> None:
-    """Train for two epochs, with half the rate in the second."""
+    """Train for two epochs, with a rate that is a twentieth lower in the second."""
     train(model, images, labels, epochs=2, decay="each epoch")
 
 

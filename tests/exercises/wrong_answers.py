@@ -363,7 +363,7 @@ WRONG = {
             "            optimizer.step()\n            scheduler.step()",
             "after each step",
         ),
-        ("        scheduler.step()\n", "", "never halved"),
+        ("        scheduler.step()\n", "", "never shrinks"),
         ("range(2)", "range(1)", "Only one epoch"),
     ],
     "patient_8": [
