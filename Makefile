@@ -7,6 +7,9 @@ TORCH_BACKEND ?= $(shell cat .venv/.torch-backend 2>/dev/null)
 NOTEBOOKS ?=
 PARAMS ?=
 PORT ?= 8866
+# Which exercise sheets ("01 04"), and where the submissions of a class are.
+SHEETS ?=
+SUBMISSIONS ?=
 
 UV_VERSION = 0.13.8
 VENV = .venv
@@ -15,7 +18,7 @@ READY = $(VENV)/.ready
 export PYTHONUTF8 = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab run-notebooks test lint refresh-notebooks pretrained reproduce bench app contact-sheet lock clean
+.PHONY: help setup lab run-notebooks test lint refresh-notebooks pretrained reproduce bench app contact-sheet student solutions grade lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -39,13 +42,14 @@ $(READY): requirements-lock.txt
 
 lab: $(READY) ## open JupyterLab on your own copies of the notebooks, in workspace/
 	@$(RUN) workspace
-	$(VENV)/bin/jupyter lab --notebook-dir workspace
+	JUPYTER_CONFIG_PATH="$(CURDIR)/lab" $(VENV)/bin/jupyter lab --notebook-dir workspace
 
 run-notebooks: $(READY) ## run all notebooks end to end (NOTEBOOKS="01 04", PARAMS="epochs=1 dataset=fashion_mnist")
 	@$(RUN) run-notebooks --notebooks "$(NOTEBOOKS)" --params "$(PARAMS)"
 
 test: $(READY) ## unit tests, structure of the notebooks, nbval against the committed outputs
-	MNIST_ARTIFACTS=$(CURDIR)/build/test-artifacts $(VENV)/bin/python -m pytest --nbval-lax tests notebooks
+	MNIST_ARTIFACTS=$(CURDIR)/build/test-artifacts MNIST_THREADS=1 OMP_NUM_THREADS=1 \
+		$(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --nbval-lax tests notebooks/*.ipynb
 
 lint: $(READY) ## ruff over code and notebooks, and a spelling check
 	$(VENV)/bin/ruff check .
@@ -71,10 +75,20 @@ app: $(READY) ## serve the drawing pad as a web page on this machine (PORT=8866)
 contact-sheet: $(READY) ## draw the README's picture from the figures of the committed notebooks
 	@$(RUN) contact-sheet
 
+student: $(READY) ## make the edition for students, in build/student/ and as a zip
+	@$(RUN) student
+
+solutions: $(READY) ## run the exercise sheets with their solutions, and notes for teaching, into build/solutions/
+	@$(RUN) solutions --sheets "$(SHEETS)"
+
+grade: $(READY) ## mark a class (SUBMISSIONS=folder-or-zip SHEETS="01"); marks and feedback in course/
+	@test -n "$(SUBMISSIONS)" || { echo "Say what to mark: make grade SUBMISSIONS=folder-or-zip"; exit 2; }
+	@$(RUN) grade "$(SUBMISSIONS)" --sheets "$(SHEETS)"
+
 lock: $(READY) ## choose the newest versions that fit together and write requirements-lock.txt
 	$(VENV)/bin/uv pip compile --quiet --universal --upgrade --python-version 3.11 --all-extras \
 		--no-header --no-annotate --no-emit-index-url pyproject.toml --output-file requirements-lock.txt
 
-clean: ## remove what the commands made, but for artifacts/, workspace/ and .venv
+clean: ## remove what the commands made, but for artifacts/, workspace/, course/ and .venv
 	rm -rf build .pytest_cache .ruff_cache .hypothesis
 	rm -f data/MNIST/raw/*-ubyte

@@ -38,7 +38,7 @@ def _run() -> int:
 
 
 def _app() -> typer.Typer:
-    from mnist_helpers.commands import course, networks, studies
+    from mnist_helpers.commands import classroom, course, networks, studies
 
     app = typer.Typer(
         add_completion=False,
@@ -63,6 +63,9 @@ def _app() -> typer.Typer:
         course.workspace,
         course.app,
         course.contact_sheet,
+        classroom.student,
+        classroom.solutions,
+        classroom.grade,
     ):
         app.command()(command)
     return app

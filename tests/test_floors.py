@@ -18,7 +18,7 @@ FLOORS = [
     {"inspection", "training"},
     {"visualization", "pages", "ladder", "drawings"},
     {"widgets", "checks", "notebooks", "editions", "search", "reproduction", "exporting", "peers"},
-    {"workspace", "gallery", "benchmark", "ablation", "serving"},
+    {"workspace", "gallery", "benchmark", "ablation", "serving", "classroom"},
     {"commands"},
     {"cli"},
 ]

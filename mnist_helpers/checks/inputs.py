@@ -1,6 +1,7 @@
 """Fresh input for the exercises: real digits, and small networks, drawn anew for each round."""
 
 import functools
+import hashlib
 
 import numpy as np
 import torch
@@ -25,6 +26,16 @@ def float_digits(random: np.random.Generator, count: int) -> tuple[Tensor, Tenso
     """Draw real digits as networks take them. Shapes: images (count, 1, 28, 28) float32 in [0, 1], labels (count,)."""
     images, labels = digits(random, count)
     return to_float(images), labels
+
+
+def own_choice(name: str, count: int, of: int) -> Tensor:
+    """Choose places by a person's name: the same ones each time, and other ones for another name.
+
+    Shapes: → (count,) int64, in 0 … of - 1, all different. Raises: ValueError if count is larger than `of`.
+    """
+    digest = hashlib.sha256(" ".join(name.casefold().split()).encode()).digest()
+    random = np.random.default_rng(int.from_bytes(digest))
+    return torch.from_numpy(random.choice(of, count, replace=False))
 
 
 def seed(random: np.random.Generator) -> int:

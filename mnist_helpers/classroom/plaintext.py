@@ -1,0 +1,91 @@
+"""What came of a check, as text that is safe to read: numbers, arrays, words, and lists of them, and nothing that runs.
+
+A submission's process writes it, and the marking process reads it. So nothing is unpickled, and nothing is believed.
+"""
+
+import base64
+import json
+import math
+from typing import Any
+
+import numpy as np
+
+from mnist_helpers.checks.exercise import Outcome, words
+
+LARGEST = 20_000_000  # characters of one check's outcomes
+KINDS = "iufbc"  # of numbers that an array may hold: no objects
+LONGEST_WORDS = 1_000
+
+
+class Stranger:
+    """Stands for an object that was not carried over; only its text was."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def write_outcomes(outcomes: list[Outcome]) -> str:
+    """Write outcomes as JSON; a value that is too large becomes an error."""
+    written = [
+        {"value": _write(one.value), "error": str(one.error)[:LONGEST_WORDS], "changed": bool(one.changed_input)}
+        for one in outcomes
+    ]
+    text = json.dumps(written)
+    if len(text) > LARGEST:
+        return json.dumps([{"value": None, "error": "ValueError: the result is far too large", "changed": False}])
+    return text
+
+
+def read_outcomes(text: str) -> list[Outcome]:
+    """Read what `write_outcomes` wrote.
+
+    Raises: ValueError if it was written by something else.
+    """
+    if len(text) > LARGEST:
+        raise ValueError("more than a check writes")
+    try:
+        return [Outcome(_read(one["value"]), str(one["error"]), bool(one["changed"])) for one in json.loads(text)]
+    except (KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        raise ValueError(f"not what a check writes ({type(error).__name__})") from error
+
+
+def _write(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value if type(value) in (type(None), bool, int, float, str) else {"words": words(value, repr)}
+    if isinstance(value, np.ndarray | np.generic):
+        array = np.asarray(value)
+        if array.dtype.kind in KINDS:
+            data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+            return {"array": data, "dtype": array.dtype.str, "shape": list(array.shape)}
+    if isinstance(value, list):
+        return [_write(one) for one in value]
+    if isinstance(value, tuple):
+        return {"tuple": [_write(one) for one in value]}
+    if isinstance(value, dict):
+        return {"dict": [[_write(name), _write(one)] for name, one in value.items()]}
+    return {"words": words(value, repr)[:LONGEST_WORDS]}
+
+
+def _read(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_read(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if "array" in value:
+        return _read_array(value)
+    if "tuple" in value:
+        return tuple(_read(one) for one in value["tuple"])
+    if "dict" in value:
+        return {_read(name): _read(one) for name, one in value["dict"]}
+    return Stranger(str(value.get("words", "")))
+
+
+def _read_array(value: dict) -> np.ndarray:
+    dtype, shape = np.dtype(str(value["dtype"])), [int(side) for side in value["shape"]]
+    data = base64.b64decode(value["array"])
+    if dtype.kind not in KINDS or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(data):
+        raise ValueError("an array that is not what it says")
+    return np.frombuffer(data, dtype).reshape(shape)

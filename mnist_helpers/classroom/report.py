@@ -1,0 +1,177 @@
+"""What marking found, for the instructor: a table of marks, and one page about the class as HTML and as JSON."""
+
+import base64
+import csv
+import html
+import io
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from mnist_helpers.checks.exercise import Status
+from mnist_helpers.classroom.marking import Marked
+from mnist_helpers.runtime import whole_file
+
+NEEDS_HELP = 0.5  # of the points that checks give: whoever has less is named
+COLUMNS = ("student", "sheet", "points", "of", "waiting to be marked by hand", "not attempted", "remarks")
+STYLE = """body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; }
+th, td { padding: .3rem .6rem; border-bottom: 1px solid #999; text-align: left; }
+td.number { text-align: right; } img { max-width: 100%; }"""
+
+
+def write_marks(marked: Sequence[Marked], path: Path) -> None:
+    """Write a line for each submission as CSV: points, what waits for a person, and remarks."""
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(COLUMNS)
+    for one in marked:
+        waits = sum(mark.most for mark in one.marks if mark.waits)
+        untouched = sum(mark.status is Status.NOT_ATTEMPTED for mark in one.marks if not mark.by_hand)
+        row = (one.student, one.sheet, one.points, one.most, waits, untouched, " ".join(one.remarks))
+        table.writerow(["'" + word if str(word)[:1] in "=+-@\t" and word else word for word in row])
+    with whole_file(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def summary(marked: Sequence[Marked], isolation: Sequence[str]) -> dict[str, Any]:
+    """Return what there is to know about a class, as plain data: exercises, marks, who needs help."""
+    exercises: dict[tuple[str, str], list] = {}
+    for one in marked:
+        for mark in one.marks:
+            if not mark.by_hand:
+                exercises.setdefault((one.sheet, mark.exercise), []).append(mark)
+    return {
+        "submissions": [
+            {
+                "student": one.student,
+                "sheet": one.sheet,
+                "points": one.points,
+                "of": one.most,
+                "remarks": one.remarks,
+                "right": [mark.exercise for mark in one.marks if mark.status is Status.RIGHT],
+                "waiting": [mark.exercise for mark in one.marks if mark.waits],
+            }
+            for one in marked
+        ],
+        "exercises": [_exercise(sheet, name, marks) for (sheet, name), marks in exercises.items()],
+        "need help": [f"{one.student} ({one.sheet})" for one in marked if _share(one) < NEEDS_HELP],
+        "isolation": list(isolation),
+    }
+
+
+def _exercise(sheet: str, name: str, marks: list) -> dict[str, Any]:
+    # An example in a hint is another one for each student; without it, equal mistakes are equal.
+    hints = Counter(mark.message.partition(" For example,")[0] for mark in marks if mark.status is Status.NOT_YET)
+    hint, count = hints.most_common(1)[0] if hints else ("", 0)
+    return {
+        "sheet": sheet,
+        "exercise": name,
+        "students": len(marks),
+        "tried": sum(mark.status is not Status.NOT_ATTEMPTED for mark in marks),
+        "solved": sum(mark.status is Status.RIGHT for mark in marks),
+        "most frequent hint": hint,
+        "times": count,
+    }
+
+
+def _share(one: Marked) -> float:
+    """Return the share of the points that checks give; a submission without marks has none."""
+    most = sum(mark.most for mark in one.marks if not mark.by_hand)
+    return sum(mark.points for mark in one.marks if not mark.by_hand) / most if most else 0.0
+
+
+def write_class(marked: Sequence[Marked], isolation: Sequence[str], folder: Path) -> None:
+    """Write class.json and class.html into a folder."""
+    found = summary(marked, isolation)
+    texts = {"class.json": json.dumps(found, indent=1, ensure_ascii=False) + "\n", "class.html": _page(marked, found)}
+    for name, text in texts.items():
+        with whole_file(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _page(marked: Sequence[Marked], found: dict[str, Any]) -> str:
+    exercises = [
+        (
+            one["sheet"],
+            one["exercise"],
+            one["tried"],
+            one["solved"],
+            f"{one['most frequent hint']} ({one['times']} times)",
+        )
+        if one["times"]
+        else (one["sheet"], one["exercise"], one["tried"], one["solved"], "")
+        for one in found["exercises"]
+    ]
+    students = [
+        (one.student, one.sheet, f"{one.points:g} of {one.most:g}", " ".join(one.remarks), _link(one)) for one in marked
+    ]
+    parts = [
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>The class</title><style>{STYLE}</style>",
+        f"<h1>The class</h1><p>{len({one.student for one in marked})} students, {len(marked)} submissions.</p>",
+        "<h2>Marks</h2>",
+        _picture(_distribution(marked), "How many submissions have which share of the points"),
+        "<h2>Exercises</h2>",
+        _picture(_solved(found["exercises"]), "How many students tried and solved each exercise; as numbers below"),
+        _table(("sheet", "exercise", "tried", "solved", "most frequent hint"), exercises),
+        "<h2>Who needs help</h2>",
+        "<p>Less than half of the points that the checks give:</p>" if found["need help"] else "<p>Nobody.</p>",
+        "<ul>" + "".join(f"<li>{html.escape(name)}</li>" for name in found["need help"]) + "</ul>",
+        "<h2>Students</h2>",
+        _table(("student", "sheet", "points", "remarks", "feedback"), students),
+        "<h2>How they were run</h2>",
+        "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in found["isolation"]) + "</ul></html>\n",
+    ]
+    return "\n".join(parts)
+
+
+class _Link(str):
+    """HTML that is ours and is not to be escaped."""
+
+
+def _link(one: Marked) -> str:
+    return _Link(f'<a href="{html.escape(one.feedback.as_uri())}">feedback</a>') if one.feedback else ""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    def cell(value: Any) -> str:
+        kind = ' class="number"' if isinstance(value, int) else ""
+        return f"<td{kind}>{value if isinstance(value, _Link) else html.escape(str(value))}</td>"
+
+    lines = ["<tr>" + "".join(map(cell, row)) + "</tr>" for row in rows]
+    return f"<table><tr>{''.join(f'<th>{html.escape(name)}</th>' for name in head)}</tr>{''.join(lines)}</table>"
+
+
+def _distribution(marked: Sequence[Marked]) -> Figure:
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    ax = figure.subplots()
+    ax.hist(
+        [100 * one.points / one.most if one.most else 0 for one in marked], bins=range(0, 101, 10), edgecolor="white"
+    )
+    ax.set(xlabel="points, in % of all", ylabel="submissions", xlim=(0, 100))
+    ax.yaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def _solved(exercises: Sequence[dict[str, Any]]) -> Figure:
+    figure = Figure(figsize=(7, 0.6 + 0.28 * len(exercises)), layout="constrained")
+    ax = figure.subplots()
+    names = [f"{one['sheet'][:2]} {one['exercise']}" for one in exercises]
+    ax.barh(names, [one["tried"] for one in exercises], color="#cccccc", height=0.8, label="tried")
+    ax.barh(names, [one["solved"] for one in exercises], color="#1f77b4", height=0.4, label="solved")
+    ax.set(xlabel="students")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.invert_yaxis()
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def _picture(figure: Figure, text: str) -> str:
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=150)
+    source = f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"
+    return f'<p><img alt="{html.escape(text)}" src="{source}"></p>'

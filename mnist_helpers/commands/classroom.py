@@ -1,0 +1,59 @@
+"""Commands for instructors: hand out, keep the solutions, mark."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mnist_helpers.runtime import environment_report
+
+
+def student() -> None:
+    """Make the student edition in build/student/, and a zip of it: no solutions, no outputs, no hidden tests."""
+    from mnist_helpers.classroom import handouts
+
+    typer.echo(f"The student edition is in {handouts.STUDENT} and in {handouts.make_student_edition()}")
+
+
+def solutions(sheets: Annotated[str, typer.Option(help='which ones: "01 04"; all if empty')] = "") -> None:
+    """Run the exercise sheets with their solutions into build/solutions/, with notes for teaching."""
+    from mnist_helpers import notebooks as runner
+    from mnist_helpers.classroom import handouts
+
+    results = handouts.make_solutions(choice=sheets)
+    typer.echo(f"\n{environment_report()}\n{runner.results_table(results)}")
+    typer.echo(f"The instructor's edition is in {handouts.SOLUTIONS}")
+    raise typer.Exit(int(any(result.failure for result in results)))
+
+
+def grade(
+    submissions: Annotated[Path, typer.Argument(help="a folder or a zip, with a folder for each student")],
+    sheets: Annotated[str, typer.Option(help='which sheets to mark: "01 04"; all if empty')] = "",
+    seconds: Annotated[int, typer.Option(min=10, help="for a whole submission")] = 300,
+    cell_seconds: Annotated[int, typer.Option(min=1, help="for one cell")] = 60,
+    memory: Annotated[float, typer.Option(min=1, help="GiB for each process of a submission")] = 2,
+) -> None:
+    """Mark a class with nbgrader: marks as CSV, feedback as HTML, and a page about the class."""
+    from mnist_helpers.classroom import course, isolation, marking, report
+    from mnist_helpers.classroom import submissions as handed_in
+
+    limits = isolation.Limits(seconds, cell_seconds, int(memory * 2**30))
+    files = handed_in.handed_in(submissions)
+    lines = isolation.what_is_isolated(limits)
+    typer.echo("\n".join(lines) + "\n")
+    book = course.Course()
+    given = {name: book.hand_out(name) for name in course.sheet_names(sheets)}
+    found = handed_in.sort_out(files, given)
+    hidden = [book.folder, submissions.resolve()]
+    marked = []
+    for one in marking.mark(found, book, limits, hidden, marking.processors()):
+        marked.append(one)
+        typer.echo(f"{one.student:24} {one.sheet:26} {one.points:4g} of {one.most:g}  {' '.join(one.remarks)}".rstrip())
+    folder = book.folder / "marks"
+    report.write_marks(marked, folder / "marks.csv")
+    report.write_class(marked, lines, folder)
+    waiting = sum(mark.waits for one in marked for mark in one.marks)
+    typer.echo(f"\nMarks: {folder / 'marks.csv'}\nThe class: {folder / 'class.html'} and class.json")
+    typer.echo(f"Feedback for each student: {book.folder / 'feedback'}")
+    if waiting:
+        typer.echo(f"{waiting} answers in words wait to be marked by hand: docs/instructor.md says how.")

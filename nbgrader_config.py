@@ -1,0 +1,15 @@
+"""nbgrader's settings for this course: `nbgrader` run in this folder, `make student` and `make grade` all use them."""
+
+import os
+from pathlib import Path
+
+c = get_config()  # noqa: F821 - nbgrader defines it
+
+c.CourseDirectory.course_id = "mnist-cnn-notebooks"
+# Marks given by hand are kept in it, so it is not in build/, which `make clean` empties.
+c.CourseDirectory.root = os.environ.get("MNIST_COURSE") or str(Path(__file__).resolve().parent / "course")
+c.ClearSolutions.code_stub = {"python": "raise NotImplementedError()"}
+c.OverwriteCells.add_missing_cells = True
+c.Execute.timeout = 120
+# A student's page may hold a script: feedback shows it as text.
+c.HTMLExporter.sanitize_html = True

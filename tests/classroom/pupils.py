@@ -1,0 +1,170 @@
+"""Thirty submissions to sheet 1, each with the marks it must get, known from how it was made."""
+
+import copy
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "exercises"))
+from sheets import SHEETS
+from wrong_answers import WRONG
+
+NAME = "01_data"
+SHEET = SHEETS[NAME]
+POINTS = {"sizes": 2, "image_at": 3, "class_shares": 2, "standardise": 2, "nearest_mean": 3, "hold_out": 3, "shift": 3}
+ALL = set(POINTS)
+
+
+@dataclass
+class Pupil:
+    """What one student hands in, which exercises must count as solved, and a word that must stand in the remarks."""
+
+    content: bytes
+    right: set[str]
+    remark: str = ""
+    hints: dict[str, str] = field(default_factory=dict)
+    path: str = f"{NAME}.ipynb"
+
+    @property
+    def points(self) -> int:
+        return sum(POINTS[name] for name in self.right)
+
+
+def page(solved: set[str] = frozenset(), answers: dict[str, str] | None = None) -> NotebookNode:
+    """Return a sheet as handed out, with solutions for some exercises and other answers for others."""
+    notebook = copy.deepcopy(SHEET.page)
+    for cell in notebook.cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+        if name in ALL:
+            cell.source = SHEET.solutions[name] if name in solved else SHEET.stub(name)
+            cell.source = (answers or {}).get(name, cell.source)
+        elif name.endswith("-check"):
+            cell.source = cell.source.split("### END HIDDEN TESTS\n")[1]
+        elif name == "which_digits":
+            cell.source = "YOUR ANSWER HERE"
+    return notebook
+
+
+def written(notebook: NotebookNode) -> bytes:
+    return json.dumps(notebook).encode()  # not nbformat's: it would mend what is broken on purpose
+
+
+def answer(name: str, body: str) -> str:
+    """Return a definition of an exercise's function with another body."""
+    head = SHEET.solutions[name].split("\n")[0]
+    return "\n".join([head, *(f"    {line}" for line in body.split("\n"))])
+
+
+def edited(name: str, place: int) -> tuple[str, str]:
+    """Return a typical wrong answer, and a word of the hint for it."""
+    old, new, hint = WRONG[name][place]
+    return SHEET.solutions[name].replace(old, new), hint
+
+
+def with_body(name: str, body: str) -> bytes:
+    """Return a page where everything is solved but one exercise, which does something else."""
+    return written(page(ALL - {name}, {name: answer(name, body)}))
+
+
+def changed(change: Callable[[list[NotebookNode]], None], **how) -> bytes:
+    notebook = page(**(how or {"solved": ALL}))
+    change(notebook.cells)
+    return written(notebook)
+
+
+def index(cells: list[NotebookNode], mark: str) -> int:
+    return next(i for i, cell in enumerate(cells) if cell.metadata.get("nbgrader", {}).get("grade_id") == mark)
+
+
+def before(mark: str, source: str, **how) -> bytes:
+    """Return a page with a cell of the student's own before another."""
+    return changed(lambda cells: cells.insert(index(cells, mark), new_code_cell(source)), **how)
+
+
+def delete(mark: str) -> bytes:
+    return changed(lambda cells: cells.pop(index(cells, mark)))
+
+
+def double(cells: list[NotebookNode]) -> None:
+    """Copy a solution below itself, and spoil the copy, as someone who tries something out."""
+    at = index(cells, "sizes")
+    copied = copy.deepcopy(cells[at])
+    copied.source = edited("sizes", 0)[0]
+    cells.insert(at + 1, copied)
+
+
+NO_ANSWER_RUNS = """
+class Lenient:
+    def __getattr__(self, name):
+        return lambda answer: print("Right. Well done!")
+checks = Lenient()
+"""
+PATCHED = """
+import builtins, sys
+import numpy as np, torch
+import mnist_helpers.checks.exercise as exercise
+import mnist_helpers.classroom.trial as trial
+torch.allclose = np.allclose = exercise.same = exercise.alike = lambda *a, **k: True
+exercise.Exercise.judge = lambda self, *a: exercise.Verdict(exercise.Status.RIGHT, "")
+builtins.all = lambda *a: True
+"""
+FORGED = """
+import json, sys
+import mnist_helpers.classroom.trial as trial
+from IPython.display import display
+def forge(chapter, exercise, seeds, answer):
+    display({trial.OUTCOMES_MIME: json.dumps([{"value": {"array": "AAAA", "dtype": "|O", "shape": [10**9]},
+        "error": "", "changed": False}] * len(seeds))}, raw=True)
+trial.show_outcomes = forge
+"""
+LOOPS_ON = "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
+REACHES_OUT = "import socket\nsocket.create_connection(('127.0.0.1', {port}), timeout=3).close()\n"
+SPIES = "from pathlib import Path\nassert not [p for p in Path({folder!r}).rglob('*')]\n"
+SCRIPT = "<script>document.title = 'taken over'</script><img src=x onerror=\"document.title='taken over'\">"
+
+
+def pupils(port: int, folder: Path) -> dict[str, Pupil]:
+    """Return the class: names, and what each hands in; `port` listens, and `folder` is where all of it lies."""
+    body = SHEET.solutions["sizes"].split("\n", 1)[1]
+    solution = "\n".join(line[4:] for line in body.split("\n") if line.strip() and "SOLUTION" not in line)
+    some = list(POINTS)
+    found = {
+        "perfect": Pupil(written(page(ALL)), ALL),
+        "renamed": Pupil(written(page(ALL)), ALL, path="my homework (final) v2.ipynb"),
+        "in_nbgraders_folders": Pupil(written(page(ALL)), ALL, path=f"{NAME}/{NAME}.ipynb"),
+        "untouched": Pupil(written(page()), set(), hints=dict.fromkeys(ALL, "Not attempted")),
+        **{f"solved_{k}": Pupil(written(page(set(some[:k]))), set(some[:k])) for k in (1, 2, 4, 6)},
+    }
+    for name in ALL:
+        source, hint = edited(name, 0)
+        found[f"wrong_in_{name}"] = Pupil(written(page(ALL, {name: source})), ALL - {name}, hints={name: hint})
+    hostile = {
+        "crashes": Pupil(before("standardise", "import os; os._exit(1)"), set(some[:3]), hints={"shift": "died"}),
+        "never_ends": Pupil(with_body("image_at", "while True: pass"), ALL - {"image_at"}, hints={"image_at": "loop"}),
+        "cannot_be_stopped": Pupil(with_body("shift", LOOPS_ON), ALL - {"shift"}, hints={"shift": "The run"}),
+        "takes_2_GB": Pupil(
+            with_body("shift", "return bytearray(2 * 10**9)"), ALL - {"shift"}, hints={"shift": "Memory"}
+        ),
+        "prints_for_ever": Pupil(before("sizes", "while True: print('x' * 1000)"), ALL),
+        "deleted_check": Pupil(delete("hold_out-check"), ALL, "hold_out-check was deleted"),
+        "deleted_answer": Pupil(delete("hold_out"), ALL - {"hold_out"}, "hold_out was deleted"),
+        "doubled_cells": Pupil(changed(double), ALL - {"sizes"}, "more than once", {"sizes": "wrong order"}),
+        "not_json": Pupil(written(page(ALL))[:-200], set(), "cannot be read as a notebook"),
+        "no_notebook": Pupil(b"%PDF-1.4 my solutions", set(), "not a notebook", path="solutions.pdf"),
+        "another_page": Pupil(json.dumps(nbformat.v4.new_notebook()).encode(), set(), "holds no cell"),
+        "overwrites_checks": Pupil(before("sizes", NO_ANSWER_RUNS, solved=set()), set()),
+        "patches_torch": Pupil(before("sizes", PATCHED, solved=set(), answers={"sizes": "sizes = abs"}), set()),
+        "breaks_print": Pupil(before("sizes", "import builtins; builtins.print = None"), ALL),
+        "forges_results": Pupil(before("sizes", FORGED, solved=set()), set(), hints={"sizes": "cannot be read"}),
+        "reaches_out": Pupil(with_body("sizes", REACHES_OUT.format(port=port) + solution), ALL - {"sizes"}),
+        "spies": Pupil(with_body("sizes", SPIES.format(folder=str(folder)) + solution), ALL),
+        "puts_a_script_in": Pupil(changed(lambda cells: cells.insert(1, new_markdown_cell(SCRIPT))), ALL),
+        "=HYPERLINK(evil)": Pupil(written(page()), set()),
+    }
+    return found | hostile

@@ -1,0 +1,166 @@
+"""A class of thirty and more is marked, and every mark is the one that is known; no submission harms another."""
+
+import csv
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from pupils import ALL, NAME, POINTS, Pupil, page, pupils, written
+
+from mnist_helpers.classroom.isolation import has_bubblewrap
+from mnist_helpers.runtime import ROOT
+
+CELL_SECONDS = 25
+
+
+@dataclass
+class Class:
+    """A class that has been marked, and what was found."""
+
+    pupils: dict[str, Pupil]
+    folder: Path
+    said: str
+    found: dict
+    visits: int
+
+    def of(self, name: str) -> dict:
+        (one,) = [
+            s for s in self.found["submissions"] if s["student"].strip("_") == re.sub(r"\W+", "_", name).strip("_")
+        ]
+        return one
+
+    def feedback(self, name: str) -> str:
+        student = self.of(name)["student"]
+        return (self.folder / "feedback" / student / NAME / f"{NAME}.html").read_text()
+
+
+def grade(submissions: Path, folder: Path, *options: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "mnist_helpers", "grade", str(submissions), *options]
+    return subprocess.run(
+        command, env=os.environ | {"MNIST_COURSE": str(folder)}, capture_output=True, text=True, cwd=ROOT
+    )
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory) -> Class:
+    place, folder = tmp_path_factory.mktemp("handed-in"), tmp_path_factory.mktemp("course")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        everyone = pupils(listener.getsockname()[1], place)
+        for name, pupil in everyone.items():
+            path = place / name / pupil.path
+            path.parent.mkdir(parents=True)
+            path.write_bytes(pupil.content)
+        done = grade(place, folder, "--sheets", "01", "--cell-seconds", str(CELL_SECONDS), "--seconds", "150")
+        visits = 0
+        try:
+            listener.accept()
+            visits += 1
+        except BlockingIOError:
+            pass
+    assert done.returncode == 0, done.stderr
+    return Class(everyone, folder, done.stdout, json.loads((folder / "marks" / "class.json").read_text()), visits)
+
+
+NAMES = list(pupils(0, Path()))
+
+
+def test_there_are_thirty_and_more():
+    assert len(NAMES) >= 30
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_marks_are_those_that_are_known(marked, name):
+    pupil, found = marked.pupils[name], marked.of(name)
+    right = set(pupil.right) | ({"sizes"} if name == "reaches_out" and not has_bubblewrap() else set())
+    assert set(found["right"]) == right, found
+    assert found["points"] == sum(POINTS[one] for one in right)
+    assert pupil.remark in " ".join(found["remarks"])
+    feedback = marked.feedback(name)
+    for hint in pupil.hints.values():
+        assert hint in feedback
+
+
+def test_the_table_of_marks_says_the_same(marked):
+    rows = list(csv.DictReader((marked.folder / "marks" / "marks.csv").open(newline="")))
+    assert len(rows) == len(marked.pupils)
+    for row in rows:
+        assert float(row["points"]) == marked.of(row["student"])["points"]
+        assert not any(value.startswith(("=", "+", "@")) for value in row.values())
+
+
+def test_the_page_about_the_class(marked):
+    found = marked.found
+    assert {one["exercise"] for one in found["exercises"]} == ALL
+    for one in found["exercises"]:
+        assert one["solved"] == sum(one["exercise"] in marked.of(name)["right"] for name in marked.pupils)
+        assert one["solved"] <= one["tried"] <= one["students"] == len(marked.pupils)
+    need = {line.partition(" ")[0] for line in found["need help"]}
+    assert "untouched" in need
+    assert "perfect" not in need
+    text = (marked.folder / "marks" / "class.html").read_text()
+    assert text.count('<img alt="') == 2
+    assert "<script" not in text
+
+
+def test_what_is_not_isolated_is_said(marked):
+    assert ("NOT shut in" in marked.said) is not has_bubblewrap()
+    assert "how many it starts is not limited" in marked.said
+
+
+@pytest.mark.skipif(not has_bubblewrap(), reason="bubblewrap is not installed, or may not make namespaces here")
+def test_a_submission_has_no_network_and_sees_no_other(marked):
+    assert marked.visits == 0
+    assert "sizes" in marked.of("spies")["right"]
+
+
+def test_a_script_in_a_page_is_not_run_by_whoever_reads_the_feedback(marked):
+    text = marked.feedback("puts_a_script_in")
+    assert "document.title = 'taken over'</script>" not in text
+    assert 'onerror="document' not in text
+
+
+def test_nothing_that_a_submission_started_is_left(marked):
+    assert not [
+        p for p in psutil.process_iter(["cmdline"]) if "mnist_helpers.classroom.trial" in (p.info["cmdline"] or [])
+    ]
+
+
+def test_a_zip_gives_the_same_as_a_folder(tmp_path):
+    archive = tmp_path / "class.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("moodle export/Ann Example_123_file_/sheet.ipynb", written(page({"sizes"})))
+        file.writestr("moodle export/Bob/sheet.ipynb", b"\xff\xfe not text")
+        file.writestr("moodle export/__MACOSX/._sheet.ipynb", b"")
+    done = grade(archive, tmp_path / "course", "--sheets", "01")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "course" / "marks" / "class.json").read_text())
+    assert [(one["student"], one["points"]) for one in found["submissions"]] == [
+        ("Ann_Example_123_file", 2),
+        ("Bob", 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda _path: None, "There is no"),
+        (lambda path: path.mkdir(), "no files"),
+        (lambda path: path.write_bytes(b"PK\x03\x04 broken"), "cannot be read as a zip"),
+    ],
+)
+def test_a_place_without_submissions_is_refused_in_a_line(tmp_path, make, said):
+    place = tmp_path / "place"
+    make(place)
+    done = grade(place, tmp_path / "course")
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
