@@ -92,6 +92,6 @@ def watch(shown: Shown, redraw: Callable[[], None], *controls: ipywidgets.Widget
 
 
 def described(control: type[ipywidgets.Widget], description: str, **options) -> ipywidgets.Widget:
-    """Make a control whose description is written out, however long it is."""
-    style = {"description_width": "initial"}
-    return control(description=description, style=style, **options)
+    """Make a control whose description is written out, however long it is, and which a narrow page does not cut off."""
+    style, layout = {"description_width": "initial"}, {"max_width": "calc(100% - 4px)", **options.pop("layout", {})}
+    return control(description=description, style=style, layout=layout, **options)

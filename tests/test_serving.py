@@ -3,9 +3,13 @@
 import ast
 import asyncio
 import inspect
+import socket
 import subprocess
 import sys
+import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
 from types import SimpleNamespace
 
 import nbformat
@@ -103,6 +107,34 @@ def test_a_kernel_is_stopped_when_it_has_been_without_a_page_for_a_minute(monkey
         clock[0] = 1_000.0 + second
         asyncio.run(kernels.cull_kernel_if_idle("visitor"))
     assert ended == (["visitor"] if stopped else [])
+
+
+def test_the_first_answer_brings_the_cookie_that_the_closing_page_needs(tmp_path):
+    page = tmp_path / "page.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(), page)  # empty: what it shows does not matter here
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = (
+        "from pathlib import Path; from mnist_helpers import serving\n"
+        f"serving.PAGE = Path({str(page)!r}); serving.serve({port}, '127.0.0.1', most=3)"
+    )  # two kernels for the pool, and one for who comes before it is filled
+    server = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL, cwd=ROOT)
+    try:
+        with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as visitor:
+            while not visitor.sock:
+                try:
+                    visitor.connect()
+                except ConnectionRefusedError:
+                    assert server.poll() is None
+                    time.sleep(0.2)
+            visitor.request("GET", "/")
+            answer = visitor.getresponse()
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+    assert answer.status == 200
+    assert any(cookie.startswith("_xsrf=") for cookie in answer.headers.get_all("Set-Cookie", []))
 
 
 def frame(*numbers: int, rest: bytes = b"") -> bytes:

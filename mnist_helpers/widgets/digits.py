@@ -24,7 +24,8 @@ class DigitBrowser(ipywidgets.VBox):
         self.order = described(ipywidgets.Dropdown, "Order", options=ORDERS)
         self.page = described(ipywidgets.IntSlider, "Page", min=1, max=1, value=1)
         self.shown = Shown()
-        super().__init__([ipywidgets.HBox([self.label, self.order, self.page]), self.shown])
+        controls = ipywidgets.HBox([self.label, self.order, self.page], layout={"flex_flow": "row wrap"})
+        super().__init__([controls, self.shown])
         watch(self.shown, self._draw, self.label, self.order, self.page)
 
     def _draw(self) -> None:

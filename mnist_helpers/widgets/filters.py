@@ -43,7 +43,8 @@ class FilterExplorer(ipywidgets.VBox):
         self._layer_chosen()
         self.layer.observe(guarded(self.shown, self._layer_chosen), "value")
         left = ipywidgets.VBox([self.layer, self.filter, self.image])
-        super().__init__([ipywidgets.HBox([left, self.off], layout={"grid_gap": "2em"}), self.shown])
+        controls = ipywidgets.HBox([left, self.off], layout={"flex_flow": "row wrap", "grid_gap": "0 2em"})
+        super().__init__([controls, self.shown])
         watch(self.shown, self._draw, self.layer, self.filter, self.image, self.off)
 
     def _layer_chosen(self) -> None:

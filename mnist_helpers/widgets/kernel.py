@@ -42,7 +42,8 @@ class KernelEditor(ipywidgets.VBox):
         self.shown = Shown()
         grid = ipywidgets.GridBox(self.numbers, layout={"grid_template_columns": "repeat(3, 6.5em)"})
         sliders = ipywidgets.VBox([self.preset, self.image, self.row, self.column])
-        super().__init__([ipywidgets.HBox([grid, sliders], layout={"grid_gap": "2em"}), self.shown])
+        controls = ipywidgets.HBox([grid, sliders], layout={"flex_flow": "row wrap", "grid_gap": "0 2em"})
+        super().__init__([controls, self.shown])
         self._follow()
         self.preset.observe(self._follow, "value")
         for number in self.numbers:

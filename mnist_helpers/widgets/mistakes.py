@@ -36,7 +36,7 @@ class ConfusionExplorer(ipywidgets.VBox):
         for label, name in enumerate(names):
             children.append(ipywidgets.HTML(f"<b>{name}</b>"))
             children += [self._button(label, prediction, off) for prediction in range(len(names))]
-        columns = f"8.5em repeat({len(names)}, 4.6em)"
+        columns = f"minmax(min-content, 8.5em) repeat({len(names)}, minmax(3.1em, 4.6em))"
         return ipywidgets.GridBox(children, layout={"grid_template_columns": columns, "grid_gap": "2px"})
 
     def _button(self, label: int, prediction: int, off: Tensor) -> ipywidgets.Button:
@@ -46,7 +46,7 @@ class ConfusionExplorer(ipywidgets.VBox):
         button = ipywidgets.Button(
             description=str(count) if count else "·",
             tooltip=f"{count} images of {names[label]} read as {names[prediction]}",
-            layout={"width": "4.5em", "padding": "0", "border": border},
+            layout={"width": "auto", "margin": "0", "padding": "0", "border": border},
         )
         # The number says how many; the shade only helps to find the large ones.
         button.style.button_color = f"rgba(230, 159, 0, {shade:.2f})"
@@ -89,9 +89,14 @@ class ThresholdExplorer(ipywidgets.VBox):
         self.confidence, predictions = logits.softmax(dim=1).max(dim=1)
         self.right = predictions == labels
         self.threshold = described(
-            ipywidgets.FloatSlider, "Answer only if surer than", max=0.999, step=0.001, value=0.9, readout_format=".1%"
+            ipywidgets.FloatSlider,
+            "Answer only if surer than",
+            max=0.999,
+            step=0.001,
+            value=0.9,
+            readout_format=".1%",
+            layout={"width": "36em"},
         )
-        self.threshold.layout.width = "36em"
         self.shown = Shown()
         super().__init__([self.threshold, self.shown])
         watch(self.shown, self._draw, self.threshold)

@@ -111,7 +111,7 @@ def workspace(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def lab(workspace, tmp_path_factory) -> Iterator[str]:
-    """Serve JupyterLab on the workspace; all cells of a notebook are attached to the page, also those out of sight."""
+    """Serve JupyterLab on the workspace as `make lab` does; all cells are attached to the page, also out of sight."""
     folder, port = tmp_path_factory.mktemp("lab"), free_port()
     settings = {
         "notebook-extension/tracker": {"windowingMode": "none"},
@@ -126,6 +126,9 @@ def lab(workspace, tmp_path_factory) -> Iterator[str]:
         f"--notebook-dir={workspace}", "--IdentityProvider.token=", "--expose-app-in-browser",
         f"--LabApp.user_settings_dir={folder / 'settings'}", f"--LabApp.workspaces_dir={folder / 'workspaces'}",
     ]  # fmt: skip
-    artifacts = tmp_path_factory.mktemp("artifacts")
-    with serving(command, port, folder / "log", MNIST_ARTIFACTS=str(artifacts)) as address:
+    variables = {
+        "MNIST_ARTIFACTS": str(tmp_path_factory.mktemp("artifacts")),
+        "JUPYTER_CONFIG_PATH": str(ROOT / "lab"),
+    }
+    with serving(command, port, folder / "log", **variables) as address:
         yield address

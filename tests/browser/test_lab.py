@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 from strokes import drawings
-from visitor import PATIENCE, Pad, screenshot
+from visitor import PATIENCE, Pad, screenshot, sticking_out, zoom_in
 
 from mnist_helpers.data import load_csv
+from mnist_helpers.runtime import ROOT
 
 BY_DIGIT = {drawing.digit: drawing for drawing in drawings() if drawing.style == "shape 1, upright"}
 WIDGETS = {  # how many views of widgets a lesson shows when it has run
@@ -100,6 +101,11 @@ def test_a_lesson_runs_from_top_to_bottom_in_the_page(lesson, lab, visit):
         roots.nth(index).scroll_into_view_if_needed()
         screenshot(page, f"lab-{lesson}-{index + 1}")
     PLAY.get(lesson, lambda _page: None)(page)
+    zoom_in(page)
+    for index in range(WIDGETS[lesson]):
+        roots.nth(index).scroll_into_view_if_needed()
+        screenshot(page, f"lab-{lesson}-{index + 1}-zoomed")
+    assert sticking_out(page) == []
 
 
 def play_with_digits(page: Page) -> None:
@@ -127,7 +133,8 @@ def play_with_mistakes(page: Page) -> None:
     changes(page, confusion, lambda: confusion.get_by_title("images of 3 read as 3").click())
     confusion.scroll_into_view_if_needed()
     screenshot(page, "lab-confusion")
-    changes(page, threshold, lambda: slide(page, threshold, "Answer only if surer than"))
+    slide(page, threshold, "Answer only if surer than")  # so small a step may leave the curve's point where it was
+    expect(threshold.get_by_text("Surer than 90.1%")).to_be_visible(timeout=PATIENCE)
     screenshot(page, "lab-threshold")
 
 
@@ -146,6 +153,19 @@ PLAY = {
     "04_evaluation": play_with_mistakes,
     "05_filter_visualization": play_with_filters,
 }
+
+
+def test_of_nbgrader_only_the_button_that_validates_is_there(lab, workspace, visit):
+    assert 'JUPYTER_CONFIG_PATH="$(CURDIR)/lab" $(VENV)/bin/jupyter lab' in (ROOT / "Makefile").read_text()
+    write_notebook(workspace, "answer.ipynb", "assert 1 + 1 == 2")
+    page = open_notebook(visit, lab, "answer.ipynb")
+    page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Validate").click()
+    expect(page.get_by_text("Success! Your notebook passes all the tests.")).to_be_visible(timeout=PATIENCE)
+    assert "File" in page.locator("#jp-MainMenu").inner_text()
+    expect(page.locator("#jp-MainMenu").get_by_text("nbgrader")).to_have_count(0)
+    side_bars = page.locator(".jp-SideBar")
+    expect(side_bars.get_by_title("File Browser")).to_have_count(1)
+    expect(side_bars.get_by_title("Create Assignment")).to_have_count(0)
 
 
 def test_the_stop_button_ends_a_training_and_keeps_its_best_epoch(lab, workspace, visit):

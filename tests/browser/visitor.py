@@ -71,6 +71,22 @@ def nothing_sticks_out(page: Page) -> bool:
     return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
+def zoom_in(page: Page) -> None:
+    """Look at JupyterLab in a window of 1280 × 960 at 200 %, with its side bar closed."""
+    page.set_viewport_size({"width": 640, "height": 480})
+    page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    page.wait_for_function("document.querySelector('.jp-NotebookPanel').getBoundingClientRect().right <= innerWidth")
+
+
+def sticking_out(page: Page) -> list[str]:
+    """Return what of the widgets lies beyond the right edge of its cell's output."""
+    return page.locator(".jp-OutputArea-output").evaluate_all(
+        "(areas) => areas.flatMap((area) => [...area.querySelectorAll('.jupyter-widgets, .jupyter-widgets *')]"
+        " .filter((e) => e.getBoundingClientRect().right > area.getBoundingClientRect().right + 1)"
+        " .map((e) => `${e.tagName} ${e.className}`))"
+    )
+
+
 def leave(context: BrowserContext) -> None:
     """Close a visitor's pages as a person does."""
     for page in context.pages:
