@@ -14,7 +14,6 @@ import shutil
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,14 +21,13 @@ from typing import Any
 
 import nbformat
 import papermill
-from jupyter_client import AsyncKernelManager
 from nbformat import NotebookNode
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
-from traitlets import default
 
 from mnist_helpers.datasets import DATASETS
+from mnist_helpers.kernels import LocalKernelManager
 from mnist_helpers.pages import REPORT_MIME, readable
 from mnist_helpers.recipes import RECIPES
 from mnist_helpers.runtime import (
@@ -155,20 +153,6 @@ def check_parameters(parameters: dict[str, Any], paths: list[Path]) -> None:
         parameters["study"] = str(Path(parameters["study"]).resolve())
     if "device" in parameters:
         pick_device(parameters["device"])
-
-
-class LocalKernelManager(AsyncKernelManager):
-    """Talk to a kernel through files in place of TCP: no open port, and pages run with the network cut off entirely."""
-
-    @default("transport")
-    def _use_files(self) -> str:
-        return "tcp" if sys.platform == "win32" else "ipc"
-
-    @default("ip")
-    def _own_files(self) -> str:
-        # jupyter_client's own choice can be the same for two kernels at once. Kept short: systems allow 100 characters.
-        own = Path(tempfile.gettempdir()) / f"kernel-{uuid.uuid4().hex[:12]}"
-        return "127.0.0.1" if sys.platform == "win32" else str(own)
 
 
 class _CountingEngine(NBClientEngine):

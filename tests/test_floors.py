@@ -11,7 +11,7 @@ from mnist_helpers.runtime import ROOT
 
 PACKAGE = ROOT / "mnist_helpers"
 FLOORS = [
-    {"runtime", "architectures", "augmentation"},
+    {"runtime", "architectures", "augmentation", "kernels"},
     {"datasets", "distributed", "history", "models", "pictures", "recipes"},
     {"data", "checkpoints", "preprocessing"},
     {"evaluation"},
@@ -22,7 +22,7 @@ FLOORS = [
     {"commands"},
     {"cli"},
 ]
-CORE = sorted(set.union(*FLOORS[:5]) | {"visualization"})
+CORE = sorted((set.union(*FLOORS[:5]) - {"kernels"}) | {"visualization"})  # kernels belong to Jupyter
 
 
 def module_name(path: Path) -> str:

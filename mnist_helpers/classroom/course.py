@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbformat import NotebookNode
 from traitlets import List
 from traitlets.config import PyFileConfigLoader
@@ -94,7 +95,11 @@ class Course:
         return nbformat.read(self.folder / "release" / sheet / f"{sheet}.ipynb", as_version=4)
 
     def take_in(self, student: str, sheet: str, page: NotebookNode) -> None:
-        """Write a page that has been run, and whose checks have been judged, into the book of marks."""
+        """Write a page that has been run, and whose checks have been judged, into the book of marks.
+
+        HTML in it is made harmless first: whoever reads the feedback, or marks by hand, would run its scripts.
+        """
+        page, _ = SanitizeHTML().preprocess(page, {})
         folder = self.folder / "submitted" / student / sheet
         folder.mkdir(parents=True, exist_ok=True)
         nbformat.write(page, folder / f"{sheet}.ipynb")

@@ -19,7 +19,7 @@ NOTES = ROOT / "docs" / "teaching"
 # What a student needs to run everything; no tests, and nothing with which sheets are made or marked.
 PARTS = [
     *("LICENSE", "CITATION.cff", "Makefile", "pyproject.toml", "requirements-lock.txt", "environment.yml"),
-    *("data", "docs", "mnist_helpers", "pretrained"),
+    *("data", "docs", "lab", "mnist_helpers", "pretrained"),
 ]
 LEFT_OUT = shutil.ignore_patterns(
     "__pycache__", "*-ubyte", ".*", "resume", "classroom", "teaching", "instructor.md", "student.md"

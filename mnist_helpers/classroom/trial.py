@@ -16,8 +16,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from mnist_helpers.classroom.plaintext import write_outcomes
-from mnist_helpers.notebooks import LocalKernelManager
+from mnist_helpers.kernels import LocalKernelManager
 
 OUTCOMES_MIME = "application/x-mnist-outcomes"
 PAGE, RESULT = "page.ipynb", "result.ipynb"
@@ -36,6 +35,8 @@ def check_cell(chapter: str, exercise: str, seeds: list[int]) -> str:
 def show_outcomes(chapter: str, exercise: str, seeds: list[int], answer: Callable[[], Callable]) -> None:
     """Try an answer with the input of each seed, and show what came of it; `answer` finds the function by its name."""
     from IPython.display import display
+
+    from mnist_helpers.classroom.plaintext import write_outcomes
 
     check = getattr(importlib.import_module(f"mnist_helpers.checks.{chapter}"), exercise)
     outcomes = check.try_out(lambda *given: answer()(*given), seeds)

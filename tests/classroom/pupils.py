@@ -123,7 +123,7 @@ def forge(chapter, exercise, seeds, answer):
         "error": "", "changed": False}] * len(seeds))}, raw=True)
 trial.show_outcomes = forge
 """
-LOOPS_ON = "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
+LOOPS_ON = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass"
 REACHES_OUT = "import socket\nsocket.create_connection(('127.0.0.1', {port}), timeout=3).close()\n"
 SPIES = "from pathlib import Path\nassert not [p for p in Path({folder!r}).rglob('*')]\n"
 SCRIPT = "<script>document.title = 'taken over'</script><img src=x onerror=\"document.title='taken over'\">"

@@ -59,7 +59,7 @@ def marked(tmp_path_factory) -> Class:
             path = place / name / pupil.path
             path.parent.mkdir(parents=True)
             path.write_bytes(pupil.content)
-        done = grade(place, folder, "--sheets", "01", "--cell-seconds", str(CELL_SECONDS), "--seconds", "150")
+        done = grade(place, folder, "--sheets", "01", "--cell-seconds", str(CELL_SECONDS), "--seconds", "100")
         visits = 0
         try:
             listener.accept()
@@ -90,7 +90,7 @@ def test_the_marks_are_those_that_are_known(marked, name):
 
 
 def test_the_table_of_marks_says_the_same(marked):
-    rows = list(csv.DictReader((marked.folder / "marks" / "marks.csv").open(newline="")))
+    rows = list(csv.DictReader((marked.folder / "marks" / "marks.csv").read_text(encoding="utf-8").splitlines()))
     assert len(rows) == len(marked.pupils)
     for row in rows:
         assert float(row["points"]) == marked.of(row["student"])["points"]
@@ -124,8 +124,8 @@ def test_a_submission_has_no_network_and_sees_no_other(marked):
 
 def test_a_script_in_a_page_is_not_run_by_whoever_reads_the_feedback(marked):
     text = marked.feedback("puts_a_script_in")
-    assert "document.title = 'taken over'</script>" not in text
-    assert 'onerror="document' not in text
+    assert "document.title" in text  # as words
+    assert not re.search(r"<(script|[^>]*\bonerror\b)[^>]*>[^<]*document.title|<[^>]*\bonerror\b", text)
 
 
 def test_nothing_that_a_submission_started_is_left(marked):

@@ -1,0 +1,49 @@
+"""An exercise, done in a real JupyterLab: typed, checked, validated by nbgrader's button, handed in, and marked."""
+
+import json
+import os
+import subprocess
+import sys
+
+from playwright.sync_api import expect
+from test_lab import open_notebook
+from visitor import PATIENCE, screenshot
+
+from mnist_helpers.runtime import ROOT
+
+ANSWER = "    return torch.bincount(labels, minlength=10) / len(labels)"
+
+
+def test_an_exercise_is_done_validated_and_marked(lab, workspace, visit, tmp_path):
+    page = open_notebook(visit, lab, "exercises/01_data.ipynb")
+    cells = page.locator(".jp-Notebook .jp-CodeCell")
+    cells.nth(0).locator(".cm-content").click()
+    page.keyboard.press("Shift+Enter")
+    answer = cells.filter(has_text="def class_shares(")
+    stub = answer.get_by_text("raise NotImplementedError()")
+    stub.click()
+    page.keyboard.press("Home")  # to the first letter …
+    page.keyboard.press("Home")  # … and to the margin
+    page.keyboard.press("Shift+End")
+    page.keyboard.type(ANSWER)
+    page.keyboard.press("Shift+Enter")
+    check = cells.filter(has_text="checks.class_shares(class_shares)")
+    check.locator(".cm-content").click()
+    page.keyboard.press("Shift+Enter")
+    expect(check.locator(".jp-OutputArea")).to_contain_text("Right.", timeout=PATIENCE)
+    screenshot(page, "lab-exercise")
+    page.keyboard.press("Control+s")
+    page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Validate").click()
+    results = page.locator(".jp-Dialog")
+    expect(results).to_contain_text("failed", timeout=5 * PATIENCE)  # the six that are not done
+    expect(results).to_contain_text("checks.sizes(sizes)")
+    expect(results).not_to_contain_text("checks.class_shares(class_shares)")
+    screenshot(page, "lab-validated")
+    handed_in = tmp_path / "class" / "ann"
+    handed_in.mkdir(parents=True)
+    (handed_in / "01_data.ipynb").write_bytes((workspace / "exercises" / "01_data.ipynb").read_bytes())
+    command = [sys.executable, "-m", "mnist_helpers", "grade", str(tmp_path / "class"), "--sheets", "01"]
+    subprocess.run(command, env=os.environ | {"MNIST_COURSE": str(tmp_path / "course")}, cwd=ROOT, check=True)
+    (mark,) = json.loads((tmp_path / "course" / "marks" / "class.json").read_text())["submissions"]
+    assert mark["right"] == ["class_shares"]
+    assert mark["points"] == 2
