@@ -81,11 +81,11 @@ def mark(
     """Mark submissions, some at once, and yield them one after the other; what goes wrong with one stays with it."""
     load_part("mnist", "validation")  # unpacked here, because what is shut in cannot
     with ThreadPoolExecutor(at_once) as pool:
-        pages = pool.map(lambda one: _run(one, limits, hidden), submissions)
-        for submission, (page, verdicts) in zip(submissions, pages, strict=True):
+        running = [pool.submit(_run, submission, limits, hidden) for submission in submissions]
+        for submission, run in zip(submissions, running, strict=True):
             try:
-                yield _record(submission, page, verdicts, course)
-            except Exception as error:  # a page that nbgrader stumbles over
+                yield _record(submission, *run.result(), course)
+            except Exception as error:  # a page that nbgrader stumbles over, say
                 reason = f"It could not be marked ({type(error).__name__}: {error})."
                 yield Marked(submission.student, submission.sheet, [], [*submission.remarks, reason])
 
@@ -95,7 +95,8 @@ def _run(submission: Submission, limits: Limits, hidden: list[Path]) -> tuple[No
     page = submission.page
     if submission.problem:
         page.cells.insert(0, new_markdown_cell(f"**This could not be marked.** {submission.problem}"))
-        return page, _judged(submission, {}, submission.problem)
+        untouched = Verdict(Status.NOT_ATTEMPTED, submission.problem)
+        return page, {mark_of(cell): untouched for cell in page.cells if mark_of(cell).endswith(CHECK)}
     checks = {mark_of(cell): number for number, cell in enumerate(page.cells) if mark_of(cell).endswith(CHECK)}
     seeds = {name: exercise_of(submission.sheet, name.removesuffix(CHECK)).seeds() for name in checks}
     with tempfile.TemporaryDirectory(prefix="marking-", ignore_cleanup_errors=True) as name:
