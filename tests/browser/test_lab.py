@@ -31,7 +31,7 @@ OPEN = """async (path) => {
 def open_notebook(visit, lab: str, name: str) -> Page:
     """Open a notebook as a click on its name does; an address with the name starts two kernels and drops one."""
     page = visit(f"{lab}/lab/workspaces/{uuid.uuid4().hex}")
-    expect(page.locator(".jp-DirListing-item", has_text=name)).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".jp-DirListing-item", has_text=name.split("/")[0])).to_be_visible(timeout=PATIENCE)
     page.evaluate(OPEN, name)
     expect(page.locator(".jp-Notebook")).to_be_visible()
     return page
