@@ -49,7 +49,7 @@ run-notebooks: $(READY) ## run all notebooks end to end (NOTEBOOKS="01 04", PARA
 
 test: $(READY) ## unit tests, structure of the notebooks, nbval against the committed outputs
 	MNIST_ARTIFACTS=$(CURDIR)/build/test-artifacts MNIST_THREADS=1 OMP_NUM_THREADS=1 \
-		$(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --nbval-lax tests notebooks/*.ipynb
+		$(VENV)/bin/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --nbval-lax tests notebooks/*.ipynb
 
 lint: $(READY) ## ruff over code and notebooks, and a spelling check
 	$(VENV)/bin/ruff check .
