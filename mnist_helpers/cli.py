@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import typer
@@ -38,7 +39,7 @@ def _run() -> int:
 
 
 def _app() -> typer.Typer:
-    from mnist_helpers.commands import classroom, course, networks, studies
+    from mnist_helpers.commands import course, networks, studies
 
     app = typer.Typer(
         add_completion=False,
@@ -63,11 +64,13 @@ def _app() -> typer.Typer:
         course.workspace,
         course.app,
         course.contact_sheet,
-        classroom.student,
-        classroom.solutions,
-        classroom.grade,
     ):
         app.command()(command)
+    if find_spec("mnist_helpers.classroom"):  # the student edition comes without
+        from mnist_helpers.commands import classroom
+
+        for command in (classroom.student, classroom.solutions, classroom.grade):
+            app.command()(command)
     return app
 
 

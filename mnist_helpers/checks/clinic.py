@@ -244,7 +244,7 @@ def logits_of(model: nn.Sequential, images: Tensor) -> Tensor:
 @exercise(
     draw=network_and_bytes,
     rounds=4,
-    notice="A network knows only the scale that it was trained on; to another one it answers as surely and worse.",
+    notice="A network knows only the scale that it was trained on. On another it answers worse, and no error says so.",
     hint="Follow the images through the training: which two things were done to them?",
     mistakes=[
         Mistake(

@@ -65,7 +65,7 @@ def gradient_of(weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 @exercise(
     draw=a_fit,
-    notice="Against the gradient, and by the learning rate times its length: all that an optimizer adds comes on top.",
+    notice="Against the gradient, and by the learning rate times its length: all that an optimiser adds comes on top.",
     hint="Find the gradient of the mean of the squared errors first. Then: which way is down, and how far?",
     mistakes=[
         Mistake(
@@ -333,7 +333,7 @@ def loss_and_weights(loss: object, model: nn.Module, *_rest: object) -> tuple:
             lambda *given: learn(*given, softmax=True),
             "`cross_entropy` applies the softmax itself. Give it the logits.",
         ),
-        Mistake(step_too_early, "The optimizer steps before the new gradient is there: first `backward`, then `step`."),
+        Mistake(step_too_early, "The optimiser steps before the new gradient is there: first `backward`, then `step`."),
         Mistake(only_loss, "The weights did not change. Is there a `backward`, and after it a `step`, in this order?"),
         Mistake(
             lambda *given: learn(*given) and None,

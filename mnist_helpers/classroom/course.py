@@ -98,6 +98,8 @@ class Course:
         """Write a page that has been run, and whose checks have been judged, into the book of marks.
 
         HTML in it is made harmless first: whoever reads the feedback, or marks by hand, would run its scripts.
+
+        Raises: CourseError if nbgrader refuses.
         """
         page, _ = SanitizeHTML().preprocess(page, {})
         folder = self.folder / "submitted" / student / sheet
@@ -105,8 +107,11 @@ class Course:
         nbformat.write(page, folder / f"{sheet}.ipynb")
         self._do(self._api.autograde, sheet, student)
 
-    def feedback(self, student: str, sheet: str) -> Path:
-        """Have nbgrader write a student's feedback, and return the page."""
+    def write_feedback(self, student: str, sheet: str) -> Path:
+        """Have nbgrader write a student's feedback, and return the page.
+
+        Raises: CourseError if nbgrader refuses.
+        """
         self._do(self._api.generate_feedback, sheet, student)
         return self.folder / "feedback" / student / sheet / f"{sheet}.html"
 

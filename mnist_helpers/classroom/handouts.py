@@ -1,17 +1,18 @@
 """What an instructor gives away and keeps: the student edition with its zip, and the solutions, run, with notes."""
 
 import base64
+import re
 import shutil
 import tempfile
 import zlib
 from pathlib import Path
 
-import nbformat
+from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
 from mnist_helpers.classroom.course import SHEETS, Course, sheet_names
 from mnist_helpers.editions import without_outputs
-from mnist_helpers.notebooks import BUILD, SOURCES, RunResult, as_text, find_notebooks, read_notebook, run_notebooks
+from mnist_helpers.notebooks import BUILD, RunResult, as_text, find_notebooks, read_notebook, run_notebooks
 from mnist_helpers.runtime import ROOT
 
 STUDENT, SOLUTIONS = BUILD / "student", BUILD / "solutions"
@@ -22,8 +23,13 @@ PARTS = [
     *("data", "docs", "lab", "mnist_helpers", "pretrained"),
 ]
 LEFT_OUT = shutil.ignore_patterns(
-    "__pycache__", "*-ubyte", ".*", "resume", "classroom", "teaching", "instructor.md", "student.md"
+    "__pycache__", "*-ubyte", ".*", "resume", "classroom*", "teaching", "instructor.md", "student.md"
 )
+NOT_FOR_STUDENTS = [
+    *("test", "lint", "refresh-notebooks", "pretrained", "reproduce", "contact-sheet", "lock"),
+    *("student", "solutions", "grade"),
+]
+READABLE = ("__init__.py", "exercise.py", "inputs.py")  # of the checks: they hold no solutions
 PACKED = '''"""A chapter's self-checks. They hold solutions, and are packed so that nobody reads these by accident."""
 
 import base64
@@ -39,39 +45,56 @@ def make_student_edition(folder: Path = STUDENT) -> Path:
     Raises: CourseError if nbgrader is missing or refuses a sheet.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    exercises = folder / "notebooks" / "exercises"
+    exercises.mkdir(parents=True)
+    _copy_parts(folder)
+    for path in find_notebooks():
+        _write_page(without_outputs(read_notebook(path)), exercises.parent / path.name)
+    course = Course()
+    for name in sheet_names():
+        _write_page(course.hand_out(name), exercises / f"{name}.ipynb")
+    for path in (folder / "mnist_helpers" / "checks").glob("*.py"):
+        if path.name not in READABLE:
+            packed = base64.b64encode(zlib.compress(path.read_bytes())).decode()
+            path.write_text(PACKED.format(packed), encoding="utf-8")
+    return Path(shutil.make_archive(str(folder), "zip", folder.parent, folder.name))
+
+
+def _copy_parts(folder: Path) -> None:
     for part in PARTS:
         if (ROOT / part).is_dir():
             shutil.copytree(ROOT / part, folder / part, ignore=LEFT_OUT)
         else:
             shutil.copyfile(ROOT / part, folder / part)
     shutil.copyfile(ROOT / "docs" / "student.md", folder / "README.md")
-    (folder / "notebooks" / "exercises").mkdir(parents=True)
-    for path in find_notebooks():
-        (folder / "notebooks" / path.name).write_text(as_text(without_outputs(read_notebook(path))), encoding="utf-8")
-    course = Course()
-    for name in sheet_names():
-        page = course.hand_out(name)
-        (folder / "notebooks" / "exercises" / f"{name}.ipynb").write_text(as_text(page), encoding="utf-8")
-    for path in (folder / "mnist_helpers" / "checks").glob("*.py"):
-        if path.name not in ("__init__.py", "exercise.py", "inputs.py"):
-            path.write_text(
-                PACKED.format(base64.b64encode(zlib.compress(path.read_bytes())).decode()), encoding="utf-8"
-            )
-    return Path(shutil.make_archive(str(folder), "zip", folder.parent, folder.name))
+    makefile = folder / "Makefile"
+    text = makefile.read_text(encoding="utf-8")
+    for target in NOT_FOR_STUDENTS:
+        text = re.sub(rf"^{target}:.*\n(?:\t.*\n)*\n?", "", text, flags=re.MULTILINE)
+    makefile.write_text(text, encoding="utf-8")
+
+
+def _write_page(page: NotebookNode, path: Path) -> None:
+    path.write_text(as_text(page), encoding="utf-8")
 
 
 def make_solutions(folder: Path = SOLUTIONS, choice: str = "") -> list[RunResult]:
-    """Write the instructor's edition: the lessons as they are, and the sheets with solutions and notes, executed."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the instructor's edition: the lessons as they are, and the sheets with solutions and notes, executed.
+
+    Raises: CourseError for a word that fits no sheet.
+    """
+    names = sheet_names(choice)
+    shutil.copytree(ROOT / "docs", folder / "docs", dirs_exist_ok=True)
+    shutil.copyfile(ROOT / "README.md", folder / "README.md")
+    (folder / "notebooks").mkdir(exist_ok=True)
     for path in find_notebooks():
-        shutil.copyfile(path, folder / path.name)
+        shutil.copyfile(path, folder / "notebooks" / path.name)
     with tempfile.TemporaryDirectory(dir=BUILD, prefix="sheets-") as staging:
         paths = []
-        for name in sheet_names(choice):
+        for name in names:
             page = read_notebook(SHEETS / f"{name}.ipynb")
             notes = (NOTES / f"{name}.md").read_text(encoding="utf-8")
             page.cells.insert(1, new_markdown_cell(notes, id="teaching-notes"))
             paths.append(Path(staging) / f"{name}.ipynb")
-            nbformat.write(page, paths[-1])
-        return run_notebooks(paths, {}, output=folder / SHEETS.relative_to(SOURCES))
+            _write_page(page, paths[-1])
+        return run_notebooks(paths, {}, output=folder / "notebooks" / "exercises")

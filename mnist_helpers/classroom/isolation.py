@@ -64,7 +64,7 @@ def what_is_isolated(limits: Limits) -> list[str]:
 def run_shut_in(command: Sequence[str], folder: Path, seconds: float, hidden: Sequence[Path] = ()) -> bool:
     """Run a command that may write to `folder` alone; return False if it was stopped when its time was up.
 
-    `hidden` folders look empty to it.
+    `hidden` folders look empty to it, and `hidden` files cannot be read.
     """
     with (folder / "log.txt").open("w") as log:
         process = subprocess.Popen(
@@ -103,7 +103,7 @@ def _bubblewrap(folder: Path | None = None, hidden: Sequence[Path] = ()) -> list
     for place in (PACKAGE_PARENT, Path(sys.base_prefix), Path(sys.prefix)):  # wherever they lie, they are needed
         words += ["--ro-bind", str(place), str(place)]
     for place in hidden:
-        words += ["--tmpfs", str(place)] if place.is_dir() else []
+        words += ["--tmpfs", str(place)] if place.is_dir() else ["--ro-bind", "/dev/null", str(place)]
     return [*words, "--bind", str(folder), str(folder), "--chdir", str(folder)] if folder else words
 
 

@@ -20,7 +20,7 @@ from mnist_helpers.checks.exercise import Exercise, Outcome, Status, Verdict, us
 from mnist_helpers.classroom.course import Course
 from mnist_helpers.classroom.isolation import Limits, run_shut_in
 from mnist_helpers.classroom.plaintext import read_outcomes
-from mnist_helpers.classroom.submissions import Submission, mark_of
+from mnist_helpers.classroom.submissions import Submission, grade_id
 from mnist_helpers.classroom.trial import OUTCOMES_MIME, PAGE, RESULT, check_cell
 from mnist_helpers.data import load_part
 
@@ -75,7 +75,7 @@ def exercise_of(sheet: str, name: str) -> Exercise:
     return getattr(CHAPTERS[sheet[:2]], name)
 
 
-def mark(
+def mark_class(
     submissions: list[Submission], course: Course, limits: Limits, hidden: list[Path], at_once: int
 ) -> Iterator[Marked]:
     """Mark submissions, some at once, and yield them one after the other; what goes wrong with one stays with it."""
@@ -94,10 +94,8 @@ def _run(submission: Submission, limits: Limits, hidden: list[Path]) -> tuple[No
     """Run a page shut in; return it with what its cells showed, and the verdict on each check."""
     page = submission.page
     if submission.problem:
-        page.cells.insert(0, new_markdown_cell(f"**This could not be marked.** {submission.problem}"))
-        untouched = Verdict(Status.NOT_ATTEMPTED, submission.problem)
-        return page, {mark_of(cell): untouched for cell in page.cells if mark_of(cell).endswith(CHECK)}
-    checks = {mark_of(cell): number for number, cell in enumerate(page.cells) if mark_of(cell).endswith(CHECK)}
+        return _untried(submission)
+    checks = {grade_id(cell): number for number, cell in enumerate(page.cells) if grade_id(cell).endswith(CHECK)}
     seeds = {name: exercise_of(submission.sheet, name.removesuffix(CHECK)).seeds() for name in checks}
     with tempfile.TemporaryDirectory(prefix="marking-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
@@ -108,20 +106,33 @@ def _run(submission: Submission, limits: Limits, hidden: list[Path]) -> tuple[No
         ran = _result(folder)
     reason = "" if ended else f"it was stopped after {limits.seconds} seconds, the time for a whole sheet"
     if ran is None or len(ran.cells) != len(page.cells):
-        return page, _judged(submission, {}, reason or "it ended without a result; did it take too much memory?")
+        return page, _judged(submission, {}, seeds, reason or "it ended without a result; did it take too much memory?")
+    _show(page, ran)
+    found = {name: _outcomes(ran.cells[number]) for name, number in checks.items()}
+    return page, _judged(submission, found, seeds, reason or str(ran.metadata.get("ended", "")))
+
+
+def _untried(submission: Submission) -> tuple[NotebookNode, dict[str, Verdict]]:
+    """Return the empty sheet for what could not be read, with the reason on top and in place of each verdict."""
+    page, verdict = submission.page, Verdict(Status.NOT_ATTEMPTED, submission.problem)
+    verdicts = {grade_id(cell): verdict for cell in page.cells if grade_id(cell).endswith(CHECK)}
+    page.cells.insert(0, new_markdown_cell(f"**This could not be marked.** {submission.problem}"))
+    return page, verdicts
+
+
+def _show(page: NotebookNode, ran: NotebookNode) -> None:
+    """Put what the cells showed when they ran into the student's page, but for the checks' values."""
     for cell, shown in zip(page.cells, ran.cells, strict=True):
         if cell.cell_type == "code":
             cell.outputs = [one for one in shown.get("outputs", []) if OUTCOMES_MIME not in one.get("data", {})]
             cell.execution_count = shown.get("execution_count")
-    found = {name: _outcomes(ran.cells[number]) for name, number in checks.items()}
-    return page, _judged(submission, found, reason or str(ran.metadata.get("ended", "")), seeds)
 
 
 def _for_trial(submission: Submission, seeds: dict[str, list[int]]) -> NotebookNode:
     """Return the page as it runs: in place of each check, the call of the student's function with fresh input."""
     cells = []
     for cell in submission.page.cells:
-        name = mark_of(cell)
+        name = grade_id(cell)
         source = (
             check_cell(_module(submission.sheet), name.removesuffix(CHECK), seeds[name])
             if name in seeds
@@ -163,15 +174,12 @@ def _outcomes(cell: NotebookNode) -> list[Outcome] | str:
 
 
 def _judged(
-    submission: Submission,
-    found: dict[str, list[Outcome] | str],
-    ended: str,
-    seeds: dict[str, list[int]] | None = None,
+    submission: Submission, found: dict[str, list[Outcome] | str], seeds: dict[str, list[int]], ended: str
 ) -> dict[str, Verdict]:
     """Judge every check of a sheet; `ended` says why a run ended early, if it did."""
     verdicts = {}
     for cell in submission.page.cells:
-        name = mark_of(cell)
+        name = grade_id(cell)
         if name.endswith(CHECK):
             outcomes = found.get(name, "")
             if isinstance(outcomes, str):
@@ -187,7 +195,7 @@ def _judged(
 def _record(submission: Submission, page: NotebookNode, verdicts: dict[str, Verdict], course: Course) -> Marked:
     """Write the verdicts into the page and the page into the book of marks; return the marks that are in the book."""
     for cell in page.cells:
-        verdict = verdicts.get(mark_of(cell))
+        verdict = verdicts.get(grade_id(cell))
         if verdict:
             # nbgrader gives a cell that wrote to stderr no points.
             stream = "stdout" if verdict.right else "stderr"
@@ -203,7 +211,7 @@ def _record(submission: Submission, page: NotebookNode, verdicts: dict[str, Verd
             ExerciseMark(name, grade.points, grade.most, by_hand, grade.waits, verdict.status, verdict.message)
         )
     remarks = [submission.problem] * bool(submission.problem) + submission.remarks
-    feedback = course.feedback(submission.student, submission.sheet)
+    feedback = course.write_feedback(submission.student, submission.sheet)
     return Marked(submission.student, submission.sheet, marks, remarks, feedback)
 
 

@@ -53,8 +53,8 @@ def read_outcomes(text: str) -> list[Outcome]:
 
 
 def _write(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
-        return value if type(value) in (type(None), bool, int, float, str) else {"words": words(value, repr)}
+    if type(value) in (type(None), bool, int, float, str):  # np.float64 is a float too, and belongs to the arrays
+        return value
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
         if array.dtype.kind in KINDS:

@@ -5,10 +5,12 @@ import csv
 import html
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from matplotlib.figure import Figure
 
@@ -33,6 +35,7 @@ def write_marks(marked: Sequence[Marked], path: Path) -> None:
         waits = sum(mark.most for mark in one.marks if mark.waits)
         untouched = sum(mark.status is Status.NOT_ATTEMPTED for mark in one.marks if not mark.by_hand)
         row = (one.student, one.sheet, one.points, one.most, waits, untouched, " ".join(one.remarks))
+        # A spreadsheet would take such words for formulas, and run them.
         table.writerow(["'" + word if str(word)[:1] in "=+-@\t" and word else word for word in row])
     with whole_file(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
@@ -88,27 +91,26 @@ def _share(one: Marked) -> float:
 def write_class(marked: Sequence[Marked], isolation: Sequence[str], folder: Path) -> None:
     """Write class.json and class.html into a folder."""
     found = summary(marked, isolation)
-    texts = {"class.json": json.dumps(found, indent=1, ensure_ascii=False) + "\n", "class.html": _page(marked, found)}
+    texts = {
+        "class.json": json.dumps(found, indent=1, ensure_ascii=False) + "\n",
+        "class.html": _page(marked, found, folder),
+    }
     for name, text in texts.items():
         with whole_file(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 
-def _page(marked: Sequence[Marked], found: dict[str, Any]) -> str:
+def _page(marked: Sequence[Marked], found: dict[str, Any], folder: Path) -> str:
     exercises = [
         (
-            one["sheet"],
-            one["exercise"],
-            one["tried"],
-            one["solved"],
-            f"{one['most frequent hint']} ({one['times']} times)",
+            *(one[name] for name in ("sheet", "exercise", "tried", "solved")),
+            f"{one['most frequent hint']} ({one['times']}×)" if one["times"] else "",
         )
-        if one["times"]
-        else (one["sheet"], one["exercise"], one["tried"], one["solved"], "")
         for one in found["exercises"]
     ]
     students = [
-        (one.student, one.sheet, f"{one.points:g} of {one.most:g}", " ".join(one.remarks), _link(one)) for one in marked
+        (one.student, one.sheet, f"{one.points:g} of {one.most:g}", " ".join(one.remarks), _link(one, folder))
+        for one in marked
     ]
     parts = [
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>The class</title><style>{STYLE}</style>",
@@ -119,7 +121,9 @@ def _page(marked: Sequence[Marked], found: dict[str, Any]) -> str:
         _picture(_solved(found["exercises"]), "How many students tried and solved each exercise; as numbers below"),
         _table(("sheet", "exercise", "tried", "solved", "most frequent hint"), exercises),
         "<h2>Who needs help</h2>",
-        "<p>Less than half of the points that the checks give:</p>" if found["need help"] else "<p>Nobody.</p>",
+        f"<p>Less than {NEEDS_HELP:.0%} of the points that the checks give:</p>"
+        if found["need help"]
+        else "<p>Nobody.</p>",
         "<ul>" + "".join(f"<li>{html.escape(name)}</li>" for name in found["need help"]) + "</ul>",
         "<h2>Students</h2>",
         _table(("student", "sheet", "points", "remarks", "feedback"), students),
@@ -133,8 +137,11 @@ class _Link(str):
     """HTML that is ours and is not to be escaped."""
 
 
-def _link(one: Marked) -> str:
-    return _Link(f'<a href="{html.escape(one.feedback.as_uri())}">feedback</a>') if one.feedback else ""
+def _link(one: Marked, folder: Path) -> str:
+    if one.feedback is None:
+        return ""
+    place = quote(Path(os.path.relpath(one.feedback, folder)).as_posix())  # relative: the folder may move
+    return _Link(f'<a href="{place}">feedback</a>')
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

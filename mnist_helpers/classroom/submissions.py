@@ -101,7 +101,8 @@ def student_ids(names: list[str]) -> dict[str, str]:
     """Return an id for each name: letters that are safe in file names and in nbgrader's, and no two alike."""
     ids: dict[str, str] = {}
     for name in names:
-        plain = re.sub(r"[^\w@-]+", "_", name).strip("_-")[:60] or "student"
+        person = re.sub(r"_\d+_assignsubmission_\w*$", "", name)  # Moodle's number is another one for each assignment
+        plain = re.sub(r"[^\w@-]+", "_", person).strip("_-")[:60] or "student"
         taken = {taken.casefold() for other, taken in ids.items() if other != name}
         number, chosen = 1, plain
         while chosen.casefold() in taken:
@@ -168,26 +169,26 @@ def _clean(cell: NotebookNode) -> NotebookNode:
     return make(source=str(cell["source"]), metadata=metadata)
 
 
-def mark_of(cell: NotebookNode) -> str:
+def grade_id(cell: NotebookNode) -> str:
     """Return nbgrader's name of a cell, or an empty text."""
     return cell.metadata.get("nbgrader", {}).get("grade_id", "")
 
 
 def sheet_of(page: NotebookNode, sheets: dict[str, NotebookNode]) -> str | None:
     """Return the sheet to which a page belongs, whatever its file is called: the one it shares most cells with."""
-    marks = {mark_of(cell) for cell in page.cells} - {""}
-    shared = {name: len(marks & {mark_of(cell) for cell in sheet.cells}) for name, sheet in sheets.items()}
+    marks = {grade_id(cell) for cell in page.cells} - {""}
+    shared = {name: len(marks & {grade_id(cell) for cell in sheet.cells}) for name, sheet in sheets.items()}
     best = max(shared, key=shared.__getitem__)
     return best if shared[best] else None
 
 
 def restored(student: str, sheet: str, page: NotebookNode, original: NotebookNode) -> Submission:
-    """Put a page in order: locked cells as they were, deleted ones back in their places, doubles without a mark."""
+    """Put a page in order: locked cells as they were, deleted ones back in their places, doubles as plain cells."""
     submission = Submission(student, sheet, page)
-    mine = _marked(page, {mark_of(cell) for cell in original.cells} - {""}, submission.remarks)
+    mine = _cells_by_id(page, {grade_id(cell) for cell in original.cells} - {""}, submission.remarks)
     place = 0
     for cell in original.cells:
-        mark = mark_of(cell)
+        mark = grade_id(cell)
         fresh = copy.deepcopy(cell)
         if mark in mine:
             own, locked = mine[mark], cell.metadata.nbgrader.locked
@@ -205,11 +206,11 @@ def restored(student: str, sheet: str, page: NotebookNode, original: NotebookNod
     return submission
 
 
-def _marked(page: NotebookNode, known: set[str], remarks: list[str]) -> dict[str, NotebookNode]:
-    """Return the cells that bear a known mark, and take every other mark away."""
+def _cells_by_id(page: NotebookNode, known: set[str], remarks: list[str]) -> dict[str, NotebookNode]:
+    """Return the cells that nbgrader knows, and make plain cells of all others."""
     mine: dict[str, NotebookNode] = {}
     for cell in reversed(page.cells):  # of doubles the last one counts: it has run last
-        mark = mark_of(cell)
+        mark = grade_id(cell)
         if mark in mine:
             remarks.append(f"The cell {mark} is there more than once; the last one counts.")
         if mark in known and mark not in mine:

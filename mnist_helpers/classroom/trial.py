@@ -20,7 +20,8 @@ from mnist_helpers.kernels import LocalKernelManager
 
 OUTCOMES_MIME = "application/x-mnist-outcomes"
 PAGE, RESULT = "page.ipynb", "result.ipynb"
-MOST_OUTPUT = 200_000  # characters of a cell; what comes after is dropped
+MOST_OUTPUT = 200_000  # characters that a cell prints; what comes after is dropped
+PICTURES = 10  # times as much: a figure is long as text
 FILES_AT_MOST = 50_000_000  # bytes of a file that a submission writes
 
 
@@ -43,7 +44,7 @@ def show_outcomes(chapter: str, exercise: str, seeds: list[int], answer: Callabl
     display({OUTCOMES_MIME: write_outcomes(outcomes)}, raw=True)
 
 
-class PatientClient(NotebookClient):
+class TolerantClient(NotebookClient):
     """nbclient's, which goes on after a cell that fails or never ends, and drops what a cell writes without end."""
 
     written: tuple[int, int] = (-1, 0)  # cell, characters
@@ -56,7 +57,7 @@ class PatientClient(NotebookClient):
             msg["msg_type"] != "status" and OUTCOMES_MIME not in content.get("data", {})
         ):
             self.written = cell_index, len(json.dumps(content, default=str)) + (count if number == cell_index else 0)
-            if self.written[1] > MOST_OUTPUT * (1 if msg["msg_type"] == "stream" else 10):
+            if self.written[1] > MOST_OUTPUT * (1 if msg["msg_type"] == "stream" else PICTURES):
                 return None
         return super().process_message(msg, cell, cell_index)
 
@@ -73,7 +74,7 @@ def run_page(folder: Path, cell_seconds: int) -> None:
     def begin(cell: NotebookNode, **_details: Any) -> None:
         cell.metadata["begun"] = True
 
-    client = PatientClient(
+    client = TolerantClient(
         page,
         km=LocalKernelManager(kernel_name="python3"),
         timeout=cell_seconds,

@@ -35,18 +35,18 @@ def grade(
 ) -> None:
     """Mark a class with nbgrader: marks as CSV, feedback as HTML, and a page about the class."""
     from mnist_helpers.classroom import course, isolation, marking, report
-    from mnist_helpers.classroom import submissions as handed_in
+    from mnist_helpers.classroom.submissions import handed_in, sort_out
 
     limits = isolation.Limits(seconds, cell_seconds, int(memory * 2**30))
-    files = handed_in.handed_in(submissions)
+    files = handed_in(submissions)
     lines = isolation.what_is_isolated(limits)
     typer.echo("\n".join(lines) + "\n")
     book = course.Course()
     given = {name: book.hand_out(name) for name in course.sheet_names(sheets)}
-    found = handed_in.sort_out(files, given)
+    found = sort_out(files, given)
     hidden = [book.folder, submissions.resolve()]
     marked = []
-    for one in marking.mark(found, book, limits, hidden, marking.processors()):
+    for one in marking.mark_class(found, book, limits, hidden, marking.processors()):
         marked.append(one)
         typer.echo(f"{one.student:24} {one.sheet:26} {one.points:4g} of {one.most:g}  {' '.join(one.remarks)}".rstrip())
     folder = book.folder / "marks"
@@ -56,4 +56,4 @@ def grade(
     typer.echo(f"\nMarks: {folder / 'marks.csv'}\nThe class: {folder / 'class.html'} and class.json")
     typer.echo(f"Feedback for each student: {book.folder / 'feedback'}")
     if waiting:
-        typer.echo(f"{waiting} answers in words wait to be marked by hand: docs/instructor.md says how.")
+        typer.echo(f"Answers in words that wait to be marked by hand: {waiting} (docs/instructor.md says how)")

@@ -17,7 +17,7 @@ from mnist_helpers.checks.exercise import Outcome, same
 from mnist_helpers.checks.inputs import own_choice
 from mnist_helpers.classroom import submissions
 from mnist_helpers.classroom.plaintext import read_outcomes, write_outcomes
-from mnist_helpers.classroom.submissions import HandedIn, common_folder, handed_in, mark_of, sort_out, student_ids
+from mnist_helpers.classroom.submissions import HandedIn, common_folder, grade_id, handed_in, sort_out, student_ids
 from mnist_helpers.editions import without_solutions
 
 SHEETS = {NAME: without_solutions(page())}
@@ -44,6 +44,12 @@ def test_outcomes_come_back_as_they_were_sent(sent):
     for one, value in zip(back, sent, strict=True):
         assert repr(one.value) == repr(value)
         assert isinstance(value, float) or same(one.value, value) or "nan" in repr(value)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.int64, np.bool_])
+def test_a_number_of_numpy_stays_a_number(kind):
+    (one,) = read_outcomes(write_outcomes([Outcome(kind(1))]))
+    assert same(one.value, 1)
 
 
 def test_an_object_comes_back_as_its_text_alone():
@@ -124,18 +130,18 @@ def sorted_out(content: bytes) -> submissions.Submission:
 
 
 def marks(one: submissions.Submission) -> list[str]:
-    return [mark_of(cell) for cell in one.page.cells if mark_of(cell)]
+    return [grade_id(cell) for cell in one.page.cells if grade_id(cell)]
 
 
 def test_a_page_in_order_stays_as_it_is():
     one = sorted_out(written(page(ALL)))
     assert not one.problem
     assert not one.remarks
-    assert marks(one) == [mark_of(cell) for cell in SHEETS[NAME].cells if mark_of(cell)]
+    assert marks(one) == [grade_id(cell) for cell in SHEETS[NAME].cells if grade_id(cell)]
 
 
 def test_every_deleted_cell_comes_back_in_its_place():
-    whole = [mark_of(cell) for cell in SHEETS[NAME].cells if mark_of(cell)]
+    whole = [grade_id(cell) for cell in SHEETS[NAME].cells if grade_id(cell)]
     for mark in whole:
         one = sorted_out(delete(mark))
         assert marks(one) == whole
@@ -153,12 +159,12 @@ def test_of_doubled_cells_only_the_last_is_marked():
 def test_a_changed_check_is_as_it_was_and_a_changed_kind_of_cell_too():
     notebook = page(ALL)
     for cell in notebook.cells:
-        if mark_of(cell) == "sizes-check":
+        if grade_id(cell) == "sizes-check":
             cell.source = "print('Right.')"
-        if mark_of(cell) == "shift":
+        if grade_id(cell) == "shift":
             cell.cell_type = "markdown"
     one = sorted_out(written(notebook))
-    cells = {mark_of(cell): cell for cell in one.page.cells}
+    cells = {grade_id(cell): cell for cell in one.page.cells}
     assert cells["sizes-check"].source == "checks.sizes(sizes)"
     assert cells["shift"].cell_type == "code"
     assert "pad" in cells["shift"].source
