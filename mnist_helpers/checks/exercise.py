@@ -240,7 +240,7 @@ def same(value: Any, truth: Any) -> bool:
     if isinstance(truth, dict):
         return isinstance(value, dict) and value.keys() == truth.keys() and all(same(value[k], truth[k]) for k in truth)
     if isinstance(truth, list | tuple):
-        if isinstance(value, np.ndarray) and value.ndim:
+        if isinstance(value, np.ndarray) and value.ndim and len(value) == len(truth):
             value = list(value)
         return isinstance(value, list | tuple) and len(value) == len(truth) and all(map(same, value, truth))
     right = numbers(truth)
@@ -297,7 +297,7 @@ def shown(value: Any) -> str:
     if isinstance(value, tuple):
         return f"({', '.join(map(shown, value))})"
     if isinstance(value, np.ndarray | torch.Tensor):
-        if np.prod(value.shape, dtype=int) > 12:
+        if np.prod(value.shape, dtype=int) > 12 or 0 in value.shape:
             return f"<{len(value.shape)} dimensions: {tuple(value.shape)}>"
         return str(value.tolist())
     if isinstance(value, float):

@@ -348,7 +348,7 @@ def train_step(model: nn.Module, optimizer: Optimizer, images: Tensor, labels: T
 
 LARGEST = 10_000  # parameters
 IMAGES = 6_000
-LOWEST = 0.92  # accuracy on images that were not trained on
+LOWEST = 0.90  # accuracy on images that were not trained on
 
 
 def digits_to_learn(random: np.random.Generator) -> tuple[Tensor, Tensor]:

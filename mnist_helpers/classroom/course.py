@@ -1,7 +1,9 @@
 """The course as nbgrader knows it: sources, what is handed out, what came back, and the book of marks."""
 
+import json
 import logging
 import os
+import re
 import shutil
 import sys
 import warnings
@@ -17,10 +19,16 @@ from traitlets import List
 from traitlets.config import PyFileConfigLoader
 
 from mnist_helpers.notebooks import SOURCES
-from mnist_helpers.runtime import ROOT, CourseError
+from mnist_helpers.runtime import ROOT, CourseError, whole_file
 
 FOLDER_VARIABLE = "MNIST_COURSE"
 SHEETS = SOURCES / "exercises"
+STUDENTS = "students.json"
+# A browser that shows the page runs nothing in it and fetches nothing for it.
+NO_SCRIPTS = (
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+    "style-src 'unsafe-inline'; img-src data:; font-src data:\">"
+)
 
 
 def course_folder() -> Path:
@@ -102,6 +110,9 @@ class Course:
         Raises: CourseError if nbgrader refuses.
         """
         page, _ = SanitizeHTML().preprocess(page, {})
+        for cell in page.cells:
+            if cell.cell_type == "markdown":
+                cell.source = re.sub(r"(?i)(javascript|vbscript|data\s*:\s*text|\\href)", "_", cell.source)
         folder = self.folder / "submitted" / student / sheet
         folder.mkdir(parents=True, exist_ok=True)
         nbformat.write(page, folder / f"{sheet}.ipynb")
@@ -113,7 +124,21 @@ class Course:
         Raises: CourseError if nbgrader refuses.
         """
         self._do(self._api.generate_feedback, sheet, student)
-        return self.folder / "feedback" / student / sheet / f"{sheet}.html"
+        path = self.folder / "feedback" / student / sheet / f"{sheet}.html"
+        text = path.read_text(encoding="utf-8")
+        path.chmod(0o644)
+        path.write_text(text.replace("<head>", f"<head>{NO_SCRIPTS}", 1), encoding="utf-8")
+        return path
+
+    def known_students(self) -> dict[str, str]:
+        """Return the ids of the students who have handed in before, by their names."""
+        path = self.folder / STUDENTS
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def remember_students(self, known: dict[str, str]) -> None:
+        """Keep the ids for the next time, so that nobody is taken for somebody else."""
+        with whole_file(self.folder / STUDENTS) as temporary:
+            temporary.write_text(json.dumps(known, indent=1, ensure_ascii=False), encoding="utf-8")
 
     def grades(self, student: str, sheet: str) -> list[Grade]:
         """Return what the book says of each marked cell, in the order of the sheet's cells."""

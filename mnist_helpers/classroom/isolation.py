@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +45,8 @@ def what_is_isolated(limits: Limits) -> list[str]:
         f"Each submission runs in its own process, for at most {limits.seconds} s ({limits.cell_seconds} s a cell)."
     ]
     if sys.platform == "linux":
-        lines.append(
-            f"Each of its processes gets {limits.memory / 2**30:.1f} GiB of memory; how many it starts is not limited."
-        )
+        lines.append(f"Each of its processes gets {limits.memory / 2**30:.1f} GiB of memory.")
+        lines.append("How many processes it starts, and how many files it writes, is NOT limited.")
     else:
         lines.append("Its memory is NOT limited on this system.")
     if has_bubblewrap():
@@ -98,8 +98,11 @@ def _environment(folder: Path) -> dict[str, str]:
 def _bubblewrap(folder: Path | None = None, hidden: Sequence[Path] = ()) -> list[str]:
     """Return the command that shuts in: no network, own processes, files to be read only, home and /tmp empty."""
     size = ["--size", str(FILES_IN_MEMORY)]
-    words = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--ro-bind", "/", "/"]
-    words += ["--dev", "/dev", "--proc", "/proc", *size, "--tmpfs", "/tmp", *size, "--tmpfs", str(Path.home())]
+    words = ["bwrap", "--unshare-all", "--cap-drop", "ALL", "--die-with-parent", "--new-session", "--ro-bind", "/", "/"]
+    words += ["--dev", "/dev", "--proc", "/proc"]
+    # In /run are the sockets of this machine's services, which a network that is cut off does not cut off.
+    for place in ("/dev/shm", "/run", "/tmp", tempfile.gettempdir(), str(Path.home())):
+        words += [*size, "--tmpfs", place] if Path(place).is_dir() and place != "/" else []
     for place in (PACKAGE_PARENT, Path(sys.base_prefix), Path(sys.prefix)):  # wherever they lie, they are needed
         words += ["--ro-bind", str(place), str(place)]
     for place in hidden:

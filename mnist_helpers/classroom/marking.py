@@ -4,10 +4,13 @@ What a student wrote runs in a process that is shut in and can say whatever it l
 """
 
 import os
+import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,8 +22,8 @@ from mnist_helpers.checks import clinic, data, evaluation, filters, model, train
 from mnist_helpers.checks.exercise import Exercise, Outcome, Status, Verdict, usual_torch
 from mnist_helpers.classroom.course import Course
 from mnist_helpers.classroom.isolation import Limits, run_shut_in
-from mnist_helpers.classroom.plaintext import read_outcomes
-from mnist_helpers.classroom.submissions import Submission, grade_id
+from mnist_helpers.classroom.plaintext import harmless, read_outcomes
+from mnist_helpers.classroom.submissions import Submission, grade_id, read_json_page, shown_outputs
 from mnist_helpers.classroom.trial import OUTCOMES_MIME, PAGE, RESULT, check_cell
 from mnist_helpers.data import load_part
 
@@ -33,7 +36,8 @@ CHAPTERS = {
     "06": clinic,
 }
 CHECK = "-check"  # what the name of a check's cell ends with, after that of the exercise
-LARGEST_RESULT = 60_000_000  # bytes of a page that has run
+LARGEST_RESULT = 30_000_000  # bytes of a page that has run
+LONGEST_REASON = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -84,32 +88,55 @@ def mark_class(
         running = [pool.submit(_run, submission, limits, hidden) for submission in submissions]
         for submission, run in zip(submissions, running, strict=True):
             try:
-                yield _record(submission, *run.result(), course)
+                # Judged here, one after the other: torch's random numbers and Python's stdout belong to all threads.
+                page, verdicts = _judged(submission, run.result())
+                yield _record(submission, page, verdicts, course)
             except Exception as error:  # a page that nbgrader stumbles over, say
-                reason = f"It could not be marked ({type(error).__name__}: {error})."
+                reason = f"It could not be marked ({type(error).__name__}: {harmless(str(error))})."
                 yield Marked(submission.student, submission.sheet, [], [*submission.remarks, reason])
 
 
-def _run(submission: Submission, limits: Limits, hidden: list[Path]) -> tuple[NotebookNode, dict[str, Verdict]]:
-    """Run a page shut in; return it with what its cells showed, and the verdict on each check."""
-    page = submission.page
+@dataclass(frozen=True)
+class Ran:
+    """What came of running a page: for each check its outcomes, or why there are none; `ended` if all ended early."""
+
+    found: dict[str, list[Outcome] | str] = field(default_factory=dict)
+    seeds: dict[str, list[int]] = field(default_factory=dict)
+    ended: str = ""
+
+
+def _run(submission: Submission, limits: Limits, hidden: list[Path]) -> Ran:
+    """Run a page shut in, and put what its cells showed into it."""
     if submission.problem:
-        return _untried(submission)
+        return Ran()
+    page = submission.page
     checks = {grade_id(cell): number for number, cell in enumerate(page.cells) if grade_id(cell).endswith(CHECK)}
     seeds = {name: exercise_of(submission.sheet, name.removesuffix(CHECK)).seeds() for name in checks}
-    with tempfile.TemporaryDirectory(prefix="marking-", ignore_cleanup_errors=True) as name:
-        folder = Path(name).resolve()
+    with _own_folder() as folder:
         nbformat.write(_for_trial(submission, seeds), folder / PAGE)
         arguments = [str(folder), str(limits.cell_seconds), str(limits.memory)]
         command = [sys.executable, "-m", "mnist_helpers.classroom.trial", *arguments]
-        ended = run_shut_in(command, folder, limits.seconds, hidden)
+        in_time = run_shut_in(command, folder, limits.seconds, hidden)
         ran = _result(folder)
-    reason = "" if ended else f"it was stopped after {limits.seconds} seconds, the time for a whole sheet"
+    reason = "" if in_time else f"it was stopped after {limits.seconds} seconds, the time for a whole sheet"
     if ran is None or len(ran.cells) != len(page.cells):
-        return page, _judged(submission, {}, seeds, reason or "it ended without a result; did it take too much memory?")
-    _show(page, ran)
+        return Ran({}, seeds, reason or "it ended without a result; did it take too much memory?")
+    for cell, shown in zip(page.cells, ran.cells, strict=True):
+        if cell.cell_type == "code":
+            cell.outputs = shown_outputs(shown)
     found = {name: _outcomes(ran.cells[number]) for name, number in checks.items()}
-    return page, _judged(submission, found, seeds, reason or str(ran.metadata.get("ended", "")))
+    return Ran(found, seeds, reason or harmless(str(ran.metadata.get("ended", "")))[:LONGEST_REASON])
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """Give a submission a folder of its own for a while."""
+    folder = Path(tempfile.mkdtemp(prefix="marking-")).resolve()
+    try:
+        yield folder
+    finally:
+        with suppress(RecursionError):  # thousands of folders in each other
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _untried(submission: Submission) -> tuple[NotebookNode, dict[str, Verdict]]:
@@ -118,14 +145,6 @@ def _untried(submission: Submission) -> tuple[NotebookNode, dict[str, Verdict]]:
     verdicts = {grade_id(cell): verdict for cell in page.cells if grade_id(cell).endswith(CHECK)}
     page.cells.insert(0, new_markdown_cell(f"**This could not be marked.** {submission.problem}"))
     return page, verdicts
-
-
-def _show(page: NotebookNode, ran: NotebookNode) -> None:
-    """Put what the cells showed when they ran into the student's page, but for the checks' values."""
-    for cell, shown in zip(page.cells, ran.cells, strict=True):
-        if cell.cell_type == "code":
-            cell.outputs = [one for one in shown.get("outputs", []) if OUTCOMES_MIME not in one.get("data", {})]
-            cell.execution_count = shown.get("execution_count")
 
 
 def _for_trial(submission: Submission, seeds: dict[str, list[int]]) -> NotebookNode:
@@ -150,9 +169,10 @@ def _result(folder: Path) -> NotebookNode | None:
     """Read what was left by a page that ran, as far as it can be read."""
     path = folder / RESULT
     try:
-        if path.is_symlink() or path.stat().st_size > LARGEST_RESULT:
+        about = path.lstat()
+        if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST_RESULT:  # a pipe would be waited for
             return None
-        page = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+        page = read_json_page(path.read_bytes())
         nbformat.validate(page)
         return page
     except Exception:  # whatever a stranger wrote there
@@ -173,23 +193,21 @@ def _outcomes(cell: NotebookNode) -> list[Outcome] | str:
     return "The check did not come to its end." if cell.get("metadata", {}).get("begun") else ""
 
 
-def _judged(
-    submission: Submission, found: dict[str, list[Outcome] | str], seeds: dict[str, list[int]], ended: str
-) -> dict[str, Verdict]:
-    """Judge every check of a sheet; `ended` says why a run ended early, if it did."""
+def _judged(submission: Submission, ran: Ran) -> tuple[NotebookNode, dict[str, Verdict]]:
+    """Judge every check of a sheet; return its page, and the verdicts by the names of the checks' cells."""
+    if submission.problem:
+        return _untried(submission)
     verdicts = {}
-    for cell in submission.page.cells:
-        name = grade_id(cell)
-        if name.endswith(CHECK):
-            outcomes = found.get(name, "")
-            if isinstance(outcomes, str):
-                reason = outcomes or "The check was not run."
-                verdicts[name] = Verdict(Status.NOT_YET, f"{reason} The run: {ended}." if ended else reason)
-            else:
-                with usual_torch():
-                    exercise = exercise_of(submission.sheet, name.removesuffix(CHECK))
-                    verdicts[name] = exercise.judge(seeds[name], outcomes)
-    return verdicts
+    for name in filter(lambda name: name.endswith(CHECK), map(grade_id, submission.page.cells)):
+        outcomes = ran.found.get(name, "")
+        if isinstance(outcomes, str):
+            reason = outcomes or "The check was not run."
+            verdicts[name] = Verdict(Status.NOT_YET, f"{reason} The run: {ran.ended}." if ran.ended else reason)
+        else:
+            with usual_torch():
+                exercise = exercise_of(submission.sheet, name.removesuffix(CHECK))
+                verdicts[name] = exercise.judge(ran.seeds[name], outcomes)
+    return submission.page, verdicts
 
 
 def _record(submission: Submission, page: NotebookNode, verdicts: dict[str, Verdict], course: Course) -> Marked:

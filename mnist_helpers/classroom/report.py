@@ -36,7 +36,7 @@ def write_marks(marked: Sequence[Marked], path: Path) -> None:
         untouched = sum(mark.status is Status.NOT_ATTEMPTED for mark in one.marks if not mark.by_hand)
         row = (one.student, one.sheet, one.points, one.most, waits, untouched, " ".join(one.remarks))
         # A spreadsheet would take such words for formulas, and run them.
-        table.writerow(["'" + word if str(word)[:1] in "=+-@\t" and word else word for word in row])
+        table.writerow(["'" + word if str(word).lstrip()[:1] in tuple("=+-@") else word for word in row])
     with whole_file(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 

@@ -1,21 +1,32 @@
 """What a class hands in: renamed notebooks, deleted and doubled cells, zips, and files that are no notebooks."""
 
+import contextlib
 import copy
+import lzma
 import re
 import warnings
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
+from nbformat.v4 import new_output
 
+from mnist_helpers.classroom.plaintext import harmless
 from mnist_helpers.runtime import CourseError
 
 LARGEST = 20_000_000  # bytes of a notebook
 MOST_FILES = 10_000
+LONGEST_CELL, MOST_TEXT = 20_000, 500_000  # characters of a cell, and of all cells
+MOST_PARTS = 300_000  # lists and objects in a notebook's JSON
+MOST_OUTPUTS = 50  # of a cell
+LARGEST_PICTURE = 2_000_000  # characters
+PICTURES = ("image/png", "image/jpeg")
 
 
 class SubmissionsError(CourseError):
@@ -24,7 +35,7 @@ class SubmissionsError(CourseError):
 
 @dataclass(frozen=True)
 class HandedIn:
-    """A file as it came: whose, its name, and its bytes; None where it is too large."""
+    """A file as it came: whose, its name, and a notebook's bytes; None where it is none, too large or broken."""
 
     student: str
     name: str
@@ -48,45 +59,71 @@ class Submission:
 def handed_in(place: Path) -> list[HandedIn]:
     """Return the files of a folder or a zip: a folder for each student, or a notebook named after its student.
 
-    Raises: SubmissionsError if there is nothing to read.
+    Of files that are no notebooks only the names are read. Raises: SubmissionsError if there is nothing to read.
     """
     if not place.exists():
         raise SubmissionsError(f"There is no {place}. SUBMISSIONS= takes a folder, or a zip, with a folder a student.")
     try:
-        files = dict(sorted(_zipped(place) if place.is_file() else _in_folder(place)))
+        files = dict(_zipped(place) if place.is_file() else _in_folder(place))
     except zipfile.BadZipFile as error:
         raise SubmissionsError(f"{place} cannot be read as a zip ({error}). Give a folder or a whole zip.") from error
     if not files:
         raise SubmissionsError(f"There are no files in {place}. It should hold a folder for each student.")
-    paths = {PurePosixPath(name) for name in files}
-    above = common_folder(paths)
-    found = [(path.relative_to(above), files[str(path)]) for path in sorted(paths)]
-    whose = [path.parts[0] if len(path.parts) > 1 else path.stem for path, _ in found]
-    ids = student_ids(whose)
-    return [HandedIn(ids[who], str(path), content) for who, (path, content) in zip(whose, found, strict=True)]
+    above = common_folder(set(files))
+    found = [(path.relative_to(above), files[path]) for path in sorted(files)]
+    return [
+        HandedIn(path.parts[0] if len(path.parts) > 1 else path.stem, str(path), content) for path, content in found
+    ]
 
 
-def _zipped(place: Path) -> Iterator[tuple[str, bytes | None]]:
+def _zipped(place: Path) -> Iterator[tuple[PurePosixPath, bytes | None]]:
     with zipfile.ZipFile(place) as archive:
-        for number, member in enumerate(archive.infolist()):
-            if number < MOST_FILES and not member.is_dir() and _is_meant(PurePosixPath(member.filename)):
-                content = None
-                if member.file_size <= LARGEST and not member.flag_bits & 1:  # else encrypted
-                    with archive.open(member) as file:
-                        content = file.read(LARGEST + 1)  # the size that a zip states may be a lie
-                yield member.filename, None if content is None or len(content) > LARGEST else content
+        members = archive.infolist()
+        _refuse_too_many(len(members), place)
+        for member in members:
+            path = _meant(member.filename)
+            if path and not member.is_dir():
+                yield path, _member(archive, member) if is_notebook(path.name) else None
 
 
-def _in_folder(place: Path) -> Iterator[tuple[str, bytes | None]]:
-    for path in place.rglob("*"):
-        name = path.relative_to(place)
-        if path.is_file() and not path.is_symlink() and _is_meant(PurePosixPath(name.as_posix())):
-            yield name.as_posix(), path.read_bytes() if path.stat().st_size <= LARGEST else None
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | None:
+    """Read one file of a zip; None if it is too large, encrypted or broken, which is one student's trouble only."""
+    try:
+        with archive.open(member) as file:
+            content = file.read(LARGEST + 1)  # the size that a zip states may be a lie
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, EOFError, OSError):
+        return None
+    return content if len(content) <= LARGEST else None
 
 
-def _is_meant(path: PurePosixPath) -> bool:
-    """Say whether a file was handed in on purpose, not left there by a system or by JupyterLab."""
-    return ".." not in path.parts and not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+def _in_folder(place: Path) -> Iterator[tuple[PurePosixPath, bytes | None]]:
+    for number, file in enumerate(place.rglob("*")):
+        _refuse_too_many(number, place)
+        path = _meant(file.relative_to(place).as_posix())
+        if path and file.is_file() and not file.is_symlink():
+            content = None
+            if is_notebook(path.name) and file.stat().st_size <= LARGEST:
+                with contextlib.suppress(OSError):
+                    content = file.read_bytes()
+            yield path, content
+
+
+def _refuse_too_many(count: int, place: Path) -> None:
+    if count > MOST_FILES:
+        raise SubmissionsError(f"{place} holds more than {MOST_FILES} files. Leave out what is not handed in.")
+
+
+def _meant(name: str) -> PurePosixPath | None:
+    """Return the path of a file that was handed in on purpose; None for what a system or JupyterLab left there."""
+    parts = [part for part in harmless(name).replace("\\", "/").split("/") if part not in ("", ".")]
+    if not parts or any(part.startswith(".") or part == "__MACOSX" for part in parts):  # ".." is among these
+        return None
+    return PurePosixPath(*parts)
+
+
+def is_notebook(name: str) -> bool:
+    """Say whether a file is called as a notebook is."""
+    return name.lower().endswith(".ipynb")
 
 
 def common_folder(paths: set[PurePosixPath]) -> PurePosixPath:
@@ -97,42 +134,53 @@ def common_folder(paths: set[PurePosixPath]) -> PurePosixPath:
     return PurePosixPath(*tops) if whole else PurePosixPath()
 
 
-def student_ids(names: list[str]) -> dict[str, str]:
-    """Return an id for each name: letters that are safe in file names and in nbgrader's, and no two alike."""
+def student_ids(names: list[str], known: dict[str, str]) -> dict[str, str]:
+    """Return an id for each name: letters that are safe in file names and in nbgrader's, and no two alike.
+
+    Whoever is `known` from an earlier time keeps the id, whoever else hands in this time.
+    """
     ids: dict[str, str] = {}
+    taken = {one.casefold() for one in known.values()}
     for name in names:
-        person = re.sub(r"_\d+_assignsubmission_\w*$", "", name)  # Moodle's number is another one for each assignment
+        # Moodle's number is another one for each assignment; of two with the same name, the second is told apart.
+        person = re.sub(r"_\d+_assignsubmission_\w*$", "", name)
+        if person in known and known[person] not in ids.values():
+            ids[name] = known[person]
+            continue
         plain = re.sub(r"[^\w@-]+", "_", person).strip("_-")[:60] or "student"
-        taken = {taken.casefold() for other, taken in ids.items() if other != name}
         number, chosen = 1, plain
         while chosen.casefold() in taken:
             number += 1
             chosen = f"{plain}_{number}"
-        ids.setdefault(name, chosen)
+        ids[name] = chosen
+        taken.add(chosen.casefold())
+        known.setdefault(person, chosen)
     return ids
 
 
-def sort_out(files: list[HandedIn], sheets: dict[str, NotebookNode]) -> list[Submission]:
+def sort_out(files: list[HandedIn], sheets: dict[str, NotebookNode], known: dict[str, str]) -> list[Submission]:
     """Make of a class's files one submission for each student and sheet; every student gets at least one.
 
-    `sheets` are the sheets that are marked, as the students got them.
+    `sheets` are the sheets that are marked, as the students got them; `known` are the ids of students, and grows.
     """
-    read = [(file, *read_notebook(file)) for file in files]
-    counts = Counter(sheet for _, page, _ in read if page and (sheet := sheet_of(page, sheets)))
+    ids = student_ids(list(dict.fromkeys(file.student for file in files)), known)
+    read = [(ids[file.student], file, *read_notebook(file)) for file in files]
+    sheet_of = {file: best_sheet(page, sheets) if page else ("", 0) for _, file, page, _ in read}
+    counts = Counter(sheet for sheet, _ in sheet_of.values() if sheet)
     usual = counts.most_common(1)[0][0] if counts else next(iter(sheets))
     found: dict[tuple[str, str], Submission] = {}
-    for file, page, problem in read:
-        sheet = sheet_of(page, sheets) if page else None
+    read.sort(key=lambda one: sheet_of[one[1]][1])  # of several, the one with most of the sheet's cells comes last
+    for student, file, page, problem in read:
+        sheet, _ = sheet_of[file]
         if sheet and page:
-            earlier = found.get((file.student, sheet))
-            found[file.student, sheet] = restored(file.student, sheet, page, sheets[sheet])
+            earlier = found.get((student, sheet))
+            found[student, sheet] = restored(student, sheet, page, sheets[sheet])
             if earlier:
-                found[file.student, sheet].remarks.append(f"There is more than one notebook; {file.name} was marked.")
-        elif page and not problem:
-            problem = f"{file.name} holds no cell of the sheets that are marked."
-        if problem:
-            empty = copy.deepcopy(sheets[sheet or usual])
-            found.setdefault((file.student, f"? {file.name}"), Submission(file.student, sheet or usual, empty, problem))
+                found[student, sheet].remarks.append(f"There is more than one notebook; {file.name} was marked.")
+        else:
+            reason = problem or f"{file.name} holds no cell of the sheets that are marked."
+            empty = copy.deepcopy(sheets[usual])
+            found.setdefault((student, f"? {file.name}"), Submission(student, usual, empty, reason))
     return _without_doubles(found)
 
 
@@ -149,24 +197,71 @@ def _without_doubles(found: dict[tuple[str, str], Submission]) -> list[Submissio
 
 def read_notebook(file: HandedIn) -> tuple[NotebookNode | None, str]:
     """Read a notebook, or say why that cannot be done; of its cells, only type, source and nbgrader's mark are kept."""
-    if not file.name.endswith(".ipynb"):
+    if not is_notebook(file.name):
         return None, f"{file.name} is not a notebook (.ipynb)."
     if file.content is None:
-        return None, f"{file.name} is larger than {LARGEST // 10**6} MB, or encrypted."
+        return None, f"{file.name} is larger than {LARGEST // 10**6} MB, encrypted or broken."
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # doubled ids and the like, which are put in order here
-            page = nbformat.reads(file.content.decode("utf-8"), as_version=4)
-        return nbformat.v4.new_notebook(cells=[_clean(cell) for cell in page.cells]), ""
+        page = nbformat.v4.new_notebook(cells=[_clean(cell) for cell in read_json_page(file.content).cells])
+        if sum(len(cell.source) for cell in page.cells) > MOST_TEXT:
+            raise ValueError(f"more than {MOST_TEXT} characters")
+        return page, ""
     except Exception as error:  # whatever is wrong with a file, it is the reason, and stops no other
-        return None, f"{file.name} cannot be read as a notebook ({type(error).__name__}: {str(error)[:80]})."
+        reason = harmless(f"{type(error).__name__}: {str(error)[:80]}")
+        return None, f"{file.name} cannot be read as a notebook ({reason})."
+
+
+def read_json_page(content: bytes) -> NotebookNode:
+    """Read a notebook of a stranger's.
+
+    Raises: ValueError if it has far too many parts, and whatever nbformat raises.
+    """
+    text = content.decode("utf-8-sig")
+    if text.count("{") + text.count("[") > MOST_PARTS:
+        raise ValueError(f"more than {MOST_PARTS} parts")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # doubled ids and the like, which are put in order later
+        return nbformat.reads(text, as_version=4)
 
 
 def _clean(cell: NotebookNode) -> NotebookNode:
     mark = cell.get("metadata", {}).get("nbgrader", {})
     metadata = {"nbgrader": dict(mark)} if isinstance(mark, dict) and isinstance(mark.get("grade_id"), str) else {}
     make = nbformat.v4.new_code_cell if cell["cell_type"] == "code" else nbformat.v4.new_markdown_cell
-    return make(source=str(cell["source"]), metadata=metadata)
+    source = harmless(str(cell["source"]))
+    if len(source) > LONGEST_CELL:
+        source = f"# {len(source)} characters were left out: more than a cell may hold."
+    return make(source=source, metadata=metadata)
+
+
+def shown_outputs(cell: NotebookNode) -> list[NotebookNode]:
+    """Return what a cell showed, made anew of what is harmless: text, and pictures of pixels."""
+    kept = []
+    for output in cell.get("outputs", []):
+        if output.output_type == "stream":
+            kept.append(new_output("stream", name=_stream(output), text=_words(output.get("text"))))
+        elif output.output_type == "error":
+            text = f"{output.get('ename')}: {output.get('evalue')}"
+            kept.append(new_output("stream", name="stderr", text=_words(text)))
+        else:
+            data = output.get("data", {})
+            shown = {kind: _words(data[kind]) for kind in ("text/plain",) if kind in data}
+            shown |= {kind: data[kind] for kind in PICTURES if _is_base64(data.get(kind))}
+            kept += [new_output("display_data", data=shown)] if shown else []
+    return kept[:MOST_OUTPUTS]
+
+
+def _stream(output: NotebookNode) -> str:
+    return "stderr" if output.get("name") == "stderr" else "stdout"
+
+
+def _words(text: Any) -> str:
+    text = harmless(str(text))
+    return text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]} …"
+
+
+def _is_base64(data: Any) -> bool:
+    return isinstance(data, str) and len(data) < LARGEST_PICTURE and bool(re.fullmatch(r"[A-Za-z0-9+/=\s]+", data))
 
 
 def grade_id(cell: NotebookNode) -> str:
@@ -174,12 +269,18 @@ def grade_id(cell: NotebookNode) -> str:
     return cell.metadata.get("nbgrader", {}).get("grade_id", "")
 
 
-def sheet_of(page: NotebookNode, sheets: dict[str, NotebookNode]) -> str | None:
-    """Return the sheet to which a page belongs, whatever its file is called: the one it shares most cells with."""
-    marks = {grade_id(cell) for cell in page.cells} - {""}
-    shared = {name: len(marks & {grade_id(cell) for cell in sheet.cells}) for name, sheet in sheets.items()}
+def best_sheet(page: NotebookNode, sheets: dict[str, NotebookNode]) -> tuple[str, int]:
+    """Return the sheet to which a page belongs, whatever its file is called, and how many of its answers are there."""
+    own = {grade_id(cell) for cell in page.cells}
+    shared = {name: len(own & answers(sheet)) for name, sheet in sheets.items()}
     best = max(shared, key=shared.__getitem__)
-    return best if shared[best] else None
+    return (best, shared[best]) if shared[best] else ("", 0)
+
+
+def answers(sheet: NotebookNode) -> set[str]:
+    """Return the names of the cells for answers and checks; others, like `setup`, stand in more than one sheet."""
+    marks = [cell.metadata.get("nbgrader", {}) for cell in sheet.cells]
+    return {mark["grade_id"] for mark in marks if mark.get("solution") or mark.get("grade")}
 
 
 def restored(student: str, sheet: str, page: NotebookNode, original: NotebookNode) -> Submission:

@@ -22,6 +22,7 @@ OUTCOMES_MIME = "application/x-mnist-outcomes"
 PAGE, RESULT = "page.ipynb", "result.ipynb"
 MOST_OUTPUT = 200_000  # characters that a cell prints; what comes after is dropped
 PICTURES = 10  # times as much: a figure is long as text
+LIBRARIES = 6 * 2**30  # bytes of addresses that torch takes for itself; mapped memory counts among them
 FILES_AT_MOST = 50_000_000  # bytes of a file that a submission writes
 
 
@@ -102,6 +103,7 @@ def limit(memory: int) -> None:
         return
     if sys.platform == "linux":  # elsewhere it does not hold
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_AS, (memory + LIBRARIES, memory + LIBRARIES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILES_AT_MOST, FILES_AT_MOST))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

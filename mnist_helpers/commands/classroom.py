@@ -43,7 +43,9 @@ def grade(
     typer.echo("\n".join(lines) + "\n")
     book = course.Course()
     given = {name: book.hand_out(name) for name in course.sheet_names(sheets)}
-    found = sort_out(files, given)
+    known = book.known_students()
+    found = sort_out(files, given, known)
+    book.remember_students(known)
     hidden = [book.folder, submissions.resolve()]
     marked = []
     for one in marking.mark_class(found, book, limits, hidden, marking.processors()):

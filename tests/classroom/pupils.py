@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "exercises"))
 from sheets import SHEETS
 from wrong_answers import WRONG
 
+from mnist_helpers.runtime import ROOT
+
 NAME = "01_data"
 SHEET = SHEETS[NAME]
 POINTS = {"sizes": 2, "image_at": 3, "class_shares": 2, "standardise": 2, "nearest_mean": 3, "hold_out": 3, "shift": 3}
@@ -126,6 +128,19 @@ trial.show_outcomes = forge
 LOOPS_ON = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass"
 REACHES_OUT = "import socket\nsocket.create_connection(('127.0.0.1', {port}), timeout=3).close()\n"
 SPIES = "from pathlib import Path\nassert not [p for p in Path({folder!r}).rglob('*')]\n"
+PIPE = """
+import os, signal
+from pathlib import Path
+for path in Path(os.environ["HOME"]).glob("result.ipynb"):
+    path.unlink()
+    os.mkfifo(path)
+os.kill(os.getppid(), signal.SIGKILL)
+"""
+REMOUNTS = """import os, subprocess
+from pathlib import Path
+subprocess.run("mount -o remount,rw,bind /; mount -o remount,rw /", shell=True, capture_output=True)
+assert not os.access({root!r}, os.W_OK) and not any(path.is_socket() for path in Path("/run").rglob("*"))
+"""
 SCRIPT = "<script>document.title = 'taken over'</script><img src=x onerror=\"document.title='taken over'\">"
 
 
@@ -164,6 +179,8 @@ def pupils(port: int, folder: Path) -> dict[str, Pupil]:
         "forges_results": Pupil(before("sizes", FORGED, solved=set()), set(), hints={"sizes": "cannot be read"}),
         "reaches_out": Pupil(with_body("sizes", REACHES_OUT.format(port=port) + solution), ALL - {"sizes"}),
         "spies": Pupil(with_body("sizes", SPIES.format(folder=str(folder)) + solution), ALL),
+        "leaves_a_pipe": Pupil(before("sizes", PIPE), set(), hints={"sizes": "without a result"}),
+        "remounts": Pupil(with_body("sizes", REMOUNTS.format(root=str(ROOT)) + solution), ALL),
         "puts_a_script_in": Pupil(changed(lambda cells: cells.insert(1, new_markdown_cell(SCRIPT))), ALL),
         "=HYPERLINK(evil)": Pupil(written(page()), set()),
     }

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pupils import ALL, NAME, delete, double, page, written
+from pupils import SHEETS as SHEETS_BY_NAME
 
 from mnist_helpers.checks.exercise import Outcome, same
 from mnist_helpers.checks.inputs import own_choice
@@ -22,16 +23,15 @@ from mnist_helpers.editions import without_solutions
 
 SHEETS = {NAME: without_solutions(page())}
 
-numbers = st.integers(-(2**40), 2**40) | st.floats() | st.booleans() | st.none() | st.text(max_size=20)
+words = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=20)
+numbers = st.integers(-(2**40), 2**40) | st.floats() | st.booleans() | st.none() | words
 arrays = st.sampled_from(["f4", "f8", "i8", "u1", "?"]).flatmap(
     lambda kind: st.lists(st.integers(0, 3), max_size=3).map(lambda shape: np.ones(shape, kind))
 )
 values = st.recursive(
     numbers | arrays,
     lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.lists(inner, max_size=3).map(tuple)
-        | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+        st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple) | st.dictionaries(words, inner, max_size=3)
     ),
     max_leaves=8,
 )
@@ -69,6 +69,12 @@ def test_an_object_comes_back_as_its_text_alone():
         json.dumps([{"value": {"array": "AAAA", "dtype": "<f4", "shape": [10**9]}, "error": "", "changed": False}]),
         json.dumps([{"value": {"array": "AAAA", "dtype": "<f4", "shape": [-1, -1]}, "error": "", "changed": False}]),
         json.dumps([{"value": {"array": "AAAA", "dtype": "nonsense", "shape": []}, "error": "", "changed": False}]),
+        json.dumps([{"value": {"array": "AAAA", "dtype": "(1i4,i", "shape": []}, "error": "", "changed": False}]),
+        json.dumps([{"value": {"array": "", "dtype": "<f4", "shape": [10**7, 0]}, "error": "", "changed": False}]),
+        json.dumps(
+            [{"value": {"array": "", "dtype": "<f4", "shape": [10**4000] * 900}, "error": "", "changed": False}]
+        ),
+        json.dumps([{"value": [0] * 600_000, "error": "", "changed": False}]),
         json.dumps([{"value": {"dict": [[{"dict": []}, 1]]}, "error": "", "changed": False}]),
     ],
 )
@@ -77,9 +83,14 @@ def test_what_no_check_wrote_is_refused(text):
         read_outcomes(text)
 
 
+def test_long_words_of_a_submission_are_cut():
+    (one,) = read_outcomes(json.dumps([{"value": ["a" * 10**6], "error": "b" * 10**6, "changed": False}]))
+    assert len(one.value[0]) == len(one.error) == 200
+
+
 @given(st.lists(st.text(min_size=1, max_size=80), unique=True, max_size=8))
 def test_every_student_has_an_id_that_is_safe_in_a_path_and_nobody_elses(names):
-    ids = student_ids(names)
+    ids = student_ids(names, {})
     assert list(ids) == names
     assert len({one.casefold() for one in ids.values()}) == len(names)
     for one in ids.values():
@@ -110,8 +121,101 @@ def test_a_zip_cannot_reach_out_of_itself_or_fill_the_memory(tmp_path, monkeypat
     assert found == {"ann": None, "bob": b"{}"}
     assert (
         "larger than"
-        in {one.student: one for one in sort_out(handed_in(tmp_path / "class.zip"), SHEETS)}["ann"].problem
+        in {one.student: one for one in sort_out(handed_in(tmp_path / "class.zip"), SHEETS, {})}["ann"].problem
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "student"),
+    [
+        ("ann\\01\\sheet.ipynb", "ann"),
+        ("./ann//sheet.IPYNB", "ann"),
+        ("/ann/sheet.ipynb", "ann"),
+        ("L\udcf6.ipynb", "L_"),
+    ],
+)
+def test_an_odd_name_in_a_zip_still_finds_its_student(tmp_path, monkeypatch, name, student):
+    class Archive(zipfile.ZipFile):
+        def infolist(self):
+            member = super().infolist()[0]
+            member.filename = name
+            return [member]
+
+    with zipfile.ZipFile(tmp_path / "class.zip", "w") as file:
+        file.writestr("x", b"{}")
+    monkeypatch.setattr(submissions.zipfile, "ZipFile", Archive)
+    (one,) = sort_out(handed_in(tmp_path / "class.zip"), SHEETS, {})
+    assert one.student.startswith(student[:1])
+    one.problem.encode("utf-8")
+
+
+def test_a_broken_member_of_a_zip_is_one_students_trouble(tmp_path):
+    with zipfile.ZipFile(tmp_path / "class.zip", "w") as file:
+        file.writestr("ann/a.ipynb", b"x" * 1_000)
+        file.writestr("bob/b.ipynb", written(page(ALL)))
+    content = (tmp_path / "class.zip").read_bytes()
+    (tmp_path / "class.zip").write_bytes(content.replace(b"x" * 1_000, b"y" * 1_000))  # the sum is no longer right
+    found = {one.student: one.problem for one in sort_out(handed_in(tmp_path / "class.zip"), SHEETS, {})}
+    assert "broken" in found["ann"]
+    assert not found["bob"]
+
+
+def test_too_many_files_are_refused_before_any_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(submissions, "MOST_FILES", 3)
+    for number in range(6):
+        (tmp_path / f"{number}.txt").write_text("")
+    with pytest.raises(submissions.SubmissionsError, match="more than 3 files"):
+        handed_in(tmp_path)
+
+
+def test_a_student_keeps_the_id_whoever_else_hands_in():
+    known: dict[str, str] = {}
+    first = student_ids(["bob", "bob!", "Ann Lee_12_assignsubmission_file"], known)
+    assert first == {"bob": "bob", "bob!": "bob_2", "Ann Lee_12_assignsubmission_file": "Ann_Lee"}
+    assert student_ids(["Ann Lee_99_assignsubmission_file", "bob!"], known) == {
+        "Ann Lee_99_assignsubmission_file": "Ann_Lee",
+        "bob!": "bob_2",
+    }
+
+
+def test_another_sheet_is_not_taken_for_the_one_that_is_marked():
+    other = SHEETS_BY_NAME["02_model"].page
+    files = [HandedIn("ann", "ann/01.ipynb", written(page(ALL))), HandedIn("ann", "ann/02.ipynb", written(other))]
+    (one,) = sort_out(files, SHEETS, {})
+    assert not one.problem
+    assert len(marks(one)) > 10
+    assert "02.ipynb holds no cell" in " ".join(one.remarks)
+
+
+def test_of_several_notebooks_the_one_with_most_answers_is_marked():
+    little = page(ALL)
+    little.cells = little.cells[:4]
+    files = [HandedIn("ann", "ann/a.ipynb", written(page(ALL))), HandedIn("ann", "ann/z.ipynb", written(little))]
+    (one,) = sort_out(files, SHEETS, {})
+    assert one.remarks == ["There is more than one notebook; ann/a.ipynb was marked."]
+
+
+def test_what_a_page_showed_is_made_anew_of_what_is_harmless():
+    shown = nbformat.v4.new_code_cell()
+    shown.outputs = [
+        nbformat.v4.new_output("display_data", {"image/png": "AAAA"}, metadata={"image/png": {"width": "1 onerror=x"}}),
+        nbformat.v4.new_output("display_data", {"text/html": "<script>", "text/plain": "\udce9\x1b[2J" + "x" * 10**5}),
+        nbformat.v4.new_output("display_data", {"image/svg+xml": "<svg onload=x>", "image/png": '"><script>'}),
+    ]
+    picture, words = submissions.shown_outputs(shown)
+    assert picture.data == {"image/png": "AAAA"}
+    assert not picture.metadata
+    assert set(words.data) == {"text/plain"}
+    assert words.data["text/plain"].startswith("??[2Jx")
+    assert len(words.data["text/plain"]) < 21_000
+
+
+def test_a_notebook_with_a_byte_order_mark_or_of_far_too_many_parts():
+    assert not sorted_out(b"\xef\xbb\xbf" + written(page(ALL))).problem
+    assert "parts" in sorted_out(b'{"cells": [' + b"{}," * 400_000 + b"{}]}").problem
+    long = page(ALL)
+    long.cells += [nbformat.v4.new_markdown_cell("<b>" * 10_000)]
+    assert "left out" in sorted_out(written(long)).page.cells[-1].source
 
 
 def test_a_link_in_a_folder_is_not_followed(tmp_path):
@@ -125,7 +229,7 @@ def test_a_link_in_a_folder_is_not_followed(tmp_path):
 def sorted_out(content: bytes) -> submissions.Submission:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        (one,) = sort_out([HandedIn("ann", "ann/x.ipynb", content)], SHEETS)
+        (one,) = sort_out([HandedIn("ann", "ann/x.ipynb", content)], SHEETS, {})
     return one
 
 
