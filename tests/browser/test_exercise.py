@@ -1,7 +1,7 @@
-"""An exercise, done in a real JupyterLab: typed, checked, validated by nbgrader's button, handed in, and marked."""
+"""An exercise of the student edition, done in a real JupyterLab: typed, checked, validated, handed in, and marked."""
 
 import json
-import os
+import shutil
 import subprocess
 import sys
 
@@ -9,13 +9,18 @@ from playwright.sync_api import expect
 from test_lab import open_notebook
 from visitor import PATIENCE, screenshot
 
+from mnist_helpers.classroom.handouts import make_student_edition
 from mnist_helpers.runtime import ROOT
 
 ANSWER = "    return torch.bincount(labels, minlength=10) / len(labels)"
 
 
-def test_an_exercise_is_done_validated_and_marked(lab, workspace, visit, tmp_path):
-    page = open_notebook(visit, lab, "exercises/01_data.ipynb")
+def test_an_exercise_is_done_validated_and_marked(lab, workspace, visit, tmp_path, monkeypatch):
+    monkeypatch.setenv("MNIST_COURSE", str(tmp_path / "course"))
+    make_student_edition(tmp_path / "student")
+    sheet = workspace / "handed_out.ipynb"
+    shutil.copyfile(tmp_path / "student" / "notebooks" / "exercises" / "01_data.ipynb", sheet)
+    page = open_notebook(visit, lab, sheet.name)
     cells = page.locator(".jp-Notebook .jp-CodeCell")
     cells.nth(0).locator(".cm-content").click()
     page.keyboard.press("Shift+Enter")
@@ -41,9 +46,9 @@ def test_an_exercise_is_done_validated_and_marked(lab, workspace, visit, tmp_pat
     screenshot(page, "lab-validated")
     handed_in = tmp_path / "class" / "ann"
     handed_in.mkdir(parents=True)
-    (handed_in / "01_data.ipynb").write_bytes((workspace / "exercises" / "01_data.ipynb").read_bytes())
+    shutil.move(sheet, handed_in)
     command = [sys.executable, "-m", "mnist_helpers", "grade", str(tmp_path / "class"), "--sheets", "01"]
-    subprocess.run(command, env=os.environ | {"MNIST_COURSE": str(tmp_path / "course")}, cwd=ROOT, check=True)
+    subprocess.run(command, cwd=ROOT, check=True)
     (mark,) = json.loads((tmp_path / "course" / "marks" / "class.json").read_text())["submissions"]
     assert mark["right"] == ["class_shares"]
     assert mark["points"] == 2

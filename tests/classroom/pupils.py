@@ -156,7 +156,7 @@ def pupils(port: int, folder: Path) -> dict[str, Pupil]:
         "untouched": Pupil(written(page()), set(), hints=dict.fromkeys(ALL, "Not attempted")),
         **{f"solved_{k}": Pupil(written(page(set(some[:k]))), set(some[:k])) for k in (1, 2, 4, 6)},
     }
-    for name in ALL:
+    for name in POINTS:
         source, hint = edited(name, 0)
         found[f"wrong_in_{name}"] = Pupil(written(page(ALL, {name: source})), ALL - {name}, hints={name: hint})
     hostile = {
