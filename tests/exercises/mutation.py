@@ -10,8 +10,12 @@ OPERATIONS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: as
 OTHER_NAMES = {"min": "max", "max": "min", "argmin": "argmax", "argmax": "argmin", "eval": "train", "train": "eval"}
 
 
+# Calls that leave something as it is: an order that is no order.
+WITHOUT = {"randperm": lambda call: ast.Call(ast.Attribute(call.func.value, "arange"), call.args[:1], [])}
+
+
 def changes(node: ast.AST) -> list:
-    """Return what may be put in the place of a node: another comparison, operation, number, axis, sign, or nothing."""
+    """Return what may stand in the place of a node: another comparison, operation, number, sign, no index, or nothing."""
     if isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS:
         return [ast.Compare(node.left, [COMPARISONS[type(node.ops[0])]()], node.comparators)]
     if isinstance(node, ast.BinOp) and type(node.op) in OPERATIONS:
@@ -24,16 +28,29 @@ def changes(node: ast.AST) -> list:
         return [ast.Constant(not node.value)]
     if isinstance(node, ast.Attribute) and node.attr in OTHER_NAMES:
         return [ast.Attribute(node.value, OTHER_NAMES[node.attr])]
+    if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+        return [node.value]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in WITHOUT:
+        return [WITHOUT[node.func.attr](node)]
     if isinstance(node, ast.Name) and node.id in OTHER_NAMES:
         return [ast.Name(OTHER_NAMES[node.id])]
     calls = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
     return [ast.Pass()] if calls or isinstance(node, ast.AugAssign) else []
 
 
+def annotations(tree: ast.AST) -> list[ast.AST]:
+    """Return what stands behind the colons and arrows of signatures."""
+    found = [node.annotation for node in ast.walk(tree) if isinstance(node, ast.arg)]
+    found += [node.returns for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    return [one for one in found if one is not None]
+
+
 def mutants(source: str) -> list[str]:
     """Return all sources that differ from one in a single place, outside of annotations and docstrings."""
     tree = ast.parse(source)
-    places = [(number, change) for number, node in enumerate(ast.walk(tree)) for change in changes(node)]
+    notes = {id(node) for part in annotations(tree) for node in ast.walk(part)}
+    nodes = [(number, node) for number, node in enumerate(ast.walk(tree)) if id(node) not in notes]
+    places = [(number, change) for number, node in nodes for change in changes(node)]
     found = []
     for number, change in places:
         changed = copy.deepcopy(tree)
