@@ -15,7 +15,7 @@ WITHOUT = {"randperm": lambda call: ast.Call(ast.Attribute(call.func.value, "ara
 
 
 def changes(node: ast.AST) -> list:
-    """Return what may stand in the place of a node: another comparison, operation, number, sign, no index, or nothing."""
+    """Return what may replace a node: another comparison, operation, number, sign, no index, or nothing."""
     if isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS:
         return [ast.Compare(node.left, [COMPARISONS[type(node.ops[0])]()], node.comparators)]
     if isinstance(node, ast.BinOp) and type(node.op) in OPERATIONS:
