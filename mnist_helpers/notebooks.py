@@ -70,8 +70,10 @@ class RunResult:
     failure: str = ""
 
 
-def find_notebooks(choice: str = "", folder: Path = SOURCES) -> list[Path]:
+def find_notebooks(choice: str = "", folder: Path = SOURCES, option: str = "NOTEBOOKS") -> list[Path]:
     """Return the numbered notebooks, or those whose names begin with the words of `choice` ("01 04").
+
+    `option` is what the choice is called where it was made.
 
     Raises: NotebookError for a word that fits none.
     """
@@ -82,7 +84,7 @@ def find_notebooks(choice: str = "", folder: Path = SOURCES) -> list[Path]:
     for word in words:
         if not any(path.name.startswith(word) for path in notebooks):
             names = ", ".join(path.stem for path in notebooks)
-            raise NotebookError(f"NOTEBOOKS={choice!r}: no notebook begins with {word!r}. There are: {names}.")
+            raise NotebookError(f"{option}={choice!r}: no notebook begins with {word!r}. There are: {names}.")
     return [path for path in notebooks if not words or any(path.name.startswith(word) for word in words)]
 
 

@@ -18,7 +18,7 @@ from nbformat import NotebookNode
 from traitlets import List
 from traitlets.config import PyFileConfigLoader
 
-from mnist_helpers.notebooks import SOURCES
+from mnist_helpers.notebooks import SOURCES, find_notebooks
 from mnist_helpers.runtime import ROOT, CourseError, whole_file
 
 FOLDER_VARIABLE = "MNIST_COURSE"
@@ -41,13 +41,7 @@ def sheet_names(choice: str = "") -> list[str]:
 
     Raises: CourseError for a word that fits none.
     """
-    names = sorted(path.stem for path in SHEETS.glob("[0-9][0-9]_*.ipynb"))
-    if not names:
-        raise CourseError(f"There are no exercise sheets in {SHEETS}. Run this inside a checkout of the repository.")
-    for word in choice.split():
-        if not any(name.startswith(word) for name in names):
-            raise CourseError(f"SHEETS={choice!r}: no sheet begins with {word!r}. There are: {', '.join(names)}.")
-    return [name for name in names if not choice.split() or name.startswith(tuple(choice.split()))]
+    return [path.stem for path in find_notebooks(choice, SHEETS, option="SHEETS")]
 
 
 @dataclass(frozen=True)
@@ -112,7 +106,7 @@ class Course:
         page, _ = SanitizeHTML().preprocess(page, {})
         for cell in page.cells:
             if cell.cell_type == "markdown":
-                cell.source = re.sub(r"(?i)(javascript|vbscript|data\s*:\s*text|\\href)", "_", cell.source)
+                cell.source = re.sub(r"(?i)(javascript|vbscript)\s*:|data\s*:\s*text|\\href", "_", cell.source)
         folder = self.folder / "submitted" / student / sheet
         folder.mkdir(parents=True, exist_ok=True)
         nbformat.write(page, folder / f"{sheet}.ipynb")

@@ -112,11 +112,9 @@ def _bubblewrap(folder: Path | None = None, hidden: Sequence[Path] = ()) -> list
 
 def _end(process: subprocess.Popen) -> None:
     """End a process with all that it has started, as far as they can be found."""
-    try:
-        family = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:  # it ended by itself; what was shut in has ended with it
-        family = []
-    for member in family:
+    if process.poll() is not None:  # its number may be another's by now; what was shut in has ended with it
+        return
+    for member in psutil.Process(process.pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             member.kill()
     process.kill()

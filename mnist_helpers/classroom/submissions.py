@@ -185,14 +185,14 @@ def sort_out(files: list[HandedIn], sheets: dict[str, NotebookNode], known: dict
 
 
 def _without_doubles(found: dict[tuple[str, str], Submission]) -> list[Submission]:
-    """Leave out what could not be read where the student has another notebook that could, but mention it there."""
-    good = {(one.student, one.sheet): one for one in found.values() if not one.problem}
-    for one in found.values():
-        if one.problem:
-            kept = good.setdefault((one.student, one.sheet), one)
-            if kept is not one:
-                kept.remarks.append(one.problem)
-    return sorted(good.values(), key=lambda one: (one.student, one.sheet))
+    """Of a student who has a notebook that can be read, leave out what cannot, but mention it there."""
+    good = [one for one in found.values() if not one.problem]
+    first: dict[str, Submission] = {}
+    for one in [*good, *(one for one in found.values() if one.problem)]:
+        kept = first.setdefault(one.student, one)
+        if one.problem and kept is not one:
+            kept.remarks.append(one.problem)
+    return sorted([*good, *(one for one in first.values() if one.problem)], key=lambda one: (one.student, one.sheet))
 
 
 def read_notebook(file: HandedIn) -> tuple[NotebookNode | None, str]:

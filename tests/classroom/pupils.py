@@ -128,6 +128,8 @@ trial.show_outcomes = forge
 LOOPS_ON = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass"
 REACHES_OUT = "import socket\nsocket.create_connection(('127.0.0.1', {port}), timeout=3).close()\n"
 SPIES = "from pathlib import Path\nassert not [p for p in Path({folder!r}).rglob('*')]\n"
+STAYS = "import subprocess\nsubprocess.Popen(['sleep', '{seconds}'], start_new_session=True)\n"
+STAYING = "86399.25"  # seconds, by which the process is known again
 PIPE = """
 import os, signal
 from pathlib import Path
@@ -179,6 +181,7 @@ def pupils(port: int, folder: Path) -> dict[str, Pupil]:
         "forges_results": Pupil(before("sizes", FORGED, solved=set()), set(), hints={"sizes": "cannot be read"}),
         "reaches_out": Pupil(with_body("sizes", REACHES_OUT.format(port=port) + solution), ALL - {"sizes"}),
         "spies": Pupil(with_body("sizes", SPIES.format(folder=str(folder)) + solution), ALL),
+        "leaves_a_process": Pupil(before("sizes", STAYS.format(seconds=STAYING), solved=ALL), ALL),
         "leaves_a_pipe": Pupil(before("sizes", PIPE), set(), hints={"sizes": "without a result"}),
         "remounts": Pupil(with_body("sizes", REMOUNTS.format(root=str(ROOT)) + solution), ALL),
         "puts_a_script_in": Pupil(changed(lambda cells: cells.insert(1, new_markdown_cell(SCRIPT))), ALL),

@@ -106,5 +106,5 @@ def test_an_exercise_that_the_notes_name_is_there():
 
 
 def test_a_sheet_that_is_not_there_is_refused_with_the_names():
-    with pytest.raises(CourseError, match=r"no sheet begins with '09'.*01_data"):
+    with pytest.raises(CourseError, match=r"no notebook begins with '09'.*01_data"):
         sheet_names("09")

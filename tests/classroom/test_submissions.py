@@ -187,6 +187,15 @@ def test_another_sheet_is_not_taken_for_the_one_that_is_marked():
     assert "02.ipynb holds no cell" in " ".join(one.remarks)
 
 
+def test_a_stray_file_beside_a_notebook_makes_no_submission_of_its_own():
+    sheets = {"00_other": nbformat.v4.new_notebook(), **SHEETS}
+    files = [HandedIn("ann", "ann/01.ipynb", written(page(ALL))), HandedIn("ann", "ann/photo.png", None)]
+    (one,) = sort_out(files, sheets, {})
+    assert one.sheet == NAME
+    assert not one.problem
+    assert one.remarks == ["ann/photo.png is not a notebook (.ipynb)."]
+
+
 def test_of_several_notebooks_the_one_with_most_answers_is_marked():
     little = page(ALL)
     little.cells = little.cells[:4]

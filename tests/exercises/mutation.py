@@ -7,11 +7,8 @@ COMPARISONS = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.G
 OPERATIONS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult}
 
 
-OTHER_NAMES = {"min": "max", "max": "min", "argmin": "argmax", "argmax": "argmin", "eval": "train", "train": "eval"}
-
-
-# Calls that leave something as it is: an order that is no order.
-WITHOUT = {"randperm": lambda call: ast.Call(ast.Attribute(call.func.value, "arange"), call.args[:1], [])}
+OTHER_NAMES = {"min": "max", "argmin": "argmax", "eval": "train"}
+OTHER_NAMES |= {other: name for name, other in OTHER_NAMES.items()} | {"randperm": "arange"}
 
 
 def changes(node: ast.AST) -> list:
@@ -30,8 +27,6 @@ def changes(node: ast.AST) -> list:
         return [ast.Attribute(node.value, OTHER_NAMES[node.attr])]
     if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
         return [node.value]
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in WITHOUT:
-        return [WITHOUT[node.func.attr](node)]
     if isinstance(node, ast.Name) and node.id in OTHER_NAMES:
         return [ast.Name(OTHER_NAMES[node.id])]
     calls = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
