@@ -349,6 +349,7 @@ def train_step(model: nn.Module, optimizer: Optimizer, images: Tensor, labels: T
 LARGEST = 10_000  # parameters
 IMAGES = 6_000
 LOWEST = 0.90  # accuracy on images that were not trained on
+NOISE = 12  # grey levels at most, added to each of their pixels
 
 
 def digits_to_learn(random: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -363,7 +364,10 @@ def size_and_answers(model: object, *_given: Tensor) -> dict[str, object]:
     if not isinstance(model, nn.Module):
         return {"kind": type(model).__name__}
     count = sum(parameter.numel() for parameter in model.parameters())
-    answers = predict_logits(model, load_part("mnist", "validation").images).argmax(dim=1)
+    images = load_part("mnist", "validation").images
+    # A little noise makes new images of them, which cannot be looked up in the files.
+    images = images.clamp(max=255 - NOISE) + torch.randint_like(images, NOISE + 1)
+    answers = predict_logits(model, images).argmax(dim=1)
     return {"kind": "network", "parameters": count, "answers": answers}
 
 

@@ -100,6 +100,7 @@ class Course:
         """Write a page that has been run, and whose checks have been judged, into the book of marks.
 
         HTML in it is made harmless first: whoever reads the feedback, or marks by hand, would run its scripts.
+        What a person has marked on the same page before does not wait for a person again.
 
         Raises: CourseError if nbgrader refuses.
         """
@@ -107,10 +108,17 @@ class Course:
         for cell in page.cells:
             if cell.cell_type == "markdown":
                 cell.source = re.sub(r"(?i)(javascript|vbscript)\s*:|data\s*:\s*text|\\href", "_", cell.source)
-        folder = self.folder / "submitted" / student / sheet
-        folder.mkdir(parents=True, exist_ok=True)
-        nbformat.write(page, folder / f"{sheet}.ipynb")
+        path = self.folder / "submitted" / student / sheet / f"{sheet}.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        same = self.has(student, sheet) and path.exists() and _sources(path) == [cell.source for cell in page.cells]
+        waiting = {one.cell for one in self.grades(student, sheet) if one.waits} if same else set()
+        nbformat.write(page, path)
         self._do(self._api.autograde, sheet, student)
+        if same:
+            with _unwarned(), self._api.gradebook as book:
+                for grade in book.find_submission_notebook(sheet, sheet, student).grades:
+                    grade.needs_manual_grade = grade.name in waiting
+                book.db.commit()
 
     def write_feedback(self, student: str, sheet: str) -> Path:
         """Have nbgrader write a student's feedback, and return the page.
@@ -134,6 +142,11 @@ class Course:
         with whole_file(self.folder / STUDENTS) as temporary:
             temporary.write_text(json.dumps(known, indent=1, ensure_ascii=False), encoding="utf-8")
 
+    def has(self, student: str, sheet: str) -> bool:
+        """Say whether a student's sheet is in the book."""
+        with _unwarned(), self._api.gradebook as book:
+            return any(one.student.id == student for one in book.assignment_submissions(sheet))
+
     def grades(self, student: str, sheet: str) -> list[Grade]:
         """Return what the book says of each marked cell, in the order of the sheet's cells."""
         with _unwarned(), self._api.gradebook as book:
@@ -150,6 +163,10 @@ class Course:
             log = self.folder / "nbgrader.log"
             log.write_text(f"{result.get('log')}\n{result.get('error')}\n", encoding="utf-8")
             raise CourseError(f"nbgrader stopped; what it said is in {log}.")
+
+
+def _sources(path: Path) -> list[str]:
+    return [cell.source for cell in nbformat.read(path, as_version=4).cells]
 
 
 def _without(step: type, steps: List) -> list[type]:

@@ -220,15 +220,21 @@ def _record(submission: Submission, page: NotebookNode, verdicts: dict[str, Verd
             cell.outputs = [new_output("stream", name=stream, text=f"{verdict}\n")]
     if submission.remarks and not submission.problem:
         page.cells.insert(0, new_markdown_cell("**Put in order before marking:** " + " ".join(submission.remarks)))
-    course.take_in(submission.student, submission.sheet, page)
+    remarks = [submission.problem] * bool(submission.problem) + submission.remarks
+    earlier = bool(submission.problem) and course.has(submission.student, submission.sheet)
+    if earlier:
+        remarks.append("The marks are those of an earlier time.")
+    else:
+        course.take_in(submission.student, submission.sheet, page)
     marks = []
     for grade in course.grades(submission.student, submission.sheet):
         verdict = verdicts.get(grade.cell, Verdict(Status.NOT_YET, ""))
+        if earlier:
+            verdict = Verdict(Status.RIGHT if grade.points == grade.most else Status.NOT_YET, "")
         name, by_hand = grade.cell.removesuffix(CHECK), not grade.cell.endswith(CHECK)
         marks.append(
             ExerciseMark(name, grade.points, grade.most, by_hand, grade.waits, verdict.status, verdict.message)
         )
-    remarks = [submission.problem] * bool(submission.problem) + submission.remarks
     feedback = course.write_feedback(submission.student, submission.sheet)
     return Marked(submission.student, submission.sheet, marks, remarks, feedback)
 

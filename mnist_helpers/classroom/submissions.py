@@ -127,11 +127,13 @@ def is_notebook(name: str) -> bool:
 
 
 def common_folder(paths: set[PurePosixPath]) -> PurePosixPath:
-    """Return the folder around the students' folders; of a single student's, the student's own is not taken for it."""
-    tops = {path.parts[0] for path in paths}
-    below = {path.parts[1] for path in paths if len(path.parts) > 2}
-    whole = len(tops) == 1 and len(below) > 1 and all(len(path.parts) > 2 for path in paths)
-    return PurePosixPath(*tops) if whole else PurePosixPath()
+    """Return the folder around the students' folders or notebooks; a single student's own is not taken for it."""
+    tops, depths = {path.parts[0] for path in paths}, {len(path.parts) for path in paths}
+    below = {path.parts[1] for path in paths if len(path.parts) > 1}
+    folders = min(depths) > 2 and len(below) > 1
+    # One student may hand in two tries, or several sheets under their own names; more notebooks are a class.
+    notebooks = depths == {2} and len(below) > 2 and all(is_notebook(n) and not n[:2].isdigit() for n in below)
+    return PurePosixPath(*tops) if len(tops) == 1 and (folders or notebooks) else PurePosixPath()
 
 
 def student_ids(names: list[str], known: dict[str, str]) -> dict[str, str]:

@@ -59,10 +59,13 @@ def visit(browser) -> Iterator[Callable[..., Page]]:
 
 
 @contextmanager
-def serving(command: list[str], port: int, log: Path, ready: str = "", **variables: str) -> Iterator[str]:
+def serving(
+    command: list[str], port: int, log: Path, ready: str = "", cwd: Path | None = None, **variables: str
+) -> Iterator[str]:
     """Run a server until the end of the block and yield its address, when it has written `ready` into its log."""
     with log.open("w") as file:
-        server = subprocess.Popen(command, stdout=file, stderr=file, env=os.environ | variables, cwd=log.parent)
+        place = cwd or log.parent
+        server = subprocess.Popen(command, stdout=file, stderr=file, env=os.environ | variables, cwd=place)
     try:
         while server.poll() is None:
             with socket.socket() as connection:
@@ -109,10 +112,11 @@ def workspace(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def lab(workspace, tmp_path_factory) -> Iterator[str]:
-    """Serve JupyterLab on the workspace as `make lab` does; all cells are attached to the page, also out of sight."""
-    folder, port = tmp_path_factory.mktemp("lab"), free_port()
+def lab_command(port: int, root: Path, folder: Path) -> list[str]:
+    """Return the command that serves JupyterLab on `root`; a `folder` keeps its settings.
+
+    All cells are attached to the page, also out of sight.
+    """
     settings = {
         "notebook-extension/tracker": {"windowingMode": "none"},
         "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -121,14 +125,30 @@ def lab(workspace, tmp_path_factory) -> Iterator[str]:
         path = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(values))
-    command = [
+    return [
         sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--port={port}",
-        f"--notebook-dir={workspace}", "--IdentityProvider.token=", "--expose-app-in-browser",
+        f"--notebook-dir={root}", "--IdentityProvider.token=", "--expose-app-in-browser",
         f"--LabApp.user_settings_dir={folder / 'settings'}", f"--LabApp.workspaces_dir={folder / 'workspaces'}",
     ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def lab(workspace, tmp_path_factory) -> Iterator[str]:
+    """Serve JupyterLab on the workspace as `make lab` does."""
+    folder, port = tmp_path_factory.mktemp("lab"), free_port()
     variables = {
         "MNIST_ARTIFACTS": str(tmp_path_factory.mktemp("artifacts")),
         "JUPYTER_CONFIG_PATH": str(ROOT / "lab"),
     }
-    with serving(command, port, folder / "log", **variables) as address:
+    with serving(lab_command(port, workspace, folder), port, folder / "log", **variables) as address:
+        yield address
+
+
+@pytest.fixture
+def instructors_lab(tmp_path) -> Iterator[str]:
+    """Serve JupyterLab as an instructor starts it in the repository, with the course in a folder of the test's."""
+    folder, port = tmp_path / "lab", free_port()
+    folder.mkdir()
+    variables = {"MNIST_COURSE": str(tmp_path / "course")}
+    with serving(lab_command(port, tmp_path, folder), port, folder / "log", cwd=ROOT, **variables) as address:
         yield address

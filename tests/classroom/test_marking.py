@@ -144,11 +144,19 @@ def test_a_zip_gives_the_same_as_a_folder(tmp_path):
         file.writestr("moodle export/__MACOSX/._sheet.ipynb", b"")
     done = grade(archive, tmp_path / "course", "--sheets", "01")
     assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "course" / "marks" / "class.json").read_text())
-    assert [(one["student"], one["points"]) for one in found["submissions"]] == [
+    marks = tmp_path / "course" / "marks" / "class.json"
+    assert [(one["student"], one["points"]) for one in json.loads(marks.read_text())["submissions"]] == [
         ("Ann_Example_123_file", 2),
         ("Bob", 0),
     ]
+    # A second time, what Ann hands in cannot be read: her marks stay.
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("Ann Example_123_file_/sheet.pdf", b"%PDF")
+    done = grade(archive, tmp_path / "course", "--sheets", "01")
+    (ann,) = json.loads(marks.read_text())["submissions"]
+    assert ann["points"] == 2
+    assert ann["right"] == ["sizes"]
+    assert "earlier time" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -61,4 +61,12 @@ def test_points_given_by_hand_stay_when_a_class_is_marked_again(tmp_path, monkey
         grade.manual_score, grade.needs_manual_grade = 2, False
         book.db.commit()
     course.take_in("ann", NAME, notebook)
-    assert {one.cell: one.points for one in course.grades("ann", NAME)}["which_digits"] == 2
+    by_hand = {one.cell: one for one in course.grades("ann", NAME)}["which_digits"]
+    assert by_hand.points == 2
+    assert not by_hand.waits
+    (words,) = [c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") == "which_digits"]
+    words.source += " And 7 and 9."  # another answer is to be read again
+    course.take_in("ann", NAME, notebook)
+    by_hand = {one.cell: one for one in course.grades("ann", NAME)}["which_digits"]
+    assert by_hand.points == 2
+    assert by_hand.waits

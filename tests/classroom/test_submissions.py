@@ -105,6 +105,9 @@ def test_every_student_has_an_id_that_is_safe_in_a_path_and_nobody_elses(names):
         (["ann/01_data/01_data.ipynb"], ""),
         (["ann/a.ipynb", "ann/b.ipynb"], ""),
         (["ann.ipynb", "bob.ipynb"], ""),
+        (["export/ann.ipynb", "export/bob.ipynb", "export/cem.ipynb"], "export"),
+        (["ann/sheet.ipynb", "ann/sheet (1).ipynb", "ann/photo.png"], ""),
+        (["ann/01_data.ipynb", "ann/02_model.ipynb", "ann/03_training.ipynb"], ""),
     ],
 )
 def test_the_folder_around_all_students_is_not_a_student(paths, above):

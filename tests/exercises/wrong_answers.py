@@ -181,6 +181,16 @@ WRONG = {
         ("range(5)", "range(0)", "guessing"),
         ("nn.Linear(128, 10)", "nn.Linear(128, 100), nn.Linear(100, 10)", "10,000 at most"),
         ("    return model", "    return model(images)", "returned a Tensor"),
+        (
+            "    return model",
+            "    class Table(nn.Module):\n"
+            "        def forward(self, asked):\n"
+            "            pairs = zip(to_float(val.images), val.labels, strict=True)\n"
+            "            known = {image.numpy().tobytes(): label for image, label in pairs}\n"
+            "            return F.one_hot(torch.tensor([known.get(i.numpy().tobytes(), 0) for i in asked]), 10)\n"
+            "    return Table()",
+            "guessing",
+        ),
     ],
     # 4 · Evaluation
     "confusion": [
