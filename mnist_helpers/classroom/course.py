@@ -29,6 +29,7 @@ NO_SCRIPTS = (
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
     "style-src 'unsafe-inline'; img-src data:; font-src data:\">"
 )
+WHOLE_LINES = "<style>pre { white-space: pre-wrap !important; }</style>"  # a hint is longer than a page is wide
 
 
 def course_folder() -> Path:
@@ -129,7 +130,7 @@ class Course:
         path = self.folder / "feedback" / student / sheet / f"{sheet}.html"
         text = path.read_text(encoding="utf-8")
         path.chmod(0o644)
-        path.write_text(text.replace("<head>", f"<head>{NO_SCRIPTS}", 1), encoding="utf-8")
+        path.write_text(text.replace("<head>", f"<head>{NO_SCRIPTS}{WHOLE_LINES}", 1), encoding="utf-8")
         return path
 
     def known_students(self) -> dict[str, str]:

@@ -73,6 +73,11 @@ class Marked:
         """The points that there are."""
         return sum(mark.most for mark in self.marks)
 
+    @property
+    def waiting(self) -> float:
+        """The points, at most, of answers that wait for a person."""
+        return sum(mark.most for mark in self.marks if mark.waits)
+
 
 def exercise_of(sheet: str, name: str) -> Exercise:
     """Return an exercise by its sheet and name."""

@@ -23,7 +23,7 @@ COLUMNS = ("student", "sheet", "points", "of", "waiting to be marked by hand", "
 STYLE = """body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid #999; text-align: left; }
-td.number { text-align: right; } img { max-width: 100%; }"""
+img { max-width: 100%; }"""
 
 
 def write_marks(marked: Sequence[Marked], path: Path) -> None:
@@ -32,9 +32,8 @@ def write_marks(marked: Sequence[Marked], path: Path) -> None:
     table = csv.writer(text)
     table.writerow(COLUMNS)
     for one in marked:
-        waits = sum(mark.most for mark in one.marks if mark.waits)
         untouched = sum(mark.status is Status.NOT_ATTEMPTED for mark in one.marks if not mark.by_hand)
-        row = (one.student, one.sheet, one.points, one.most, waits, untouched, " ".join(one.remarks))
+        row = (one.student, one.sheet, one.points, one.most, one.waiting, untouched, " ".join(one.remarks))
         # A spreadsheet would take such words for formulas, and run them.
         table.writerow(["'" + word if str(word).lstrip()[:1] in tuple("=+-@") else word for word in row])
     with whole_file(path) as temporary:
@@ -109,7 +108,10 @@ def _page(marked: Sequence[Marked], found: dict[str, Any], folder: Path) -> str:
         for one in found["exercises"]
     ]
     students = [
-        (one.student, one.sheet, f"{one.points:g} of {one.most:g}", " ".join(one.remarks), _link(one, folder))
+        (
+            *(one.student, one.sheet, f"{one.points:g} of {one.most:g}", f"{one.waiting:g}"),
+            *(" ".join(one.remarks), _link(one, folder)),
+        )
         for one in marked
     ]
     parts = [
@@ -126,7 +128,7 @@ def _page(marked: Sequence[Marked], found: dict[str, Any], folder: Path) -> str:
         else "<p>Nobody.</p>",
         "<ul>" + "".join(f"<li>{html.escape(name)}</li>" for name in found["need help"]) + "</ul>",
         "<h2>Students</h2>",
-        _table(("student", "sheet", "points", "remarks", "feedback"), students),
+        _table(("student", "sheet", "points", "wait for you", "remarks", "feedback"), students),
         "<h2>How they were run</h2>",
         "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in found["isolation"]) + "</ul></html>\n",
     ]
@@ -146,8 +148,7 @@ def _link(one: Marked, folder: Path) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     def cell(value: Any) -> str:
-        kind = ' class="number"' if isinstance(value, int) else ""
-        return f"<td{kind}>{value if isinstance(value, _Link) else html.escape(str(value))}</td>"
+        return f"<td>{value if isinstance(value, _Link) else html.escape(str(value))}</td>"
 
     lines = ["<tr>" + "".join(map(cell, row)) + "</tr>" for row in rows]
     return f"<table><tr>{''.join(f'<th>{html.escape(name)}</th>' for name in head)}</tr>{''.join(lines)}</table>"
