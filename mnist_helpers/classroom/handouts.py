@@ -5,6 +5,7 @@ import re
 import shutil
 import tempfile
 import zlib
+from collections import Counter
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -12,7 +13,15 @@ from nbformat.v4 import new_markdown_cell
 
 from mnist_helpers.classroom.course import SHEETS, Course, sheet_names
 from mnist_helpers.editions import without_outputs
-from mnist_helpers.notebooks import BUILD, RunResult, as_text, find_notebooks, read_notebook, run_notebooks
+from mnist_helpers.notebooks import (
+    BUILD,
+    SLOW_BY,
+    RunResult,
+    as_text,
+    find_notebooks,
+    read_notebook,
+    run_notebooks,
+)
 from mnist_helpers.runtime import ROOT
 
 STUDENT, SOLUTIONS = BUILD / "student", BUILD / "solutions"
@@ -29,6 +38,7 @@ NOT_FOR_STUDENTS = [
     *("test", "lint", "refresh-notebooks", "pretrained", "reproduce", "contact-sheet", "lock"),
     *("student", "solutions", "grade"),
 ]
+QUICK = 5  # seconds that the solution of an exercise and its check may take; one that takes longer says so
 READABLE = ("__init__.py", "exercise.py", "inputs.py")  # of the checks: they hold no solutions
 PACKED = '''"""A chapter's self-checks. They hold solutions, and are packed so that nobody reads these by accident."""
 
@@ -97,4 +107,22 @@ def make_solutions(folder: Path = SOLUTIONS, choice: str = "") -> list[RunResult
             page.cells.insert(1, new_markdown_cell(notes, id="teaching-notes"))
             paths.append(Path(staging) / f"{name}.ipynb")
             _write_page(page, paths[-1])
-        return run_notebooks(paths, {}, output=folder / "notebooks" / "exercises")
+        results = run_notebooks(paths, {}, output=folder / "notebooks" / "exercises")
+    for result in results:
+        result.numbers |= slow_exercises(read_notebook(folder / "notebooks" / "exercises" / f"{result.name}.ipynb"))
+    return results
+
+
+def slow_exercises(page: NotebookNode) -> dict[str, float]:
+    """Return the seconds of those exercises of an executed sheet that took much longer than they state."""
+    seconds: Counter[str] = Counter()
+    stated: dict[str, int] = {}
+    exercise = ""
+    for cell in page.cells:
+        title = re.match(r"## (\d\.\d)", cell.source)
+        if title:
+            exercise = title.group(1)
+            said = re.search(r", (\d+) seconds of them training", cell.source)
+            stated[exercise] = int(said.group(1)) if said else QUICK
+        seconds[exercise] += cell.metadata.get("papermill", {}).get("duration") or 0
+    return {f"SLOW {name}": seconds[name] for name, most in stated.items() if seconds[name] > SLOW_BY * most}

@@ -12,7 +12,7 @@ import pytest
 from pupils import SHEETS
 
 from mnist_helpers.classroom.course import FOLDER_VARIABLE, sheet_names
-from mnist_helpers.classroom.handouts import NOTES, make_student_edition
+from mnist_helpers.classroom.handouts import NOTES, make_student_edition, slow_exercises
 from mnist_helpers.runtime import ROOT, CourseError
 
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
@@ -103,6 +103,24 @@ def test_an_exercise_that_the_notes_name_is_there():
         titles = "".join(cell.source for cell in SHEETS[name].page.cells if cell.source.startswith("## "))
         for number in re.findall(r"\b\d\.\d\b", (NOTES / f"{name}.md").read_text(encoding="utf-8")):
             assert f"## {number} " in titles, f"{name}: {number}"
+
+
+def test_an_exercise_that_keeps_the_machine_busy_longer_than_it_states_is_named():
+    cells = [
+        ("## 1.1 · Quick\n\n*make · 8 minutes · 2 points*", 0),
+        ("a = 1", 7),
+        ("## 1.2 · Slow\n\n*make · 8 minutes · 2 points*", 0),
+        ("a = 1", 4),
+        ("checks.a(a)", 4),
+        ("## 1.3 · Trains\n\n*make · 8 minutes, 10 seconds of them training · 2 points*", 0),
+        ("a = 1", 14),
+        ("## 1.4 · Trains long\n\n*make · 8 minutes, 10 seconds of them training · 2 points*", 0),
+        ("a = 1", 16),
+    ]
+    made = [nbformat.v4.new_code_cell(source) for source, _ in cells]
+    for cell, (_, seconds) in zip(made, cells, strict=True):
+        cell.metadata["papermill"] = {"duration": seconds or None}
+    assert slow_exercises(nbformat.v4.new_notebook(cells=made)) == {"SLOW 1.2": 8, "SLOW 1.4": 16}
 
 
 def test_a_sheet_that_is_not_there_is_refused_with_the_names():

@@ -11,10 +11,12 @@ from sheets import EXERCISES, by_name
 from wrong_answers import WRONG
 
 from mnist_helpers.checks.exercise import Status, Verdict
+from mnist_helpers.notebooks import budget_of
 from mnist_helpers.runtime import ROOT
 
 HEAD = re.compile(
-    r"## \d\.\d+ · .+\n\n\*[a-z, ]+ · difficulty (●○○|●●○|●●●) · \d+ minutes · \d points(, marked by hand)?\*\n\n"
+    r"## \d\.\d+ · .+\n\n\*[a-z, ]+ · difficulty (●○○|●●○|●●●) · \d+ minutes(, \d+ seconds of them training)?"
+    r" · \d points(, marked by hand)?\*\n\n"
     r"\*\*You practise\*\* .+\.\n\n.+"
 )
 TABLE = ROOT / "build" / "mutants.json"
@@ -56,10 +58,14 @@ def test_a_sheet_keeps_its_form(sheet):
 
 def test_the_minutes_of_a_sheet_are_those_of_its_exercises(sheet):
     total = sum(
-        int(found) for found in re.findall(r" · (\d+) minutes · ", "".join(cell.source for cell in sheet.page.cells))
+        int(found) for found in re.findall(r" · (\d+) minutes[, ]", "".join(cell.source for cell in sheet.page.cells))
     )
-    said = int(re.search(r"take about (\d+) minutes", sheet.page.cells[0].source).group(1))
+    head = re.search(
+        r"take about (\d+) minutes, of which the machine needs about (\d+) seconds", sheet.page.cells[0].source
+    )
+    said, seconds = map(int, head.groups())
     assert abs(said - total) <= 2
+    assert seconds <= budget_of(sheet.page) <= 2 * seconds
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert re.search(rf"\(notebooks/exercises/{sheet.path.name}\) \|.*\| {said} min \|", readme)
 
