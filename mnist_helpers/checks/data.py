@@ -40,7 +40,7 @@ def numbers(raw: bytes, count: int, order: str = "big", start: int = 4) -> tuple
         ),
         Mistake(
             lambda raw: numbers(raw, raw[3], start=0),
-            "The first number is no size: bytes 0 to 3 are the magic number. Begin at byte 4.",
+            "The first number is no size: bytes 0 to 3 are the signature. Begin at byte 4.",
         ),
         Mistake(
             lambda raw: numbers(raw, 3),
@@ -70,7 +70,7 @@ def image_from(raw: bytes, index: int, skipped: int = 16, kind: type = np.uint8)
 
 @exercise(
     draw=images_file,
-    notice="Nothing was unpacked but the image itself: its place follows from the sizes alone.",
+    notice="The place of an image follows from the sizes alone, so no other image has to be read.",
     hint="Image `index` begins at byte 16 + index × rows × columns, and its rows lie one after the other.",
     mistakes=[
         Mistake(
@@ -141,8 +141,16 @@ def a_few_digits(random: np.random.Generator) -> tuple[Tensor]:
     draw=a_few_digits,
     rounds=6,
     notice="The mean is 0 and the standard deviation 1 over all pixels together: one scale for everything.",
-    hint="Take the mean and the standard deviation of all pixels of all images: two numbers.",
+    hint="Print the mean and the standard deviation of what you return: all pixels of all images together.",
     mistakes=[
+        Mistake(
+            lambda images: images.float() - images.float().mean() / images.float().std(),
+            "A division comes before a subtraction: put the difference in brackets.",
+        ),
+        Mistake(
+            lambda images: (images.float() - images.float().mean()) / 255,
+            "The mean is 0, but 255 is not the standard deviation of the pixels. Divide by that.",
+        ),
         Mistake(lambda images: images / 255, "This brings the pixels between 0 and 1; their mean is not 0 yet."),
         Mistake(
             lambda images: images.float() - images.float().mean(),
@@ -230,6 +238,8 @@ def honest(result: tuple, labels: Tensor, each: int) -> str | None:
         return (
             "Each part should be a row of indices (whole numbers). A mask becomes one by `torch.nonzero(…).flatten()`."
         )
+    if held.max() < 10 and len(np.unique(train)) < len(train):
+        return "These look like labels. Return the indices: where in the row of labels the images stand."
     if np.intersect1d(train, held).size:
         return "Some images are in both parts: what is learned would be tested."
     if len(np.unique(train)) < len(train) or len(np.unique(held)) < len(held):

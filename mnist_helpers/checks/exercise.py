@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 ROUNDS = 20
 LONGEST_SHOWN = 160  # characters of an input or a result in a message
+OF_SHAPE = "numbers of shape"  # how long ones are shown
 RELATIVE, ABSOLUTE = 1e-4, 1e-5  # how far a fractional number may be off
 
 
@@ -86,7 +87,8 @@ class Exercise:
     mistakes: Sequence[Mistake] = ()
     examine: Callable[..., str | None] | None = None
     measure: Callable[..., Any] | None = None
-    by_hand: Sequence[str] = ()  # functions of torch that are not to be used
+    by_hand: Sequence[str] = ()  # functions of torch with such a word in their names are not to be used
+    twice: bool = False  # the answer is called twice with the same input, and `examine` gets both results
     rounds: int = ROUNDS
 
     def __call__(self, answer: Callable[..., Any]) -> Verdict:
@@ -114,7 +116,9 @@ class Exercise:
                 f"Write {self.name}, or a function that it calls, in place of the line that raises.",
             )
         if any(outcome.changed_input for outcome in outcomes):
-            return Verdict(Status.NOT_YET, "The function changes what it was given. Copy that first, with `.clone()`.")
+            lists = any(isinstance(given, list) for given in self.input(seeds[0]))
+            way = "list(…)" if lists else ".clone()"
+            return Verdict(Status.NOT_YET, f"The function changes what it was given. Copy that first, with `{way}`.")
         for seed, outcome in zip(seeds, outcomes, strict=False):
             hint = self._hint(seed, outcome)
             if hint:
@@ -138,7 +142,7 @@ class Exercise:
         try:
             with quiet(), NotBy(without), usual_torch(), torch.random.fork_rng():
                 torch.manual_seed(seed)
-                value = answer(*given)
+                value = (answer(*given), answer(*given)) if self.twice else answer(*given)
                 value = plain(self.measure(value, *given) if self.measure else value)
             return Outcome(value, changed_input=not self.measure and not same(plain(given), plain(kept)))
         except (Exception, SystemExit) as error:  # the learner's, of any kind
@@ -148,14 +152,14 @@ class Exercise:
         """Say what is wrong with an outcome; nothing if all is well."""
         given = self.input(seed)
         if outcome.error:
-            return f"The function stopped with {outcome.error}."
+            return f"The function stopped with {outcome.error.rstrip('.')}."
         if self.examine:
             return self._examined(outcome.value, given)
         truth = self._call(self.solve, seed).value
         if same(outcome.value, truth):
             return ""
         case = f"{self.name}{shown(given)} gave {shown(outcome.value)}"
-        example = f" For example, {case}." if len(case) < LONGEST_SHOWN else ""
+        example = f" For example, {case}." if len(case) < LONGEST_SHOWN and OF_SHAPE not in case else ""
         return (difference_in_form(outcome.value, truth) or self.hint) + example
 
     def _examined(self, value: Any, given: tuple) -> str:
@@ -191,7 +195,7 @@ class NotBy(TorchFunctionMode):
         self.names = names
 
     def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        if getattr(function, "__name__", "") in self.names:
+        if any(name in getattr(function, "__name__", "") for name in self.names):
             raise NotByHandError(f"{function.__name__} was called, and this is to be written without it")
         return function(*args, **(kwargs or {}))
 
@@ -286,10 +290,24 @@ def difference_in_form(value: Any, truth: Any) -> str:
     if found is None:
         return f"The result should be made of numbers, and it is {shown(value)}."
     if found.shape != right.shape and not found.size == right.size == 1:
-        return f"The result has the shape {found.shape}, and should have {right.shape}."
+        return f"The result {form(found)}, and should {form(right, 'be', 'have')}."
     if np.isnan(found).any():
         return "The result holds NaN: somewhere zero is divided by zero, or something is too large for its numbers."
+    if np.isinf(found).any() and not np.isinf(right).any():
+        return "The result holds an infinite number: something is too large for its numbers, or the logarithm of zero."
     return ""
+
+
+def form(array: np.ndarray, is_: str = "is", has: str = "has") -> str:
+    """Describe the shape of an array in words."""
+    return f"{has} the shape {array.shape}" if array.ndim else f"{is_} one number"
+
+
+def no_network(kind: str) -> str:
+    """Say that something of another kind was returned in place of a network."""
+    if kind == "NoneType":
+        return "The function returns None. Does it end with `return`?"
+    return f"It should return a network (an nn.Module), and returned a {kind}."
 
 
 def shown(value: Any) -> str:
@@ -298,7 +316,7 @@ def shown(value: Any) -> str:
         return f"({', '.join(map(shown, value))})"
     if isinstance(value, np.ndarray | torch.Tensor):
         if np.prod(value.shape, dtype=int) > 12 or 0 in value.shape:
-            return f"<{len(value.shape)} dimensions: {tuple(value.shape)}>"
+            return f"{OF_SHAPE} {tuple(value.shape)}"
         return str(value.tolist())
     if isinstance(value, float):
         return f"{value:.4g}"

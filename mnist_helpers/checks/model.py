@@ -1,14 +1,17 @@
 """Checks of exercise notebook 2: convolution, sides, pooling, parameters, what a place sees, the loss."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from mnist_helpers.checks import inputs
-from mnist_helpers.checks.exercise import Mistake, exercise
+from mnist_helpers.checks.exercise import Mistake, exercise, no_network
 
 
 def image_and_kernel(random: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -24,7 +27,7 @@ def convolved(image: Tensor, kernel: Tensor) -> Tensor:
 
 @exercise(
     draw=image_and_kernel,
-    by_hand=("conv1d", "conv2d", "conv3d"),
+    by_hand=("conv",),
     rounds=8,
     notice="Two loops and a sum. `F.conv2d` does the same for all images, channels and kernels at once.",
     hint="For each place: multiply the kernel with the part of the image under it, number by number, and add up.",
@@ -65,8 +68,8 @@ def side_of(side: int, kernel: int, stride: int, padding: int) -> int:
 
 @exercise(
     draw=a_layer,
-    notice="The same line holds for pooling. 28 with a 3×3 kernel and padding 1 stays 28.",
-    hint="Put padding on both ends, take the kernel off, divide by the stride and round down, add the first place.",
+    notice="The same line holds for pooling. 28 with a 3×3 kernel, stride 1 and padding 1 stays 28.",
+    hint="Draw the padded side. At how many places can the kernel begin, and which of them does the stride take?",
     mistakes=[
         Mistake(
             lambda side, kernel, stride, padding: side_of(side, kernel, stride, padding) - 1,
@@ -103,7 +106,7 @@ def a_map(random: np.random.Generator) -> tuple[Tensor]:
 
 @exercise(
     draw=a_map,
-    by_hand=("max_pool2d", "adaptive_max_pool2d", "avg_pool2d", "max_pool2d_with_indices"),
+    by_hand=("pool",),
     notice="Three of four numbers are dropped, and the strongest answer stays, wherever in the square it was.",
     hint="Take the largest of each 2 × 2 square; the squares do not overlap.",
     mistakes=[
@@ -160,6 +163,10 @@ def filters(random: np.random.Generator) -> tuple[int, int, int]:
             lambda channels, filters, size: channels * filters * size**2 + channels,
             "There is one bias for each filter, not for each input channel.",
         ),
+        Mistake(
+            lambda channels, filters, size: filters * (channels * (size ^ 2) + 1),
+            "In Python `^` is no power: a square is `size**2`.",
+        ),
     ],
 )
 def parameters(channels: int, filters: int, size: int) -> int:
@@ -187,7 +194,8 @@ def field(layers: list[tuple[int, int]], own_stride_first: bool = False, strides
 @exercise(
     draw=a_stack,
     notice="Strides multiply: that is how a few small kernels come to see the whole digit.",
-    hint="Begin with 1 pixel and steps of 1. Each layer adds (kernel - 1) steps; then its stride makes them longer.",
+    hint="Keep two numbers: the pixels seen so far, and how far apart neighbours lie. Which of them does a kernel "
+    "change, and which a stride?",
     mistakes=[
         Mistake(
             lambda layers: field(layers, strides=False),
@@ -205,6 +213,10 @@ def field(layers: list[tuple[int, int]], own_stride_first: bool = False, strides
             lambda layers: field(layers, start=0),
             "It begins with nothing: one place sees at least itself, 1 pixel.",
         ),
+        Mistake(
+            lambda layers: field(layers[::-1]),
+            "It goes from the last layer to the first. The list begins with the layer that takes the image.",
+        ),
     ],
 )
 def receptive_field(layers: list[tuple[int, int]]) -> int:
@@ -215,13 +227,18 @@ def receptive_field(layers: list[tuple[int, int]]) -> int:
 def logits_and_labels(random: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Draw logits, some of them large, and labels."""
     logits = inputs.normal(random, int(random.integers(4, 9)), 10)
-    logits[0] *= 100
+    logits[0] *= 1_000  # also float64 holds no exponential of it
     return logits, torch.from_numpy(random.integers(0, 10, size=len(logits)))
+
+
+def naive(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy as its definition says, without care for large exponentials."""
+    return logits.exp().sum(dim=1).log().sub(logits[range(len(labels)), labels]).mean()
 
 
 @exercise(
     draw=logits_and_labels,
-    by_hand=("cross_entropy", "nll_loss"),
+    by_hand=("cross_entropy", "_loss", "kl_div"),
     notice="Subtracting the largest logit first changes nothing but keeps the exponentials within what a float holds.",
     hint="For each image: the logarithm of the sum of the exponentials, minus the logit of its label. Then the mean.",
     mistakes=[
@@ -242,9 +259,14 @@ def logits_and_labels(random: np.random.Generator) -> tuple[Tensor, Tensor]:
             "It takes the logarithm to the base 10. Take the natural one, `log`.",
         ),
         Mistake(
-            lambda logits, labels: logits.exp().sum(dim=1).log().sub(logits[range(len(labels)), labels]).mean(),
+            naive,
             "The exponential of a large logit is infinite. Subtract the largest logit of each image first, "
             "or use `logsumexp`.",
+        ),
+        Mistake(
+            lambda logits, labels: naive(logits - logits.max(), labels),
+            "The largest logit of *all* images is subtracted, and the exponentials of some images all become 0. "
+            "Take each image's own largest.",
         ),
         Mistake(
             lambda logits, labels: -logits.softmax(dim=1)[range(len(labels)), labels].log().mean(),
@@ -254,23 +276,39 @@ def logits_and_labels(random: np.random.Generator) -> tuple[Tensor, Tensor]:
     ],
 )
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean cross-entropy in nats. Shapes: logits (N, 10), also large ones, labels (N,) → one number."""
+    """Return the mean cross-entropy. Shapes: logits (N, 10), also large ones, labels (N,) → one number."""
     return F.cross_entropy(logits, labels)
 
 
 LARGEST = 5_000  # parameters of the network to be built
 
 
+class Calls(TorchFunctionMode):
+    """While it holds, it notes the names of torch's functions that are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        self.names.add(getattr(function, "__name__", ""))
+        return function(*args, **(kwargs or {}))
+
+
 def described(model: object) -> dict[str, object]:
-    """Say what a network is made of and what it returns."""
+    """Say what a network does with one image and with five, and how large it is."""
     if not isinstance(model, nn.Module):
         return {"kind": type(model).__name__}
-    logits = model(torch.rand(3, 1, 28, 28))  # before counting: lazy layers get their weights now
+    model.eval()  # some layers take no single image while they learn
+    with Calls() as calls:
+        one, five = (model(100 * torch.randn(count, 1, 28, 28)) for count in (1, 5))
     return {
         "kind": "network",
-        "shape": tuple(logits.shape),
-        "probabilities": bool((logits > 0).all() and torch.allclose(logits.sum(dim=1), torch.ones(3), atol=1e-3)),
-        "convolutions": sum(isinstance(layer, nn.Conv2d) for layer in model.modules()),
+        "shapes": [tuple(one.shape), tuple(five.shape)],
+        "negative": bool((five < 0).any()),
+        "sums to one": bool(torch.allclose(five.sum(dim=-1), torch.ones(1), atol=1e-3)),
+        "convolution": any("conv" in name for name in calls.names),
+        # After it has run: lazy layers have their weights only then.
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
 
@@ -278,13 +316,18 @@ def described(model: object) -> dict[str, object]:
 def within_budget(result: dict[str, object]) -> str | None:
     """Say what is missing in a network."""
     if result["kind"] != "network":
-        return f"It should return a network (an nn.Module), and returned a {result['kind']}."
-    if result["shape"] != (3, 10):
-        return f"For 3 images it returns {result['shape']}, and should return (3, 10): a logit for each digit."
-    if result["probabilities"]:
-        return "It returns probabilities. Return logits: the loss applies the softmax itself."
-    if not result["convolutions"]:
-        return "There is no convolution in it."
+        return no_network(result["kind"])
+    for count, shape in zip((1, 5), result["shapes"], strict=True):
+        if shape != (count, 10):
+            return f"For {count} images it returns {shape}, and should return ({count}, 10): a logit for each digit."
+    if not result["negative"]:
+        if result["sums to one"]:
+            return "It returns probabilities. Return logits: the loss applies the softmax itself."
+        return (
+            "None of its outputs is ever negative. Logits are free: nothing like a ReLU or a sigmoid comes after them."
+        )
+    if not result["convolution"]:
+        return "No convolution was used."
     if result["parameters"] > LARGEST:
         return f"It has {result['parameters']:,} parameters, and should have {LARGEST:,} at most."
     return None

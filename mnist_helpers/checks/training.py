@@ -10,7 +10,7 @@ from torch.nn.utils import parameters_to_vector
 from torch.optim import Optimizer
 
 from mnist_helpers.checks import inputs
-from mnist_helpers.checks.exercise import Mistake, exercise
+from mnist_helpers.checks.exercise import Mistake, exercise, no_network
 from mnist_helpers.data import load_part, to_float
 from mnist_helpers.evaluation import predict_logits
 
@@ -21,20 +21,30 @@ def count_and_size(random: np.random.Generator) -> tuple[int, int]:
     return size * int(random.integers(6, 9)) + int(random.choice([0, random.integers(1, size)])), size
 
 
+def two_epochs(epochs: tuple, count: int, size: int) -> str | None:
+    """Say what is wrong with the batches of two epochs."""
+    first, second = epochs
+    hint = complete(first, count, size) or complete(second, count, size)
+    if not hint and np.array_equal(np.concatenate(first), np.concatenate(second)):
+        return "Two epochs have the same order. Draw a new one each time; who wants a seed sets it once, outside."
+    return hint
+
+
 def complete(batches: list, count: int, size: int) -> str | None:
     """Say what is wrong with the batches of an epoch."""
     if not isinstance(batches, list | tuple) or not batches:
         return "It should return a list of tensors: the indices of each batch."
     flat = np.concatenate([np.asarray(batch).reshape(-1) for batch in batches])
     if len(np.unique(flat)) < len(flat):
-        return "Some images come twice in an epoch: draw an order (`torch.randperm`), not single indices."
+        return "Some images come twice in an epoch: draw one order for all of it, and cut that into batches."
     if len(flat) < count:
-        return f"Of {count} images only {len(flat)} are served. The last batch may be smaller, but must not be lost."
+        last = " The last batch may be smaller, but must not be lost." if len(flat) == count - count % size else ""
+        return f"Of {count} images only {len(flat)} are served.{last}"
     if sorted(flat.tolist()) != list(range(count)):
         return f"The indices should be 0 to {count - 1}."
     if any(np.size(batch) != size for batch in batches[:-1]) or not 0 < np.size(batches[-1]) <= size:
         return f"All batches but the last should hold {size} images, and no batch may be empty."
-    if (np.abs(np.diff(flat)) == 1).mean() > 0.5:
+    if len(np.unique(np.diff(flat))) == 1:
         return "The images are not shuffled."
     if all(np.ptp(batch) < 2 * size for batch in batches[:-1]):
         return "The same images always share a batch: shuffle all of them before they are cut into batches."
@@ -45,7 +55,8 @@ def complete(batches: list, count: int, size: int) -> str | None:
     draw=count_and_size,
     notice="Every image once, shuffled; the last batch takes what is left.",
     hint="Shuffle the indices, then cut them into pieces.",
-    examine=complete,
+    examine=two_epochs,
+    twice=True,
 )
 def epoch_of_batches(count: int, size: int) -> list[Tensor]:
     """Return the indices 0 … count - 1, shuffled, in batches of `size`."""
@@ -97,12 +108,15 @@ def step(weights: Tensor, x: Tensor, y: Tensor, lr: float) -> Tensor:
 
 def losses_and_patience(random: np.random.Generator) -> tuple[list[float], int]:
     """Draw validation losses that fall, rise, come back to the best one, rise, and fall further."""
-    first, *rest = np.sort(random.uniform(0.2, 0.5, size=int(random.integers(3, 6))))[::-1]
+    highest = random.uniform(0.5, 3)  # a network that guesses begins at 2.3
+    first, *rest = np.sort(random.uniform(0.2, 0.5, size=int(random.integers(3, 6))))[::-1] * highest
     best = float(rest[-1])
     # One bad epoch on the way, or the first one stays the best for a while.
-    falling = [first, first + 0.05, *rest] if random.random() < 0.7 else [best, best]
+    steady = random.random() < 0.5
+    falling = [best, best] if steady else [first, first + 0.05, *rest]
     after = [best + 0.2, best, best + 0.3, best + 0.2, best + 0.25, best / 2, best]
-    return [round(float(loss), 3) for loss in [*falling, *after]], int(random.choice([2, 3, 9]))
+    patience = 2 if steady and random.random() < 0.8 else int(random.choice([2, 3, 9]))
+    return [round(float(loss), 3) for loss in [*falling, *after]], patience
 
 
 def stopping(
@@ -126,7 +140,7 @@ def lowest(losses: list[float], patience: int) -> tuple[int, int]:
 
 @exercise(
     draw=losses_and_patience,
-    notice="The last loss was lower still, but nobody who stopped could know: patience is a bet.",
+    notice="A later loss was lower still, but nobody who stopped could know: patience is a bet.",
     hint="Remember the best epoch so far, and how many epochs have passed since.",
     mistakes=[
         Mistake(
@@ -139,7 +153,23 @@ def lowest(losses: list[float], patience: int) -> tuple[int, int]:
         ),
         Mistake(
             lambda losses, patience: stopping(losses, patience, better="<="),
-            "An equal loss is no better one: use `<`.",
+            "An equal loss does not count as better: use `<`.",
+        ),
+        Mistake(
+            lambda losses, patience: (losses.index(min(losses)), len(losses) - 1),
+            "It never stops. What is `patience` for?",
+        ),
+        Mistake(
+            lambda losses, patience: stopping(losses, patience)[::-1],
+            "The two are exchanged: first the best epoch, then the last.",
+        ),
+        Mistake(
+            lambda losses, patience: tuple(epoch + 1 for epoch in stopping(losses, patience)),
+            "The epochs are counted from 1. The first one is 0.",
+        ),
+        Mistake(
+            lambda losses, patience: (losses[stopping(losses, patience)[0]], stopping(losses, patience)[1]),
+            "This is the best loss. Return its epoch.",
         ),
         Mistake(
             lambda losses, patience: stopping(losses, patience, compare="last"),
@@ -184,6 +214,28 @@ def rate(at: int, warm_up: int, steps: int, peak: float) -> float:
             "The warm-up is missing.",
         ),
         Mistake(
+            lambda at, warm_up, steps, peak: peak if at < warm_up else rate(at, warm_up, steps, peak),
+            "During the warm-up the rate rises, from 0 to `peak`.",
+        ),
+        Mistake(
+            lambda at, warm_up, steps, peak: (
+                peak * (at + 1) / warm_up if at < warm_up else rate(at, warm_up, steps, peak)
+            ),
+            "The rise begins too high: at step 0 the rate is 0.",
+        ),
+        Mistake(
+            lambda at, warm_up, steps, peak: peak * at / steps if at < warm_up else rate(at, warm_up, steps, peak),
+            "The rise is too slow: it should reach `peak` after `warm_up` steps.",
+        ),
+        Mistake(
+            lambda at, warm_up, steps, peak: rate(at, warm_up, steps, peak) * (1 if at < warm_up else 2),
+            "The fall begins at twice `peak`: 1 + cos goes from 2 to 0.",
+        ),
+        Mistake(
+            lambda at, warm_up, steps, peak: rate(at, warm_up, steps, 1.0),
+            "It rises to 1. The highest rate is `peak`.",
+        ),
+        Mistake(
             lambda at, warm_up, steps, peak: (
                 rate(at, warm_up, steps, peak) if at < warm_up else peak * (1 + math.cos(math.pi * at / steps)) / 2
             ),
@@ -218,7 +270,7 @@ def labels_and_amount(random: np.random.Generator) -> tuple[Tensor, float]:
 @exercise(
     draw=labels_and_amount,
     notice="Each row still adds up to 1. With 0.1 the network aims at 0.91, and its logits need not grow for ever.",
-    hint="The right class keeps 1 - amount. Then each of the ten classes gets amount / 10.",
+    hint="Write down one row for an amount of 0.5, by hand. What does the right class get, and what each other one?",
     mistakes=[
         Mistake(
             lambda labels, amount: F.one_hot(labels, 10).float(),
@@ -252,8 +304,12 @@ def values_and_share(random: np.random.Generator) -> tuple[Tensor, Tensor, float
 @exercise(
     draw=values_and_share,
     notice="What is left is made larger, so that the next layer gets as much as when nothing is dropped.",
-    hint="Set what is not kept to 0, and divide by 1 - share: the share that is kept on average, not just here.",
+    hint="Of a hundred values of 1, how many stay on average, and what do they add up to? It should be a hundred.",
     mistakes=[
+        Mistake(
+            lambda values, kept, share: values,
+            "Nothing is dropped: `kept` says which values stay.",
+        ),
         Mistake(
             lambda values, kept, share: values * kept,
             "The next layer would get less while training than afterwards: scale up what is kept.",
@@ -308,6 +364,12 @@ def step_too_early(model: nn.Module, optimizer: Optimizer, images: Tensor, label
     return loss
 
 
+def loss_afterwards(model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor) -> Tensor:
+    """Make the step, and ask for the loss only then."""
+    learn(model, optimizer, images, labels)
+    return F.cross_entropy(model(images), labels)
+
+
 def only_loss(model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor) -> Tensor:
     """Forget the way back."""
     return F.cross_entropy(model(images), labels)
@@ -315,13 +377,17 @@ def only_loss(model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Te
 
 def loss_and_weights(loss: object, model: nn.Module, *_rest: object) -> tuple:
     """Return the loss, as a number, beside the weights that the step has left."""
-    return (None if loss is None else float(loss)), parameters_to_vector(model.parameters())
+    if isinstance(loss, Tensor) and loss.numel() == 1:
+        loss = loss.item()
+    elif loss is not None and not isinstance(loss, float):
+        loss = f"a {type(loss).__name__}"  # not a number, and so named in the hint
+    return loss, parameters_to_vector(model.parameters())
 
 
 @exercise(
     draw=network_and_digits,
     rounds=4,
-    notice="Five lines, and every training in this course is made of them.",
+    notice="A few lines, and every training in this course is made of them.",
     hint="Compare with the loop in notebook 3, line by line: is each step there, and once?",
     measure=loss_and_weights,
     mistakes=[
@@ -334,7 +400,12 @@ def loss_and_weights(loss: object, model: nn.Module, *_rest: object) -> tuple:
             "`cross_entropy` applies the softmax itself. Give it the logits.",
         ),
         Mistake(step_too_early, "The optimiser steps before the new gradient is there: first `backward`, then `step`."),
-        Mistake(only_loss, "The weights did not change. Is there a `backward`, and after it a `step`, in this order?"),
+        Mistake(
+            only_loss,
+            "The weights did not change. Is there a `backward()`, and after it a `step()`, both with their brackets? "
+            "And is no gradient cleared between them?",
+        ),
+        Mistake(loss_afterwards, "This is the loss after the step. Return the one that the step was made from."),
         Mistake(
             lambda *given: learn(*given) and None,
             "The weights are right, but the function returns None. Return the loss.",
@@ -374,15 +445,21 @@ def size_and_answers(model: object, *_given: Tensor) -> dict[str, object]:
 def small_and_good(result: dict[str, object], *_given: Tensor) -> str | None:
     """Say what a trained network lacks."""
     if result["kind"] != "network":
-        return f"It should return the trained network (an nn.Module), and returned a {result['kind']}."
+        return no_network(result["kind"])
     if result["parameters"] > LARGEST:
         return f"The network has {result['parameters']:,} parameters, and should have {LARGEST:,} at most."
     labels = load_part("mnist", "validation").labels.numpy()
     accuracy = (np.asarray(result["answers"]) == labels).mean()
     if accuracy < 0.2:
-        return f"It reads {accuracy:.1%} of new images, which is guessing. Are the weights changed at all?"
+        return (
+            f"It reads {accuracy:.1%} of new images, which is guessing. Are the weights changed at all? "
+            "Or is the rate far too high?"
+        )
     if accuracy < LOWEST:
-        return f"It reads {accuracy:.1%} of new images. {LOWEST:.0%} is asked for: more epochs, or a higher rate?"
+        return (
+            f"It reads {accuracy:.1%} of new images, and {LOWEST:.0%} is asked for. More epochs, or a higher "
+            "rate? And is everything that you do to the images a layer of the network?"
+        )
     return None
 
 

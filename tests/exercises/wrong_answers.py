@@ -4,7 +4,7 @@ WRONG = {
     # 1 · The data
     "sizes": [
         ('"big"', '"little"', "wrong order"),
-        ("range(4, 4 + 4 * raw[3], 4)", "range(0, 4 * raw[3], 4)", "magic number"),
+        ("range(4, 4 + 4 * raw[3], 4)", "range(0, 4 * raw[3], 4)", "signature"),
         ("4 * raw[3]", "4 * 3", "three sizes from every file"),
     ],
     "image_at": [
@@ -25,6 +25,8 @@ WRONG = {
         (" / pixels.std()", "", "Divide by it"),
         ("pixels.std()", "pixels.var()", "square root"),
         ("pixels.mean()) / pixels.std()", "pixels.mean(0)) / pixels.std(0)", "Each pixel has a scale"),
+        ("(pixels - pixels.mean()) / pixels.std()", "pixels - pixels.mean() / pixels.std()", "brackets"),
+        ("/ pixels.std()", "/ 255", "255 is not"),
     ],
     "nearest_mean": [
         ("argmin", "argmax", "farthest away"),
@@ -42,6 +44,7 @@ WRONG = {
         ("range(10)", "range(9)", "it should be"),
         ("torch.nonzero(to_train).flatten(), held", "torch.nonzero(to_train).flatten()[1:], held", "neither part"),
         ("torch.nonzero(to_train).flatten(), held", "held", "two tensors"),
+        ("torch.nonzero(to_train).flatten(), held", "labels[to_train], labels[held]", "look like labels"),
     ],
     "shift": [
         (
@@ -59,7 +62,7 @@ WRONG = {
         (".sum()", ".mean()", "mean of the products"),
         (
             "height, width = kernel.shape",
-            "return nn.functional.conv2d(image[None, None], kernel[None, None])[0, 0]",
+            "return F.conv2d(image[None, None], kernel[None, None])[0, 0]",
             "without it",
         ),
     ],
@@ -73,12 +76,18 @@ WRONG = {
         ("amax", "mean", "mean of each square"),
         ("values.reshape(rows // 2, 2, columns // 2, 2).amax(dim=(1, 3))", "values[::2, ::2]", "upper left"),
         ("amax(dim=(1, 3))", "amax(dim=(1, 3)).clamp(min=0)", "negative"),
+        (
+            "rows, columns = values.shape",
+            "return nn.FractionalMaxPool2d(2, output_ratio=0.5)(values[None])[0]",
+            "without it",
+        ),
     ],
     "parameters": [
         ("channels * size**2 + 1", "channels * size**2", "biases are missing"),
         ("channels * size**2", "size**2", "each* input channel"),
         ("channels * size**2 + 1", "channels * (size**2 + 1)", "not for each of its kernels"),
         ("size**2", "size", "size × size"),
+        ("size**2", "(size ^ 2)", "no power"),
     ],
     "receptive_field": [
         ("apart *= stride", "pass", "strides are not used"),
@@ -88,22 +97,40 @@ WRONG = {
             "Add first, then multiply",
         ),
         ("seen, apart = 1, 1", "seen, apart = 0, 1", "at least itself"),
+        ("in layers", "in reversed(layers)", "last layer to the first"),
+        ("seen, apart = 1, 1", "layers.reverse()\n    seen, apart = 1, 1", "list(…)"),
     ],
     "cross_entropy": [
         ("logits.logsumexp(dim=1)", "logits.exp().sum(dim=1).log()", "infinite"),
         (".mean()", ".sum()", "sum over the images"),
         ("logits.logsumexp(dim=1) - of_label", "of_label - logits.logsumexp(dim=1)", "sign is turned"),
         ("of_label = logits[", "logits = logits.softmax(dim=1)\n    of_label = logits[", "twice"),
+        (
+            "return (logits.logsumexp(dim=1) - of_label).mean()",
+            "z = logits - logits.max()\n"
+            "    return (z.exp().sum(dim=1).log() - z[torch.arange(len(labels)), labels]).mean()",
+            "*all* images",
+        ),
+        ("logits.logsumexp(dim=1) - of_label", "logits.double().exp().sum(dim=1).log() - of_label", "infinite"),
+        (
+            "(logits.logsumexp(dim=1) - of_label).mean()",
+            "F.kl_div(logits.log_softmax(1), F.one_hot(labels, 10).float(), reduction='batchmean')",
+            "without it",
+        ),
     ],
     "small_network": [
         ("nn.Conv2d(1, 8, 5)", "nn.Conv2d(1, 80, 5)", "stopped with RuntimeError"),
         ("nn.Conv2d(1, 8, 5)", "nn.Conv2d(1, 8, 5, bias=True), nn.Conv2d(8, 8, 9, padding=4)", "5,000 at most"),
-        ("nn.Linear(288, 10)", "nn.Linear(288, 9)", "should return (3, 10)"),
+        ("nn.Linear(288, 10)", "nn.Linear(288, 9)", "should return (1, 10)"),
         (
             "return nn.Sequential(",
             "return nn.Sequential(nn.Flatten(), nn.Linear(784, 6), nn.Linear(6, 10))\n    nn.Sequential(",
-            "no convolution",
+            "No convolution",
         ),
+        ("nn.Linear(288, 10)", "nn.Linear(288, 10), nn.Softmax(dim=1)", "probabilities"),
+        ("nn.Linear(288, 10)", "nn.Linear(288, 10), nn.ReLU()", "ever negative"),
+        ("nn.Flatten(),", "nn.Flatten(0), nn.Unflatten(0, (1, -1)),", "stopped with"),
+        ("    return nn.Sequential(", "    nn.Sequential(", "returns None"),
     ],
     # 3 · Training
     "epoch_of_batches": [
@@ -120,6 +147,12 @@ WRONG = {
             "return list(torch.randperm(count).split(size))[:-1]",
             "lost",
         ),
+        ("torch.randperm(count)", "torch.randperm(count, generator=torch.Generator().manual_seed(0))", "same order"),
+        (
+            "list(torch.randperm(count).split(size))",
+            "[torch.randperm(count)[at : at + size] for at in range(0, count, size)]",
+            "one order",
+        ),
     ],
     "step": [
         ("weights - lr", "weights + lr", "uphill"),
@@ -131,16 +164,23 @@ WRONG = {
         ("    optimizer.zero_grad()\n", "", "zero_grad"),
         ("model(images)", "model(images).softmax(dim=1)", "softmax itself"),
         ("    loss.backward()\n    optimizer.step()\n", "", "did not change"),
-        ("    loss.backward()\n    optimizer.step()\n", "    optimizer.step()\n    loss.backward()\n", "in this order"),
+        (
+            "    loss.backward()\n    optimizer.step()\n",
+            "    optimizer.step()\n    loss.backward()\n",
+            "did not change",
+        ),
         (
             "    optimizer.zero_grad()\n    loss.backward()\n    optimizer.step()\n",
             "    optimizer.step()\n    optimizer.zero_grad()\n    loss.backward()\n",
             "first `backward`",
         ),
         ("    return loss", "    return None", "Return the loss"),
+        ("    return loss", "    return F.cross_entropy(model(images), labels)", "after the step"),
+        ("    return loss", "    return loss, model", "a tuple"),
+        ("    loss.backward()\n", "    loss.backward()\n    optimizer.zero_grad()\n", "cleared between"),
     ],
     "early_stopping": [
-        ("loss < losses[best]", "loss <= losses[best]", "no better one"),
+        ("loss < losses[best]", "loss <= losses[best]", "does not count as better"),
         ("epoch - best == patience", "epoch - best > patience", "too long"),
         ("epoch - best == patience", "epoch - best == patience - 1", "too early"),
         (
@@ -150,6 +190,8 @@ WRONG = {
             "Begin again at 0",
         ),
         ("return best, epoch", "return losses.index(min(losses)), epoch", "never trained"),
+        ("if epoch - best == patience:", "if False:", "never stops"),
+        ("    best = 0\n", "    losses = [1.0, *losses]\n    best = 0\n", "Remember the best"),
     ],
     "learning_rate": [
         (
@@ -160,6 +202,9 @@ WRONG = {
         ("(at - warm_up) / (steps - warm_up)", "at / steps", "share of its way is 0"),
         ("peak * (1 + math.cos(math.pi * way)) / 2", "peak * math.cos(math.pi * way)", "negative"),
         ("peak * (1 + math.cos(math.pi * way)) / 2", "peak * (1 - way)", "straight line"),
+        ("return peak * at / warm_up", "return peak * (at + 1) / warm_up", "too high"),
+        ("return peak * at / warm_up", "return peak", "rises, from 0"),
+        ("(1 + math.cos(math.pi * way)) / 2", "(1 + math.cos(math.pi * way))", "twice"),
     ],
     "smoothed": [
         (" * (1 - amount) + amount / 10", ".float()", "Nothing is smoothed"),
@@ -176,6 +221,7 @@ WRONG = {
         ("/ (1 - share)", "/ share", "share that is dropped"),
         ("* kept", "* ~kept", "should be kept"),
         ("/ (1 - share)", "* (1 - share)", "scales down"),
+        (" * kept / (1 - share)", "", "Nothing is dropped"),
     ],
     "trained_within_budget": [
         ("range(5)", "range(0)", "guessing"),
