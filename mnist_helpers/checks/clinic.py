@@ -13,7 +13,7 @@ from torch.nn.utils import parameters_to_vector
 from torch.optim.lr_scheduler import ExponentialLR
 
 from mnist_helpers.checks import inputs
-from mnist_helpers.checks.exercise import Mistake, exercise
+from mnist_helpers.checks.exercise import Mistake, exercise, number
 from mnist_helpers.data import to_float
 
 BATCH_SIZE, LR = 32, 0.1
@@ -67,7 +67,7 @@ def train(
     rounds=2,
     measure=weights,
     notice="`backward` adds to what is there. That is useful for large batches in pieces, and a fault everywhere else.",
-    hint="Compare your loop with the one in notebook 3, line by line.",
+    hint="Compare your loop with the healthy one on top of the page: optimiser, rate, order, size of the batches.",
     mistakes=[
         Mistake(
             lambda *given: train(*given, forget="each epoch"),
@@ -79,7 +79,8 @@ def train(
         ),
         Mistake(
             lambda *given: None,
-            "Nothing was trained. Is the gradient there when the step needs it, or forgotten too early?",
+            "The network that was given has not changed. Is the gradient there when the step needs it? "
+            "And is it this network that is trained?",
         ),
     ],
 )
@@ -101,7 +102,11 @@ def patient_1(model: nn.Sequential, images: Tensor, labels: Tensor) -> None:
         ),
         Mistake(
             lambda *given: train(*given, loss_of=lambda logits, labels: F.nll_loss(logits.softmax(dim=1), labels)),
-            "`nll_loss` expects logarithms of probabilities, and gets probabilities.",
+            "The logarithm is missing: this loss is made of the probabilities themselves.",
+        ),
+        Mistake(
+            lambda *given: train(*given, epochs=3),
+            "It trains three epochs. The function trains one: it is the cell that calls it three times.",
         ),
         Mistake(
             lambda *given: train(*given, loss_of=lambda logits, labels: F.nll_loss(logits, labels)),
@@ -132,7 +137,15 @@ def val_loss(model: nn.Sequential, images: Tensor, labels: Tensor, calm: bool = 
 def loss_and_mode(loss: object, model: nn.Sequential, *_given: Tensor) -> tuple:
     """Return the loss, and whether dropout is at work when the training goes on."""
     images = torch.rand(20, 1, 28, 28)
-    return (None if loss is None else float(loss)), not torch.equal(model(images), model(images))
+    drops = not torch.equal(model(images), model(images))
+    graded = any(parameter.grad is not None for parameter in model.parameters())
+    return number(loss), drops, graded, parameters_to_vector(model.parameters())
+
+
+def same_dice(model: nn.Sequential, images: Tensor, labels: Tensor) -> float:
+    """Score with dropout at work, the same way each time."""
+    torch.manual_seed(0)
+    return F.cross_entropy(model(images), labels).item()
 
 
 @exercise(
@@ -140,8 +153,9 @@ def loss_and_mode(loss: object, model: nn.Sequential, *_given: Tensor) -> tuple:
     measure=loss_and_mode,
     rounds=4,
     notice="Dropout is for training. In an honest score every part of the network answers.",
-    hint="Return the mean cross-entropy of all images, computed once, as a number.",
+    hint="Should dropout be at work while you score? And a score changes nothing: no weight, no gradient, no mode.",
     mistakes=[
+        Mistake(same_dice, "The same dice each time are still dice: dropout is at work."),
         Mistake(
             lambda *given: val_loss(*given, calm=False),
             "The score differs each time: dropout is still at work. Which mode is the network in?",
@@ -186,6 +200,10 @@ def accuracies(random: np.random.Generator) -> tuple[list[float], list[float]]:
             lambda val, test: test[-1],
             "This is the last epoch. The validation images may choose a better one.",
         ),
+        Mistake(
+            lambda val, test: int(np.argmax(val)),
+            "This is the number of the epoch. Report its accuracy.",
+        ),
     ],
 )
 def patient_4(val_accuracies: list[float], test_accuracies: list[float]) -> float:
@@ -198,11 +216,22 @@ def labelled_digits(random: np.random.Generator) -> tuple[Tensor, Tensor]:
     return inputs.float_digits(random, 60)
 
 
+def two_orders(results: tuple, images: Tensor, labels: Tensor) -> str | None:
+    """Say what is wrong with a data set that was shuffled twice."""
+    first, second = results
+    hint = pairs_kept(first, images, labels) or pairs_kept(second, images, labels)
+    if not hint and np.array_equal(first[0], second[0]):
+        return "It gives the same order each time. Draw a new one."
+    return hint
+
+
 def pairs_kept(result: object, images: Tensor, labels: Tensor) -> str | None:
     """Say what is wrong with a shuffled data set."""
     if not isinstance(result, tuple | list) or len(result) != 2:
         return "It should return two tensors: images and labels."
     new_images, new_labels = (np.asarray(part) for part in result)
+    if new_images.ndim < new_labels.ndim:
+        return "They are exchanged: the images come first."
     if new_images.shape != images.shape or new_labels.shape != labels.shape:
         return f"The shapes have become {new_images.shape} and {new_labels.shape}. Nothing may be lost or added."
     order = [int(np.abs(images.numpy() - one).sum(axis=(1, 2, 3)).argmin()) for one in new_images]
@@ -210,10 +239,10 @@ def pairs_kept(result: object, images: Tensor, labels: Tensor) -> str | None:
         return "The pixels have changed. Only the order may."
     if sorted(order) != list(range(len(images))):
         return "Some images are there twice, and others are lost."
-    if order == list(range(len(images))):
-        return "The images are not shuffled."
     if (labels.numpy()[order] != new_labels).any():
         return "Images and labels are shuffled apart: a 3 is called a 7 now. One order must serve both."
+    if order == list(range(len(images))):
+        return "The images are not shuffled."
     return None
 
 
@@ -222,10 +251,11 @@ def pairs_kept(result: object, images: Tensor, labels: Tensor) -> str | None:
     rounds=4,
     notice="With labels shuffled apart a network can only learn by heart, and its validation accuracy stays at 10%.",
     hint="Draw one order, and use it twice.",
-    examine=pairs_kept,
+    examine=two_orders,
+    twice=True,
 )
 def patient_5(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return images and labels in another order, still belonging together."""
+    """Return images and labels in a new random order, still belonging together."""
     order = torch.randperm(len(images))
     return images[order], labels[order]
 
@@ -265,6 +295,14 @@ def logits_of(model: nn.Sequential, images: Tensor) -> Tensor:
             ),
             "These are the mean and deviation of the new images. Use those of the training: the scale must not depend "
             "on who else is tested.",
+        ),
+        Mistake(
+            lambda model, images: logits_of(model, to_float(images) - MEAN / STD),
+            "A division comes before a subtraction: put the difference in brackets.",
+        ),
+        Mistake(
+            lambda model, images: logits_of(model, (to_float(images) - MEAN) / STD).softmax(dim=1),
+            "These are probabilities. Asked for are the logits.",
         ),
         Mistake(lambda model, images: logits_of(model, images.float()), "The pixels are still between 0 and 255."),
     ],
@@ -314,7 +352,8 @@ def loss_along(dim: int, reduce: str = "mean") -> Callable[[Tensor, Tensor], Ten
     draw=network_and_digits,
     rounds=2,
     measure=weights,
-    notice="Along the batch, a softmax makes images compete with each other. It runs, and it even learns a little.",
+    notice="Along the batch, a softmax makes images compete. It even learns, but its loss cannot reach 0.",
+    by_hand=("cross_entropy", "_loss"),
     hint="The loss is the mean of the negative logarithms of the right classes' probabilities.",
     mistakes=[
         Mistake(

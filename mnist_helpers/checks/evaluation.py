@@ -36,8 +36,8 @@ def labels_and_predictions(random: np.random.Generator) -> tuple[Tensor, Tensor]
         ),
         Mistake(
             lambda labels, predictions: (evaluation.confusion_matrix(labels, predictions) > 0).long(),
-            "Each pair is counted once only. With `matrix[labels, predictions] += 1` torch adds 1 a single time to a "
-            "place that is named often: use a loop, or `index_put_(…, accumulate=True)`.",
+            "Each pair is counted once only: does your line add to what is there, or set it? "
+            "(`matrix[labels, predictions] += 1` adds a single time to a place that is named often.)",
         ),
         Mistake(
             lambda labels, predictions: evaluation.confusion_matrix(labels, predictions) / len(labels),
@@ -85,6 +85,13 @@ def share_of(matrix: Tensor, digit: int, dim: int) -> Tensor:
             lambda matrix, digit: (100 * share_of(matrix, digit, 0), 100 * share_of(matrix, digit, 1)),
             "These are percentages. Precision and recall are between 0 and 1.",
         ),
+        Mistake(
+            lambda matrix, digit: (
+                round(share_of(matrix, digit, 0).item(), 2),
+                round(share_of(matrix, digit, 1).item(), 2),
+            ),
+            "They are rounded. Return them as they are.",
+        ),
     ],
 )
 def precision_and_recall(matrix: Tensor, digit: int) -> tuple[float, float]:
@@ -115,7 +122,7 @@ def textbook_interval(right: int, count: int) -> tuple[float, float]:
 
 @exercise(
     draw=right_of_all,
-    notice="With every answer right the interval is still wide: a hundred right answers do not prove perfection.",
+    notice="99 of 100 leave an interval that is 0.053 wide; 9,900 of 10,000 leave 0.004.",
     hint="Follow the formula piece by piece; z is 1.96.",
     mistakes=[
         Mistake(
@@ -144,6 +151,7 @@ def interval(right: int, count: int) -> tuple[float, float]:
 def confidence_and_correct(random: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Draw confidences, more of them high than low, and whether each answer was right."""
     confidence = random.beta(4, 1.5, size=400).clip(0.001, 0.999)
+    confidence[:15] = random.uniform(0.01, 0.09, size=15)
     return (
         torch.from_numpy(confidence.astype(np.float32)),
         torch.from_numpy(random.random(400) < 4 / 5.5),  # so it boasts above that, and is modest below
@@ -177,7 +185,8 @@ def calibration_gap(confidence: Tensor, correct: Tensor, weighted: bool = True, 
         ),
         Mistake(
             lambda confidence, correct: (confidence.mean() - correct.float().mean()).abs(),
-            "This is one gap over all images. Divide them into ten bins by their confidence first.",
+            "This is one gap over all images. Either there are no bins, or their gaps cancel: take each gap "
+            "without its sign before you add them.",
         ),
         Mistake(
             lambda confidence, correct: (confidence - correct.float()).abs().mean(),
@@ -226,6 +235,12 @@ def ordered(logits: Tensor, labels: Tensor, count: int, score: Tensor, wrong: bo
             lambda logits, labels, count: logits.softmax(dim=1).amax(dim=1).argsort(descending=True)[:count],
             "It does not ask which answers were wrong.",
         ),
+        Mistake(
+            lambda logits, labels, count: (
+                logits.softmax(dim=1).amax(dim=1)[logits.argmax(dim=1) != labels].argsort(descending=True)[:count]
+            ),
+            "These are places among the mistakes. Asked for are places among all images.",
+        ),
     ],
 )
 def confident_mistakes(logits: Tensor, labels: Tensor, count: int) -> Tensor:
@@ -259,7 +274,7 @@ def margins(values: Tensor) -> Tensor:
         ),
         Mistake(
             lambda logits, count: margins(logits).argsort()[:count],
-            "It compares logits. Turn them into probabilities first.",
+            "This is the order of the logits, or of the ratio of two probabilities. Take their difference.",
         ),
         Mistake(
             lambda logits, count: (logits.softmax(dim=1).amax(dim=1) - logits.softmax(dim=1).amin(dim=1)).argsort()[
@@ -292,7 +307,7 @@ def kept_and_right(correct: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
     mistakes=[
         Mistake(
             lambda confidence, correct, threshold: kept_and_right(correct, confidence > threshold),
-            "An image with just that confidence is kept, too: `>=`.",
+            "An image with just that confidence is answered, too: *at least* the threshold.",
         ),
         Mistake(
             lambda confidence, correct, threshold: kept_and_right(correct, confidence < threshold),

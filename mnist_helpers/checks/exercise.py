@@ -116,9 +116,7 @@ class Exercise:
                 f"Write {self.name}, or a function that it calls, in place of the line that raises.",
             )
         if any(outcome.changed_input for outcome in outcomes):
-            lists = any(isinstance(given, list) for given in self.input(seeds[0]))
-            way = "list(…)" if lists else ".clone()"
-            return Verdict(Status.NOT_YET, f"The function changes what it was given. Copy that first, with `{way}`.")
+            return Verdict(Status.NOT_YET, f"The function changes what it was given. {copied(self.input(seeds[0]))}")
         for seed, outcome in zip(seeds, outcomes, strict=False):
             hint = self._hint(seed, outcome)
             if hint:
@@ -143,14 +141,24 @@ class Exercise:
             with quiet(), NotBy(without), usual_torch(), torch.random.fork_rng():
                 torch.manual_seed(seed)
                 value = (answer(*given), answer(*given)) if self.twice else answer(*given)
-                value = plain(self.measure(value, *given) if self.measure else value)
+                value = plain(self._measured(value, given))
             return Outcome(value, changed_input=not self.measure and not same(plain(given), plain(kept)))
         except (Exception, SystemExit) as error:  # the learner's, of any kind
             return Outcome(error=f"{type(error).__name__}: {words(error)}")
 
+    def _measured(self, value: Any, given: tuple) -> Any:
+        if self.measure is None:
+            return value
+        try:
+            return self.measure(value, *given)
+        except Exception as error:  # not the answer's: it has come to its end
+            raise UnfitError(f"{type(error).__name__}: {words(error)}") from error
+
     def _hint(self, seed: int, outcome: Outcome) -> str:
         """Say what is wrong with an outcome; nothing if all is well."""
         given = self.input(seed)
+        if outcome.error.startswith(UnfitError.__name__):
+            return f"What came of it cannot be used. {outcome.error.partition(': ')[2].rstrip('.')}."
         if outcome.error:
             return f"The function stopped with {outcome.error.rstrip('.')}."
         if self.examine:
@@ -181,6 +189,10 @@ class Exercise:
 def exercise(**settings: Any) -> Callable[[Callable[..., Any]], Exercise]:
     """Make an exercise of the function that solves it."""
     return lambda solve: Exercise(name=solve.__name__, solve=solve, **settings)
+
+
+class UnfitError(Exception):
+    """What an answer returned or left behind cannot be looked at."""
 
 
 class NotByHandError(Exception):
@@ -296,6 +308,21 @@ def difference_in_form(value: Any, truth: Any) -> str:
     if np.isinf(found).any() and not np.isinf(right).any():
         return "The result holds an infinite number: something is too large for its numbers, or the logarithm of zero."
     return ""
+
+
+def copied(given: tuple) -> str:
+    """Say how to leave alone what was given."""
+    if any(isinstance(one, torch.nn.Module) for one in given):
+        return "Put back what you change in the network, its weights and its mode, or work on a copy."
+    return f"Copy that first, with `{'list(…)' if any(isinstance(one, list) for one in given) else '.clone()'}`."
+
+
+def number(value: Any) -> float | str | None:
+    """Return the number in what should be one, None for None, and for anything else its kind, which a hint shows."""
+    if value is None or isinstance(value, int | float):
+        return value
+    found = numbers(plain(value))
+    return found.item() if found is not None and found.shape == () else f"a {type(value).__name__}"
 
 
 def form(array: np.ndarray, is_: str = "is", has: str = "has") -> str:

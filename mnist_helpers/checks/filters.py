@@ -13,9 +13,10 @@ from mnist_helpers.checks.exercise import Mistake, exercise
 
 def a_kernel(random: np.random.Generator) -> tuple[Tensor]:
     """Draw a kernel whose largest weight is, as often as not, a negative one."""
-    kernel = inputs.normal(random, 5, 5)
-    kernel[0, 0] = float(random.choice([-4, 4]))
-    return (kernel,)
+    side = int(random.integers(3, 7))
+    kernel = inputs.normal(random, side, side)
+    kernel[tuple(random.integers(side, size=2))] = float(random.choice([-4, 4]))
+    return (kernel * float(random.uniform(0.2, 3)),)
 
 
 @exercise(
@@ -112,9 +113,31 @@ def kept_bias(model: nn.Sequential, layer: str, index: int, images: Tensor) -> T
     return logits
 
 
+def left_hook(model: nn.Sequential, layer: str, index: int, images: Tensor, silent: bool = True) -> Tensor:
+    """Silence a filter by a hook and leave it there, still at work or not."""
+    logits = with_silence(model, layer, index, images)
+
+    def hook(_layer: nn.Module, _given: tuple, output: Tensor) -> Tensor:
+        kept = torch.ones(output.shape[1])
+        kept[index] = 0 if silent else 1
+        return output * kept[:, None, None]
+
+    model.get_submodule(layer).register_forward_hook(hook)
+    return logits
+
+
+def in_training(model: nn.Sequential, layer: str, index: int, images: Tensor) -> Tensor:
+    """Silence a filter and leave the network in another mode."""
+    logits = with_silence(model, layer, index, images)
+    model.train()
+    return logits
+
+
 def logits_during_and_after(logits: object, model: nn.Sequential, *given: object) -> tuple:
     """Return the logits while the filter was silent, and what the network answers and how it stands afterwards."""
-    return None if logits is None else (logits, model(given[-1]), model.training)
+    hooked = any(layer._forward_hooks or layer._forward_pre_hooks for layer in model.modules())
+    learns = all(parameter.requires_grad for parameter in model.parameters())
+    return None if logits is None else (logits, model(given[-1]), model.training, hooked, learns)
 
 
 @exercise(
@@ -127,7 +150,20 @@ def logits_during_and_after(logits: object, model: nn.Sequential, *given: object
         Mistake(
             without_weights,
             "The logits are right, but afterwards the network still answers as if the filter were silent. "
-            "Put back what you changed, or remove your hook (`handle.remove()`).",
+            "Put back what you changed.",
+        ),
+        Mistake(
+            left_hook,
+            "The logits are right, but afterwards the network still answers as if the filter were silent. "
+            "Your hook has to be removed.",
+        ),
+        Mistake(
+            lambda *given: left_hook(*given, silent=False),
+            "The logits are right, but a hook of yours is still registered. It has to be removed.",
+        ),
+        Mistake(
+            in_training,
+            "The logits are right, but the network is left in another mode.",
         ),
         Mistake(
             kept_bias,
@@ -191,12 +227,20 @@ def saliency(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
     return gradient(model, image, label).abs()
 
 
-def losses(model: nn.Sequential, image: Tensor, label: int, fill: float = 0.0, logits: bool = False) -> Tensor:
-    """Cover each 4 × 4 square in turn and return what the class loses."""
+def losses(
+    model: nn.Sequential,
+    image: Tensor,
+    label: int,
+    fill: float = 0.0,
+    logits: bool = False,
+    pile: bool = False,
+    apart: int = 4,
+) -> Tensor:
+    """Cover each 4 × 4 square in turn and return what the class loses; the arguments put mistakes in."""
     covered = image.repeat(50, 1, 1, 1)  # the last one stays as it is
     for place in range(49):
-        row, column = 4 * (place // 7), 4 * (place % 7)
-        covered[place, :, row : row + 4, column : column + 4] = fill
+        row, column = apart * (place // 7), apart * (place % 7)
+        covered[place : 49 if pile else place + 1, :, row : row + 4, column : column + 4] = fill
     with torch.no_grad():
         scores = model(covered) if logits else model(covered).softmax(dim=1)
     return (scores[-1, label] - scores[:-1, label]).view(7, 7)
@@ -219,6 +263,14 @@ def losses(model: nn.Sequential, image: Tensor, label: int, fill: float = 0.0, l
         Mistake(
             lambda model, image, label: losses(model, image, label, logits=True),
             "It compares logits. Asked for are probabilities.",
+        ),
+        Mistake(
+            lambda model, image, label: losses(model, image, label, pile=True),
+            "The covers pile up: begin each time with a fresh copy.",
+        ),
+        Mistake(
+            lambda model, image, label: losses(model, image, label, apart=1),
+            "The squares overlap: the next one begins four pixels further on.",
         ),
         Mistake(
             lambda model, image, label: losses(model, image, label).T,
@@ -268,6 +320,12 @@ def by_distance(embedded: Tensor, one: int, distance: Tensor, count: int) -> Ten
             lambda embedded, one, count: by_distance(embedded, one, (embedded - embedded[one]).abs().sum(dim=1), count),
             "It sums the absolute differences. The distance asked for is the root of the sum of their squares.",
         ),
+        Mistake(
+            lambda embedded, one, count: (
+                (torch.cat([embedded[:one], embedded[one + 1 :]]) - embedded[one]).norm(dim=1).argsort()[:count]
+            ),
+            "Where the image itself is taken out of the row, all later ones move up by one.",
+        ),
     ],
 )
 def neighbours(embedded: Tensor, one: int, count: int) -> Tensor:
@@ -279,12 +337,13 @@ def neighbours(embedded: Tensor, one: int, count: int) -> Tensor:
 
 
 def network_layer_digits(random: np.random.Generator) -> tuple[nn.Sequential, str, Tensor, Tensor]:
-    """Draw a network, one of its layers, and digits whose labels the network mostly agrees with."""
-    model = inputs.network(random).eval()
-    images, labels = inputs.float_digits(random, 100)
+    """Draw a network, one of its layers, and digits with labels by which one filter of the layer does harm."""
+    model, layer, index, _ = network_and_filter(random)
+    images, labels = inputs.float_digits(random, 120)
     with torch.no_grad():
         labels[20:] = model(images[20:]).argmax(dim=1)
-    return model, str(random.choice(["conv1", "conv2"])), images, labels
+        labels[20:90] = with_silence(model, layer, index, images[20:90]).argmax(dim=1)
+    return model, layer, images, labels
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -318,6 +377,18 @@ def worth_of(model: nn.Sequential, layer: str, images: Tensor, labels: Tensor) -
         Mistake(
             lambda model, layer, images, labels: 100 * worth_of(model, layer, images, labels),
             "These are percentage points. An accuracy here is a share between 0 and 1.",
+        ),
+        Mistake(
+            lambda model, layer, images, labels: len(labels) * worth_of(model, layer, images, labels),
+            "These are counts. Divide by the number of images.",
+        ),
+        Mistake(
+            lambda model, layer, images, labels: worth_of(model, layer, images, labels).abs(),
+            "The sign is lost: without some filters the network reads better.",
+        ),
+        Mistake(
+            lambda model, layer, images, labels: worth_of(model, layer, images, labels).clamp(min=0),
+            "Negative worths are cut off: without some filters the network reads better.",
         ),
     ],
 )

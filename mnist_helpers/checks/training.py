@@ -10,7 +10,7 @@ from torch.nn.utils import parameters_to_vector
 from torch.optim import Optimizer
 
 from mnist_helpers.checks import inputs
-from mnist_helpers.checks.exercise import Mistake, exercise, no_network
+from mnist_helpers.checks.exercise import Mistake, exercise, no_network, number
 from mnist_helpers.data import load_part, to_float
 from mnist_helpers.evaluation import predict_logits
 
@@ -377,11 +377,7 @@ def only_loss(model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Te
 
 def loss_and_weights(loss: object, model: nn.Module, *_rest: object) -> tuple:
     """Return the loss, as a number, beside the weights that the step has left."""
-    if isinstance(loss, Tensor) and loss.numel() == 1:
-        loss = loss.item()
-    elif loss is not None and not isinstance(loss, float):
-        loss = f"a {type(loss).__name__}"  # not a number, and so named in the hint
-    return loss, parameters_to_vector(model.parameters())
+    return number(loss), parameters_to_vector(model.parameters())
 
 
 @exercise(

@@ -119,7 +119,7 @@ WRONG = {
         ),
     ],
     "small_network": [
-        ("nn.Conv2d(1, 8, 5)", "nn.Conv2d(1, 80, 5)", "stopped with RuntimeError"),
+        ("nn.Conv2d(1, 8, 5)", "nn.Conv2d(1, 80, 5)", "RuntimeError"),
         ("nn.Conv2d(1, 8, 5)", "nn.Conv2d(1, 8, 5, bias=True), nn.Conv2d(8, 8, 9, padding=4)", "5,000 at most"),
         ("nn.Linear(288, 10)", "nn.Linear(288, 9)", "should return (1, 10)"),
         (
@@ -129,7 +129,7 @@ WRONG = {
         ),
         ("nn.Linear(288, 10)", "nn.Linear(288, 10), nn.Softmax(dim=1)", "probabilities"),
         ("nn.Linear(288, 10)", "nn.Linear(288, 10), nn.ReLU()", "ever negative"),
-        ("nn.Flatten(),", "nn.Flatten(0), nn.Unflatten(0, (1, -1)),", "stopped with"),
+        ("nn.Flatten(),", "nn.Flatten(0), nn.Unflatten(0, (1, -1)),", "cannot be used"),
         ("    return nn.Sequential(", "    nn.Sequential(", "returns None"),
     ],
     # 3 · Training
@@ -249,6 +249,7 @@ WRONG = {
             "    matrix[labels, predictions] += 1\n",
             "counted once",
         ),
+        ("] += 1", "] = 1", "add to what is there"),
     ],
     "precision_and_recall": [
         (
@@ -278,22 +279,28 @@ WRONG = {
     ],
     "calibration_error": [
         ("gap.abs()", "gap", "without its sign"),
-        ("bins = (confidence * 10).long()", "bins = torch.zeros(len(confidence)).long()", "ten bins"),
+        ("bins = (confidence * 10).long()", "bins = torch.zeros(len(confidence)).long()", "no bins"),
         ("    error = torch.zeros(())\n", "    return (confidence - correct.float()).abs().mean()\n", "single images"),
+        ("bins.unique()", "bins.unique()[1:]", "Ten bins"),
     ],
     "confident_mistakes": [
         ("predictions != labels", "predictions == labels", "These were right"),
         ("descending=True", "descending=False", "least confident"),
         ("logits.softmax(dim=1).max", "logits.max", "no confidence"),
         ("wrong = torch.nonzero(predictions != labels).flatten()", "wrong = torch.arange(len(labels))", "were wrong"),
+        (
+            "wrong[confidence[wrong].argsort(descending=True)]",
+            "confidence[wrong].argsort(descending=True)",
+            "among all images",
+        ),
     ],
     "ambiguous": [
         ("argsort()", "argsort(descending=True)", "clearest"),
-        (".softmax(dim=1)", "", "compares logits"),
+        (".softmax(dim=1)", "", "order of the logits"),
         ("(largest[:, 0] - largest[:, 1])", "largest[:, 0]", "smallest largest"),
     ],
     "coverage_and_accuracy": [
-        (">=", ">", "`>=`"),
+        (">=", ">", "just that confidence"),
         (">=", "<", "doubtful"),
         ("correct[answered]", "correct", "all images"),
         ("correct[answered]", "(correct & answered)", "among the kept"),
@@ -312,6 +319,7 @@ WRONG = {
             "return (kernel - kernel.min()) / (kernel.max() - kernel.min())",
             "another grey",
         ),
+        ("kernel / (2 * kernel.abs().max())", "kernel / 8", "One factor"),
     ],
     "strongest_place": [
         ("divmod(values.argmax().item(), values.shape[1])", "values.argmax()", "One number"),
@@ -320,7 +328,7 @@ WRONG = {
         ("values.argmax", "values.abs().argmax", "absolute number"),
     ],
     "silenced_logits": [
-        ("    finally:\n        handle.remove()", "    finally:\n        pass", "remove your hook"),
+        ("    finally:\n        handle.remove()", "    finally:\n        pass", "has to be removed"),
         ("output[:, index] = 0", "pass", "No filter is silent"),
         (
             "handle = model.get_submodule(layer).register_forward_hook(mute)",
@@ -334,6 +342,8 @@ WRONG = {
             "    logits = model(images).detach()\n    weight.data = before\n    return logits",
             "bias still speaks",
         ),
+        ("        handle.remove()", "        handle.remove()\n        model.train()", "another mode"),
+        ("return output", "pass", "No filter is silent"),
     ],
     "saliency": [
         (".abs()", "", "absolute value"),
@@ -349,6 +359,12 @@ WRONG = {
         (" + 4] = 0", " + 4] = 1", "covers with ink"),
         ("return losses", "return losses.T", "Rows and columns"),
         (".softmax(dim=1)", "", "compares logits"),
+        (
+            "                covered = image.clone()\n",
+            "                covered = image if row + column else image.clone()\n",
+            "changes what it was given",
+        ),
+        ("4 * row : 4 * row + 4, 4 * column : 4 * column + 4", "row : row + 4, column : column + 4", "overlap"),
     ],
     "neighbours": [
         ("    distance[one] = torch.inf\n", "", "the image itself"),
@@ -363,6 +379,8 @@ WRONG = {
         ("before - torch.stack(after)", "torch.stack(after) - before", "sign is turned"),
         ("before - torch.stack(after)", "torch.stack(after)", "Subtract them"),
         ("before - torch.stack(after)", "100 * (before - torch.stack(after))", "percentage points"),
+        ("before - torch.stack(after)", "(before - torch.stack(after)).abs()", "sign is lost"),
+        ("before - torch.stack(after)", "(before - torch.stack(after)) * len(labels)", "counts"),
     ],
     # 6 · The clinic: what comes in, and repairs that do not heal
     "patient_1": [
@@ -370,7 +388,7 @@ WRONG = {
         (
             "        optimizer.zero_grad()\n        loss.backward()\n        optimizer.step()\n",
             "        pass\n",
-            "Nothing was trained",
+            "has not changed",
         ),
         (
             "        optimizer.zero_grad()\n        loss.backward()\n        optimizer.step()\n",
@@ -385,23 +403,40 @@ WRONG = {
         (
             "F.cross_entropy(model(batch), wanted)",
             "F.nll_loss(model(batch).softmax(dim=1), wanted)",
-            "gets probabilities",
+            "logarithm is missing",
+        ),
+        (
+            "    optimizer = ",
+            "    images, labels = images.repeat(3, 1, 1, 1), labels.repeat(3)\n    optimizer = ",
+            "three epochs",
         ),
     ],
     "patient_3": [
         ("    model.eval()\n", "", "dropout is still at work"),
         ("    model.train()\n", "", "without dropout"),
         ("    return loss", "    return None", "Return the loss"),
+        ("    model.eval()\n", "    torch.manual_seed(0)\n", "dice"),
+        ("    return loss", "    return [loss, model]", "a list"),
+        (
+            "        loss = F",
+            "        pass\n    F.cross_entropy(model(images), labels).backward()\n"
+            "    with torch.no_grad():\n        loss = F",
+            "no gradient",
+        ),
     ],
     "patient_4": [
         ("test_accuracies[best]", "max(test_accuracies)", "no test any more"),
         ("test_accuracies[best]", "max(val_accuracies)", "flatters"),
         ("test_accuracies[best]", "test_accuracies[-1]", "last epoch"),
+        ("test_accuracies[best]", "best", "number of the epoch"),
     ],
     "patient_5": [
         ("labels[order]", "labels[torch.randperm(len(labels))]", "shuffled apart"),
         ("return images[order], labels[order]", "return images, labels", "not shuffled"),
         ("torch.randperm(len(images))", "torch.randint(len(images), (len(images),))", "there twice"),
+        ("torch.randperm(len(images))", "labels.argsort()", "same order"),
+        ("return images[order], labels[order]", "return images, labels[order]", "shuffled apart"),
+        ("return images[order], labels[order]", "return labels[order], images[order]", "images come first"),
     ],
     "patient_6": [
         (") / 0.3081", ") * 0.3081", "multiplies"),
@@ -412,6 +447,8 @@ WRONG = {
             "(images / 255 - (images / 255).mean()) / (images / 255).std()",
             "those of the training",
         ),
+        ("(images / 255 - 0.1307) / 0.3081", "images / 255 - 0.1307 / 0.3081", "brackets"),
+        ("0.3081)", "0.3081).softmax(dim=1)", "Asked for are the logits"),
     ],
     "patient_7": [
         (
@@ -426,5 +463,11 @@ WRONG = {
         ("dim=1", "dim=0", "along the batch"),
         (".mean()", ".sum()", "added up"),
         ("loss = -log", "loss = log", "sign is turned"),
+        (
+            "        log_probabilities = model(batch).log_softmax(dim=1)\n"
+            "        loss = -log_probabilities[range(len(batch)), wanted].mean()\n",
+            "        loss = F.cross_entropy(model(batch), wanted)\n",
+            "without it",
+        ),
     ],
 }
