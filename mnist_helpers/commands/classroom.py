@@ -38,11 +38,12 @@ def grade(
     from mnist_helpers.classroom.submissions import handed_in, sort_out
 
     limits = isolation.Limits(seconds, cell_seconds, int(memory * 2**30))
+    names = course.sheet_names(sheets)
     files = handed_in(submissions)
     lines = isolation.what_is_isolated(limits)
     typer.echo("\n".join(lines) + "\n")
     book = course.Course()
-    given = {name: book.hand_out(name) for name in course.sheet_names(sheets)}
+    given = {name: book.hand_out(name) for name in names}
     known = book.known_students()
     found = sort_out(files, given, known)
     book.remember_students(known)
