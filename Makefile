@@ -18,7 +18,7 @@ READY = $(VENV)/.ready
 export PYTHONUTF8 = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab run-notebooks test lint refresh-notebooks pretrained reproduce bench app contact-sheet student solutions grade lock clean
+.PHONY: help setup lab run-notebooks test lint refresh-notebooks pretrained reproduce bench gpu app contact-sheet student solutions grade lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -68,6 +68,10 @@ reproduce: $(READY) ## train all published systems and ours with three seeds, an
 
 bench: $(READY) ## time published ways to 99% and ours, and write docs/speed.md
 	@$(RUN) bench
+
+# A machine with a GPU often has a torch of its own and no network: then nothing is installed.
+gpu: ## measure training on a CUDA GPU and write docs/speed-gpu.md (no network needed: PYTHON=python3 with torch)
+	@$(if $(wildcard $(READY)),$(VENV)/bin/python,$(PYTHON)) -m mnist_helpers gpu
 
 app: $(READY) ## serve the drawing pad as a web page on this machine (PORT=8866)
 	@$(RUN) app --port $(PORT)

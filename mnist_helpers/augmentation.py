@@ -1,6 +1,7 @@
 """Changed copies of training images, made anew at every step: whole batches at once, on tensors.
 
-Every random number is drawn from a CPU generator that the caller gives, so that all devices see the same ones.
+Every random number comes from the generator that the caller gives, and is drawn where that lies: a CPU generator gives
+every device the same numbers, a GPU's own spares the copies.
 """
 
 from collections.abc import Callable
@@ -30,25 +31,27 @@ def random_affine(
 
     Shapes: images (B, 1, H, W) float → the same.
     """
-    draws = torch.rand(len(images), 4, generator=generator) * 2 - 1
+    count, height, width = len(images), images.shape[2], images.shape[3]
+    drawn = _drawn_by(generator)
+    draws = torch.rand(count, 4, **drawn) * 2 - 1
     angle = torch.deg2rad(draws[:, 0] * degrees)
     factor = 1 / (1 + draws[:, 1] * scale)
     # grid_sample asks where each output pixel comes from, in units of half the image.
-    half = torch.tensor([images.shape[3], images.shape[2]]) / 2
-    moved = draws[:, 2:] * shift / half
+    right, down = draws[:, 2] * shift / (width / 2), draws[:, 3] * shift / (height / 2)
     cosine, sine = torch.cos(angle) * factor, torch.sin(angle) * factor
-    sideways, wide = torch.zeros(len(images)), torch.ones(len(images))
+    sideways, wide = torch.zeros_like(angle), torch.ones_like(angle)
     if slant or squeeze:
-        form = torch.rand(2, len(images), generator=generator) * 2 - 1
+        form = torch.rand(2, count, **drawn) * 2 - 1
         sideways, wide = slant * form[0], 1 / (1 + squeeze * form[1])
     rows = [
-        torch.stack([wide * cosine, sideways * cosine - sine, moved[:, 0]], dim=1),
-        torch.stack([wide * sine, sideways * sine + cosine, moved[:, 1]], dim=1),
+        torch.stack([wide * cosine, sideways * cosine - sine, right], dim=1),
+        torch.stack([wide * sine, sideways * sine + cosine, down], dim=1),
     ]
     grid = F.affine_grid(torch.stack(rows, dim=1).to(images.device), list(images.shape), align_corners=False)
     if bend:
-        coarse = torch.randn(len(images), 2, 5, 5, generator=generator) * bend / half[:, None, None]
-        smooth = F.interpolate(coarse, size=images.shape[2:], mode="bicubic", align_corners=True)
+        across, along = (torch.randn(count, 2, 5, 5, **drawn) * bend).unbind(1)
+        coarse = torch.stack([across / (width / 2), along / (height / 2)], dim=1)
+        smooth = F.interpolate(coarse, size=(height, width), mode="bicubic", align_corners=True)
         grid = grid + smooth.permute(0, 2, 3, 1).to(images.device)
     return F.grid_sample(images, grid, align_corners=False)
 
@@ -58,7 +61,7 @@ def random_strokes(images: Tensor, generator: Generator) -> Tensor:
 
     Shapes: images (B, 1, H, W) float in [0, 1] → the same.
     """
-    draws = torch.rand(len(images), 3, generator=generator).to(images.device)[:, :, None, None, None].unbind(1)
+    draws = torch.rand(len(images), 3, **_drawn_by(generator)).to(images.device)[:, :, None, None, None].unbind(1)
     thicker = F.max_pool2d(images, 3, stride=1, padding=1)
     thinner = -F.max_pool2d(-images, 3, stride=1, padding=1)
     change = draws[0] * 2 - 1
@@ -75,8 +78,9 @@ def random_coarseness(images: Tensor, generator: Generator, share: float = 0.3) 
 
     Shapes: images (B, 1, H, W) float in [0, 1] → the same.
     """
-    side = int(torch.randint(10, 20, (1,), generator=generator))
-    smooth, chosen = torch.rand(1, generator=generator) < 0.5, torch.rand(len(images), generator=generator) < share
+    drawn = _drawn_by(generator)
+    side = int(torch.randint(10, 20, (1,), **drawn))
+    smooth, chosen = torch.rand(1, **drawn) < 0.5, torch.rand(len(images), **drawn) < share
     small = F.interpolate(images, size=(side, side), mode="area")
     coarse = F.interpolate(small, size=images.shape[2:], mode="bilinear" if smooth else "nearest")
     return torch.where(chosen.to(images.device)[:, None, None, None], coarse, images)
@@ -89,6 +93,10 @@ def random_handwriting(images: Tensor, generator: Generator) -> Tensor:
     """
     warped = random_affine(images, generator, degrees=15, shift=1.5, scale=0.15, squeeze=0.2, slant=0.3, bend=0.8)
     return random_strokes(random_coarseness(warped, generator), generator)
+
+
+def _drawn_by(generator: Generator) -> dict:
+    return {"generator": generator, "device": generator.device}
 
 
 random_slant = partial(random_affine, degrees=12, scale=0.12, squeeze=0.1, slant=0.2)

@@ -66,8 +66,9 @@ class Row:
 
 
 def median_and_range(seconds: list[float]) -> str:
-    """Return seconds as a table gives them."""
-    return f"{statistics.median(seconds):.2f} ({min(seconds):.2f}–{max(seconds):.2f})"
+    """Return seconds as a table gives them: with two decimals, below a tenth of a second with four."""
+    digits = 2 if statistics.median(seconds) >= 0.1 else 4
+    return f"{statistics.median(seconds):.{digits}f} ({min(seconds):.{digits}f}–{max(seconds):.{digits}f})"
 
 
 def measure(name: str, once: Callable[[int], Run], seeds: int, say: Callable[[str], None]) -> Row:
@@ -198,7 +199,7 @@ def arithmetic(seconds: float, device: str) -> str:
     """Say how long the arithmetic of the last rung would take at this machine's best speed, beside what it takes."""
     chosen = pick_device(device)
     count = operations(rungs()[-1], len(load_part("mnist", "train")))
-    plain, short = (count / arithmetic_speed(chosen, on_cpu) for on_cpu in (False, True))
+    plain, short = (count / arithmetic_speed(chosen, bfloat16) for bfloat16 in (False, True))
     return (
         f"One epoch of `fastest-99` is {count / 1e9:.0f} billion additions and multiplications. At the speed of one\n"
         f"large matrix product here it would take {plain:.2f} s, and with 16-bit numbers (where a CPU has\n"

@@ -58,6 +58,7 @@ def _app() -> typer.Typer:
         studies.reproduce,
         studies.search,
         studies.bench,
+        studies.gpu,
         studies.ablate,
         course.run_notebooks,
         course.refresh_notebooks,

@@ -16,6 +16,7 @@ from torchvision import transforms
 from mnist_helpers.architectures import MNIST_MEAN, MNIST_STD, Standardise
 from mnist_helpers.data import BatchLoader, LabelledImages
 from mnist_helpers.evaluation import evaluate
+from mnist_helpers.graphs import GraphedTraining
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import Recipe, get_recipe, make_optimizer
 from mnist_helpers.runtime import autocast, pick_device, seed_everything
@@ -29,7 +30,8 @@ class Rung:
     """One way to train for an epoch: a recipe, and what a recipe takes for granted.
 
     `per_image` serves the images one by one through a DataLoader; without `channels_last` the maps of a network lie one
-    after the other in memory, not pixel by pixel. `network` builds what is trained, standardising first.
+    after the other in memory, not pixel by pixel. `network` builds what is trained, standardising first. `graphed`
+    captures a step as a CUDA graph.
     """
 
     change: str
@@ -38,6 +40,7 @@ class Rung:
     optimizer: Callable[[nn.Module, Recipe, int], tuple[Optimizer, LRScheduler]] = make_optimizer
     per_image: bool = False
     channels_last: bool = True
+    graphed: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,10 +130,10 @@ def adadelta(model: nn.Module, recipe: Recipe, _steps: int) -> tuple[Optimizer, 
     return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1, total_iters=0)
 
 
-def rungs() -> list[Rung]:
-    """Return the ladder, from the textbook loop to `fastest-99`."""
+def rungs(on_gpu: bool = False) -> list[Rung]:
+    """Return the ladder, from the textbook loop to `fastest-99`; a CUDA GPU has one rung more."""
     last = get_recipe("fastest-99")
-    textbook = Recipe("textbook", "textbook", epochs=1, batch_size=64, lr=1.0, schedule="constant")
+    textbook = Recipe("textbook", "textbook", epochs=1, batch_size=64, lr=1.0, schedule="constant", bfloat16=False)
     adam = replace(textbook, lr=1e-3)
     large = replace(adam, batch_size=last.batch_size)
     cycle = replace(large, lr=last.lr / 6, schedule="one-cycle")  # more than this network bears, and it learns nothing
@@ -141,7 +144,7 @@ def rungs() -> list[Rung]:
     def ours() -> nn.Sequential:
         return build_model(last.architecture)
 
-    return [
+    ladder = [
         Rung("textbook loop", textbook, textbook_network, adadelta, per_image=True, channels_last=False),
         Rung("images in one tensor", textbook, textbook_network, adadelta, channels_last=False),
         Rung("channels last", textbook, textbook_network, adadelta),
@@ -153,13 +156,17 @@ def rungs() -> list[Rung]:
         Rung("smoothed labels", smooth, ours),
         Rung("16-bit numbers", last, ours),
     ]
+    return [*ladder, Rung("one graph", last, ours, graphed=True)] if on_gpu else ladder
 
 
 def climb(
     rung: Rung, train: LabelledImages, seed: int = 0, device: str = "auto", at_most: float = float("inf")
 ) -> Climb:
-    """Train for one epoch as a rung says, but stop it after `at_most` seconds."""
+    """Train for one epoch as a rung says, but stop it after `at_most` seconds; a graph runs to its end."""
     chosen = pick_device(device)
+    if rung.graphed:
+        training = GraphedTraining(rung.network, train.to(chosen), rung.recipe)
+        return Climb(training.run(seed), training.model, whole=True)
     _train(rung, train.select(torch.arange(min(len(train), WARM_UP * rung.recipe.batch_size))), seed, chosen, at_most)
     return _train(rung, train, seed, chosen, at_most)
 
@@ -197,14 +204,14 @@ def operations(rung: Rung, images: int) -> float:
     return counter.get_total_flops() / len(batch) * images
 
 
-def arithmetic_speed(device: torch.device, on_cpu: bool, side: int = 2_048, repeats: int = 7) -> float:
+def arithmetic_speed(device: torch.device, bfloat16: bool, side: int = 2_048, repeats: int = 7) -> float:
     """Measure how many operations a second one large matrix product makes: what the processor can do at its best.
 
-    `on_cpu` asks for 16-bit numbers also on a CPU that has instructions for them.
+    `bfloat16` asks for 16-bit numbers, where the processor has instructions for them.
     """
     a = torch.rand(side, side, device=device)
     times = []
-    with autocast(device, on_cpu):
+    with autocast(device, bfloat16):
         a = a.to(torch.get_autocast_dtype(device.type)) if torch.is_autocast_enabled(device.type) else a
         for _ in range(repeats):
             synchronise(device)

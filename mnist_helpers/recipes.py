@@ -24,8 +24,8 @@ class Recipe:
     Hutter, 2019). `dropout` is the share of activations silenced in training (Srivastava and others, 2014). `augment`
     names how every image is changed a little each time (a key of `augmentation.AUGMENTATIONS`). `label_smoothing` is
     the probability that the target spreads evenly over all classes (Szegedy and others, 2016). `bfloat16` computes with
-    16-bit numbers also on a CPU that has instructions for them; a GPU always does. `patience` is the number of epochs
-    without a better validation loss after which training stops; None trains all `epochs`.
+    16-bit numbers where the processor has instructions for them, or never; None does so on a GPU only. `patience` is
+    the number of epochs without a better validation loss after which training stops; None trains all `epochs`.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Recipe:
     beta1: float = 0.9
     beta2: float = 0.999
     label_smoothing: float = 0.0
-    bfloat16: bool = False
+    bfloat16: bool | None = None
     patience: int | None = None
 
     def __post_init__(self) -> None:

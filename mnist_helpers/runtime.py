@@ -139,14 +139,14 @@ def restore_random_states(states: dict[str, torch.Tensor], device: torch.device)
         getattr(torch, device.type).set_rng_state(states[device.type])
 
 
-def autocast(device: torch.device, on_cpu: bool = False) -> AbstractContextManager:
-    """Return bfloat16 autocast where the processor computes in it, and a context that does nothing elsewhere.
+def autocast(device: torch.device, bfloat16: bool | None = None) -> AbstractContextManager:
+    """Return bfloat16 autocast where it is wanted and the processor computes in it, else a context that does nothing.
 
-    A CUDA GPU always does so if it can; a CPU only if `on_cpu` asks for it.
+    With `bfloat16=None` a CUDA GPU takes it and a CPU does not.
     """
-    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+    if device.type == "cuda" and bfloat16 is not False and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.autocast("cuda", torch.bfloat16)
-    if device.type == "cpu" and on_cpu and cpu_has_bfloat16():
+    if device.type == "cpu" and bfloat16 and cpu_has_bfloat16():
         return torch.autocast("cpu", torch.bfloat16)
     return nullcontext()
 

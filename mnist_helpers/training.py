@@ -45,12 +45,12 @@ def train_one_epoch(
     scheduler: LRScheduler,
     on_step: Callable[[int, int], None] | None = None,
     label_smoothing: float = 0.0,
-    bfloat16: bool = False,
+    bfloat16: bool | None = None,
 ) -> tuple[float, float]:
     """Show the network every batch once and return the mean loss and accuracy it had on them while it learned.
 
     `on_step` is called with the number of the step and of all steps of the epoch. The loss includes what
-    `label_smoothing` adds; `bfloat16` asks for 16-bit numbers also on a CPU.
+    `label_smoothing` adds; `bfloat16` is the recipe's: 16-bit numbers or not; None leaves it to the device.
 
     Raises: TrainingError if the loss is NaN or infinite, naming the step and its learning rate.
     """

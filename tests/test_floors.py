@@ -16,9 +16,11 @@ FLOORS = [
     {"data", "checkpoints", "preprocessing"},
     {"evaluation"},
     {"inspection", "training"},
+    {"graphs"},
     {"visualization", "pages", "ladder", "drawings"},
     {"widgets", "checks", "notebooks", "editions", "search", "reproduction", "exporting", "peers"},
     {"workspace", "gallery", "benchmark", "ablation", "serving", "classroom"},
+    {"gpu"},
     {"commands"},
     {"cli"},
 ]

@@ -10,6 +10,7 @@ from mnist_helpers.augmentation import random_affine
 from mnist_helpers.checkpoints import load_model
 from mnist_helpers.data import load_part, to_float
 from mnist_helpers.evaluation import evaluate, predict_logits
+from mnist_helpers.graphs import GraphedTraining
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import get_recipe
 from mnist_helpers.runtime import ROOT, pick_device, seed_everything
@@ -19,6 +20,7 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA GPU"),
 ]
+CUDA = torch.device("cuda")
 SHIPPED = ROOT / "pretrained" / "mnist" / "walkthrough"
 # bfloat16 keeps 8 bits of a number, so logits of up to 20 may differ in their first decimal.
 BFLOAT16 = {"atol": 0.25, "rtol": 0.05}
@@ -71,6 +73,17 @@ def test_an_interrupted_training_resumes_to_bitwise_the_same_weights(tmp_path, t
         fit(models[name], train, val, recipe, device="cuda", folder=folder, resume=True)
     for name, tensor in models["whole"].state_dict().items():
         assert torch.equal(tensor, models["interrupted"].state_dict()[name]), name
+
+
+def test_a_graph_ends_in_the_weights_of_its_steps_one_by_one_bit_for_bit(train):
+    recipe = replace(get_recipe("most-accurate"), epochs=2, batch_size=64)
+    training = GraphedTraining(lambda: build_model(recipe.architecture, recipe.dropout), train.to(CUDA), recipe)
+    training.run(seed=1)
+    replayed = {name: tensor.clone() for name, tensor in training.model.state_dict().items()}
+    training.graph = None
+    training.run(seed=1)
+    for name, tensor in training.model.state_dict().items():
+        assert torch.equal(tensor, replayed[name]), name
 
 
 def test_inspection_works_on_the_gpu(val):

@@ -11,6 +11,7 @@ from mnist_helpers.runtime import ROOT, UsageError, artifacts_folder, pick_devic
 
 PAGE = ROOT / "docs" / "reproduction.md"
 SPEED_PAGE = ROOT / "docs" / "speed.md"
+GPU_PAGE = ROOT / "docs" / "speed-gpu.md"
 WHOLE_BENCH, WHOLE_ABLATION = 30, 3  # seeds
 
 
@@ -103,12 +104,8 @@ def bench(
     from mnist_helpers import benchmark  # with torchvision, which takes seconds
 
     pick_device(device)
-
-    def say(line: str) -> None:
-        typer.echo(line, err=True)
-
-    peers = benchmark.peers(device, seeds, say)  # first: the course's loop changes how the process keeps memory
-    ladder = benchmark.ladder(device, seeds, say)
+    peers = benchmark.peers(device, seeds, _say)  # first: the course's loop changes how the process keeps memory
+    ladder = benchmark.ladder(device, seeds, _say)
     settings = [(students, threads) for students in (1, benchmark.STUDENTS) for threads in ("", "1")]
     students = {setting: benchmark.several_at_once(*setting) for setting in settings}
     text = benchmark.page(peers, ladder, students, device)
@@ -117,3 +114,24 @@ def bench(
         temporary.write_text(text, encoding="utf-8")
     typer.echo(text)
     typer.echo(f"Written to {path}")
+
+
+def gpu(
+    pretend: Annotated[bool, typer.Option("--pretend", help="try every part on the CPU, with few images")] = False,
+) -> None:
+    """Measure training on a CUDA GPU, and write docs/speed-gpu.md; a run that was cut off goes on.
+
+    It needs no network and only the torch at hand. With --pretend the page goes to artifacts/.
+    """
+    from mnist_helpers import gpu as measuring
+
+    device = pick_device("cpu" if pretend else "cuda")
+    record = measuring.Record(artifacts_folder() / f"speed-gpu-{device.type}.jsonl", measuring.machine(device), _say)
+    extent = measuring.PRETENDED if pretend else measuring.WHOLE
+    path = artifacts_folder() / "speed-gpu.md" if pretend else GPU_PAGE
+    typer.echo(measuring.measure(record, device, extent, path))
+    typer.echo(f"Written to {path}")
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
