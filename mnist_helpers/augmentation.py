@@ -31,8 +31,7 @@ def random_affine(
 
     Shapes: images (B, 1, H, W) float → the same.
     """
-    count, height, width = len(images), images.shape[2], images.shape[3]
-    drawn = _drawn_by(generator)
+    (count, _, height, width), drawn = images.shape, _drawn_by(generator)
     draws = torch.rand(count, 4, **drawn) * 2 - 1
     angle = torch.deg2rad(draws[:, 0] * degrees)
     factor = 1 / (1 + draws[:, 1] * scale)
