@@ -16,6 +16,8 @@ VENV = .venv
 RUN = $(VENV)/bin/python -m mnist_helpers
 READY = $(VENV)/.ready
 export PYTHONUTF8 = 1
+# A thread that waits for others sleeps (mnist_helpers/startup.py says why).
+export OMP_WAIT_POLICY = passive
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lab run-notebooks test lint refresh-notebooks pretrained reproduce bench gpu app contact-sheet student solutions grade lock clean
@@ -30,13 +32,14 @@ ifneq ($(TORCH_BACKEND),$(shell cat .venv/.torch-backend 2>/dev/null))
 .PHONY: $(READY)
 endif
 
-$(READY): requirements-lock.txt
+$(READY): requirements-lock.txt mnist_helpers/course/kernel.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make setup PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python $(if $(TORCH_BACKEND),--torch-backend=$(TORCH_BACKEND)) \
 		--constraints requirements-lock.txt --editable '.[dev]'
+	$(VENV)/bin/python -m mnist_helpers.course.kernel --install
 	@echo "$(TORCH_BACKEND)" > $(VENV)/.torch-backend
 	@touch $@
 

@@ -1,6 +1,6 @@
 """The small package behind the MNIST CNN notebooks.
 
-Each module has one job and imports only from floors below its own; `CONTRIBUTING.md` shows the floors.
+What a lesson calls lies here, flat; the folders hold the rest. `CONTRIBUTING.md` shows the rule in a few lines.
 Nothing is imported here, so `import mnist_helpers` costs nothing.
 """
 

@@ -48,11 +48,16 @@ def random_affine(
     ]
     grid = F.affine_grid(torch.stack(rows, dim=1).to(images.device), list(images.shape), align_corners=False)
     if bend:
-        across, along = (torch.randn(count, 2, 5, 5, **drawn) * bend).unbind(1)
-        coarse = torch.stack([across / (width / 2), along / (height / 2)], dim=1)
-        smooth = F.interpolate(coarse, size=(height, width), mode="bicubic", align_corners=True)
-        grid = grid + smooth.permute(0, 2, 3, 1).to(images.device)
+        grid = grid + _smooth_moves(images.shape, bend, generator).to(images.device)
     return F.grid_sample(images, grid, align_corners=False)
+
+
+def _smooth_moves(shape: torch.Size, bend: float, generator: Generator) -> Tensor:
+    """Return moves of a coarse 5×5 grid by about `bend` pixels, and of all points between; (B, H, W, 2) half images."""
+    count, _, height, width = shape
+    across, along = (torch.randn(count, 2, 5, 5, **_drawn_by(generator)) * bend).unbind(1)
+    coarse = torch.stack([across / (width / 2), along / (height / 2)], dim=1)
+    return F.interpolate(coarse, size=(height, width), mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
 
 
 def random_strokes(images: Tensor, generator: Generator) -> Tensor:

@@ -18,8 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from mnist_helpers.errors import CourseError
 from mnist_helpers.models import build_model
-from mnist_helpers.runtime import ROOT, CourseError, artifacts_folder, artifacts_folders, is_named_pipe, whole_file
+from mnist_helpers.runtime import ROOT, artifacts_folder, artifacts_folders, is_named_pipe, whole_file
 
 MODEL_FILE = "model.safetensors"
 SHIPPED = ROOT / "pretrained" / "mnist" / "handwriting"  # what reads pictures, if nothing else is named

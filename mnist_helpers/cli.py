@@ -7,6 +7,9 @@ from pathlib import Path
 
 import typer
 
+from mnist_helpers.errors import CourseError, UsageError
+from mnist_helpers.startup import prepare_process
+
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 
 
@@ -23,10 +26,8 @@ def main() -> None:
 
 
 def _run() -> int:
-    # Imported here, because it takes seconds, in which a reader may press Ctrl-C.
-    from mnist_helpers.runtime import CourseError, UsageError
-
     try:
+        prepare_process()
         return _app()(standalone_mode=False) or 0
     except typer.TyperException as error:
         return _say(error.format_message(), WRONG_USE)
@@ -39,6 +40,7 @@ def _run() -> int:
 
 
 def _app() -> typer.Typer:
+    # Imported here: torch comes with it, which takes seconds, and the process must be prepared first.
     from mnist_helpers.commands import course, networks, studies
 
     app = typer.Typer(

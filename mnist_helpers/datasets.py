@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mnist_helpers.runtime import ROOT, CourseError, UsageError, cache_folder, whole_file
+from mnist_helpers.errors import CourseError, UsageError
+from mnist_helpers.runtime import ROOT, cache_folder, whole_file
 
 NETWORK_TIMEOUT_S = 20
 DIGITS = tuple("0123456789")

@@ -15,7 +15,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mnist_helpers.runtime import CourseError, UsageError, pick_device
+from mnist_helpers.errors import CourseError, UsageError
+from mnist_helpers.runtime import pick_device
 
 Value = TypeVar("Value")
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from mnist_helpers.errors import CourseError
 from mnist_helpers.evaluation import device_of
-from mnist_helpers.runtime import CourseError, whole_file
+from mnist_helpers.runtime import whole_file
 
 TOLERANCE = 1e-3  # of a logit
 

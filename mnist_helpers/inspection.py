@@ -1,5 +1,6 @@
 """What goes on inside a network: filters, feature maps, saliency, silenced filters. Tensors only; no drawing."""
 
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -8,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mnist_helpers.architectures import Residual
 from mnist_helpers.data import LabelledImages
+from mnist_helpers.errors import CourseError
 from mnist_helpers.evaluation import BATCH_SIZE, device_of, predict_logits
-from mnist_helpers.runtime import CourseError
 
 
 @contextmanager
@@ -227,3 +229,56 @@ def ablate(model: nn.Sequential, labelled: LabelledImages, layer: str) -> Tensor
             right.append((predict_logits(after, muted).argmax(dim=1) == labels).sum())
     share = torch.stack(right).view(-1, values.shape[1] + 1).sum(dim=0) / len(labelled)
     return share[0] - share[1:]
+
+
+def layers_with_maps(model: nn.Sequential) -> list[str]:
+    """Return the names of the layers whose maps are worth seeing: each rectifier, or block, before the dense layers."""
+    names = []
+    for name, layer in model.named_children():
+        if isinstance(layer, nn.Flatten):
+            break
+        if isinstance(layer, nn.ReLU | Residual):
+            names.append(name)
+    return names
+
+
+def lit_maps(model: nn.Sequential, digit: Tensor) -> dict[str, Tensor]:
+    """Return the maps of each layer for one digit, laid out side by side in one picture.
+
+    The brightest value of a layer is white, and no activation is black.
+
+    Shapes: digit (1, 28, 28) uint8 → {layer: (H, W) uint8}.
+    """
+    names = layers_with_maps(model)
+    return {name: mosaic(maps) for name, maps in feature_maps(model, digit, *names).items()} if names else {}
+
+
+def mosaic(maps: Tensor) -> Tensor:
+    """Lay maps out in rows, twice as many side by side as above each other, a dark line between them.
+
+    Shapes: maps (C, H, W) float, not below 0 → (rows × (H + 1) - 1, columns × (W + 1) - 1) uint8.
+    """
+    channels, height, width = maps.shape
+    columns = min(channels, math.ceil(math.sqrt(2 * channels)))
+    rows = math.ceil(channels / columns)
+    laid = torch.zeros(rows * columns, height + 1, width + 1)
+    laid[:channels, :height, :width] = maps / maps.max().clamp(min=1e-6)
+    laid = laid.view(rows, columns, height + 1, width + 1).permute(0, 2, 1, 3)
+    return (laid.reshape(rows * (height + 1), -1)[:-1, :-1] * 255).round().to(torch.uint8)
+
+
+class Neighbours:
+    """Known digits, and which of them a network finds most like another: those with the nearest last features."""
+
+    def __init__(self, model: nn.Sequential, known: LabelledImages) -> None:
+        self.model, self.known = model, known
+        self.layer = list(dict(model.named_children()))[-2]  # what the last dense layer sees
+        self.features = embed(model, known.images, self.layer)
+
+    def of(self, digit: Tensor, count: int = 5) -> LabelledImages:
+        """Return the known digits most like this one, the most like first.
+
+        Shapes: digit (1, 28, 28) uint8.
+        """
+        features = embed(self.model, digit.unsqueeze(0), self.layer)
+        return self.known.select(torch.cdist(features, self.features)[0].argsort()[:count])

@@ -23,7 +23,7 @@ from mnist_helpers.architectures import (
     two_conv,
     vgg,
 )
-from mnist_helpers.runtime import CourseError, UsageError
+from mnist_helpers.errors import CourseError, UsageError
 
 ARCHITECTURES: dict[str, Callable[..., nn.Sequential]] = {
     "linear": linear,

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 from IPython.display import display
 from matplotlib.figure import Figure
 
-from mnist_helpers.runtime import CourseError
+from mnist_helpers.errors import CourseError
 
 REPORT_MIME = "application/vnd.mnist-course.report+json"
 DOTS_PER_INCH = 96

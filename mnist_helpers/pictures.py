@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mnist_helpers.runtime import CourseError, is_named_pipe
+from mnist_helpers.errors import CourseError
+from mnist_helpers.runtime import is_named_pipe
 
 LARGEST_SIDE = 1_000
 SMALLEST_SIDE = 4

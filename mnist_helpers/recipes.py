@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from mnist_helpers.augmentation import AUGMENTATIONS
-from mnist_helpers.runtime import UsageError
+from mnist_helpers.errors import UsageError
 
 SHORTEST_CYCLE = 10  # steps
 MOST_EPOCHS = 10_000  # more is a slip of the keyboard

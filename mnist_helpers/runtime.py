@@ -1,15 +1,13 @@
-"""Where things lie, device, threads and memory, how a run is made repeatable, and how files are written whole.
+"""Where things lie, the device, how a run is made repeatable, what it ran on, and how files are written whole.
 
 No digits, no networks: this module knows nothing about either.
 """
 
-import ctypes
 import errno
-import functools
-import math
 import os
 import platform
 import random
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -19,21 +17,14 @@ import numpy as np
 import platformdirs
 import torch
 
+from mnist_helpers.errors import CourseError, UsageError
+from mnist_helpers.startup import WAITING_VARIABLE
+
 PACKAGE_PARENT = Path(__file__).resolve().parent.parent
 # Installed as a plain wheel there is no checkout around the package: then the current folder is the workplace.
 ROOT = PACKAGE_PARENT if (PACKAGE_PARENT / "pyproject.toml").is_file() else Path.cwd()
 ARTIFACTS_VARIABLE = "MNIST_ARTIFACTS"
-THREADS_VARIABLE = "MNIST_THREADS"
-KEPT_BYTES = 2**28  # of freed memory, by the process
-CPU_SHARE = Path("/sys/fs/cgroup/cpu.max")  # where Linux says how much of its cores a container may use
-
-
-class CourseError(Exception):
-    """Something the reader can mend. The message says what happened, why, and what to do."""
-
-
-class UsageError(CourseError):
-    """A name that stands for nothing, or a value that cannot be meant: nothing was begun."""
+AWAKE = f" that wait awake (slow on a busy machine: set {WAITING_VARIABLE}=passive before torch is imported)"
 
 
 def artifacts_folders() -> list[Path]:
@@ -55,11 +46,8 @@ def cache_folder() -> Path:
 def pick_device(device: str = "auto") -> torch.device:
     """Return the torch device for a name; "auto" takes CUDA when present, then MPS, then the CPU.
 
-    What the CPU computes gets as many threads as `use_threads` says.
-
     Raises: CourseError if the name is unknown or the device is not there.
     """
-    use_threads()
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
         return torch.device(next(kind for kind, present in available.items() if present))
@@ -76,43 +64,6 @@ def pick_device(device: str = "auto") -> torch.device:
             "Use device='auto' to take the best one present, or 'cpu'."
         )
     return chosen
-
-
-def use_threads() -> int:
-    """Let torch use as many CPU threads as MNIST_THREADS says, or else no more than this process may use cores.
-
-    torch counts the machine's cores. In a container that may use two of sixty-four, sixty-four threads would wait for
-    each other; so do the threads of thirty students who each take all cores.
-
-    Raises: UsageError if MNIST_THREADS is not a number above 0.
-    """
-    named = os.environ.get(THREADS_VARIABLE, "")
-    if named and not (named.isdecimal() and int(named) > 0):
-        raise UsageError(f"{THREADS_VARIABLE}={named!r} must be a whole number above 0, or not be set.")
-    threads = int(named) if named else torch.get_num_threads()
-    if not named and CPU_SHARE.is_file():
-        share, _, period = CPU_SHARE.read_text(encoding="utf-8").partition(" ")
-        threads = threads if share == "max" else min(threads, math.ceil(int(share) / int(period)))
-    if threads != torch.get_num_threads():
-        torch.set_num_threads(threads)
-    return threads
-
-
-@functools.cache
-def keep_memory() -> None:
-    """Keep freed memory for what comes next; do nothing where the C library is not glibc.
-
-    Each step of a training takes and frees the same blocks of a few megabytes. glibc gives such blocks back to the
-    system, and the system hands them out again in pieces of 4 KB, at a price: up to half of a step on a CPU.
-
-    Source: the manual page mallopt(3), M_TRIM_THRESHOLD and M_MMAP_THRESHOLD.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return
-    library, trim_threshold, mmap_threshold = ctypes.CDLL(None), -1, -3
-    # An older glibc refuses so much, and a limit set alone would stop it from raising the other by itself.
-    if library.mallopt(mmap_threshold, KEPT_BYTES):
-        library.mallopt(trim_threshold, KEPT_BYTES)
 
 
 def seed_everything(seed: int) -> None:
@@ -161,10 +112,20 @@ def environment_report(device_name: str = "auto") -> str:
     """Return one line that says what a measurement was made on."""
     device = pick_device(device_name)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
+    awake = "" if os.environ.get(WAITING_VARIABLE, "").lower() == "passive" else AWAKE
     return (
         f"Python {platform.python_version()}, torch {torch.__version__}, "
-        f"{name}, {torch.get_num_threads()} CPU threads, {platform.system()}"
+        f"{name}, {torch.get_num_threads()} CPU threads{awake}, {platform.system()}"
     )
+
+
+def processor() -> str:
+    """Return the name of the processor, as far as the system tells."""
+    try:
+        names = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        names = []
+    return (names[0] if names else platform.processor() or platform.machine()).strip()
 
 
 def real_path(path: Path) -> Path:

@@ -8,7 +8,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 
 import torch
@@ -21,11 +21,11 @@ from mnist_helpers import checkpoints, runtime
 from mnist_helpers.augmentation import AUGMENTATIONS
 from mnist_helpers.data import BatchLoader, LabelledImages
 from mnist_helpers.distributed import from_first, mean, process, share, together
+from mnist_helpers.errors import CourseError
 from mnist_helpers.evaluation import evaluate
-from mnist_helpers.history import Epoch, History
 from mnist_helpers.models import check_architecture
 from mnist_helpers.recipes import Recipe, make_optimizer
-from mnist_helpers.runtime import CourseError, autocast, keep_memory, pick_device, seed_everything
+from mnist_helpers.runtime import autocast, pick_device, seed_everything
 
 CHECK_EVERY = 100  # steps between two looks at the losses; each look makes a GPU wait
 
@@ -36,6 +36,32 @@ class TrainingError(CourseError):
 
 class StopTraining(Exception):  # noqa: N818 - no error: someone pressed a button
     """Raised by `on_step` or `on_epoch` to end `fit`, which keeps the best epoch so far."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch gave. Losses in nats, accuracies from 0 to 1, `lr` of the epoch's first
+    step, `seconds` of training and validating."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    lr: float
+    seconds: float
+
+
+@dataclass
+class History:
+    """All epochs of one training; `best` is the one with the lowest validation loss."""
+
+    epochs: list[Epoch] = field(default_factory=list)
+
+    @property
+    def best(self) -> Epoch:
+        """Return the epoch with the lowest validation loss, the first of equals."""
+        return min(self.epochs, key=lambda epoch: epoch.val_loss)
 
 
 def train_one_epoch(
@@ -54,7 +80,6 @@ def train_one_epoch(
 
     Raises: TrainingError if the loss is NaN or infinite, naming the step and its learning rate.
     """
-    keep_memory()
     model.train()
     losses: list[Tensor] = []
     correct: list[Tensor] = []

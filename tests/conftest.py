@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import matplotlib as mpl
+import nbformat
 import pytest
 import torch
 
@@ -49,3 +50,26 @@ def csv_file(tmp_path_factory, train) -> Path:
     rows = torch.cat([train.labels[:, None], train.images.flatten(1).long()], dim=1).tolist()
     path.write_text("\n".join(",".join(map(str, row)) for row in rows))
     return path
+
+
+@pytest.fixture
+def write_notebook(tmp_path):
+    """Write a small notebook, made for one test."""
+
+    def write(name: str, *sources: str, parameters: str = "", budget: float = 60) -> Path:
+        page = nbformat.v4.new_notebook(
+            metadata={
+                "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+                "language_info": {"name": "python"},
+                "mnist_course": {"budget_seconds": budget},
+            }
+        )
+        if parameters:
+            page.cells.append(nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}))
+        page.cells += [nbformat.v4.new_code_cell(source) for source in sources]
+        path = tmp_path / "lessons" / name
+        path.parent.mkdir(exist_ok=True)
+        nbformat.write(page, path)
+        return path
+
+    return write

@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw
 
 from mnist_helpers.checkpoints import load_model
 from mnist_helpers.cli import main
+from mnist_helpers.course.runner import SOURCES, find_notebooks
 from mnist_helpers.data import LabelledImages
 from mnist_helpers.models import build_model, count_parameters
-from mnist_helpers.notebooks import SOURCES, find_notebooks
 from mnist_helpers.recipes import RECIPES
 from mnist_helpers.runtime import ROOT
 

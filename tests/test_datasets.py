@@ -13,7 +13,8 @@ import torchvision
 
 from mnist_helpers import datasets
 from mnist_helpers.datasets import SYSTEM_FOLDERS, DataError, class_names, dataset_root, read_images
-from mnist_helpers.runtime import ROOT, UsageError, cache_folder
+from mnist_helpers.errors import UsageError
+from mnist_helpers.runtime import ROOT, cache_folder
 
 PACKED = ROOT / "data" / "MNIST" / "raw"
 NAMES = [name for name, _ in torchvision.datasets.MNIST.resources]

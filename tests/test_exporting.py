@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from mnist_helpers.data import to_float
+from mnist_helpers.errors import CourseError
 from mnist_helpers.exporting import export_onnx
 from mnist_helpers.models import build_model
-from mnist_helpers.runtime import CourseError
 
 
 @pytest.mark.parametrize("architecture", ["two-conv", "resnet"])

@@ -10,10 +10,10 @@ from mnist_helpers.augmentation import random_affine
 from mnist_helpers.checkpoints import load_model
 from mnist_helpers.data import load_part, to_float
 from mnist_helpers.evaluation import evaluate, predict_logits
-from mnist_helpers.graphs import GraphedTraining
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import get_recipe
 from mnist_helpers.runtime import ROOT, pick_device, seed_everything
+from mnist_helpers.studies.graphs import GraphedTraining
 from mnist_helpers.training import fit
 
 pytestmark = [

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from mnist_helpers.architectures import Standardise
+from mnist_helpers.errors import CourseError
 from mnist_helpers.models import ARCHITECTURES, build_model, count_parameters, summarise
-from mnist_helpers.runtime import CourseError
 
 # Counted by hand: weights and biases, layer by layer.
 PARAMETERS = {

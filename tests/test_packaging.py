@@ -8,7 +8,7 @@ import nbformat
 import pytest
 import yaml
 
-from mnist_helpers.notebooks import budget_of, find_notebooks
+from mnist_helpers.course.runner import budget_of, find_notebooks
 from mnist_helpers.runtime import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -6,8 +6,7 @@ import pytest
 from PIL import Image
 
 from mnist_helpers import pages
-from mnist_helpers.history import Epoch, History
-from mnist_helpers.training import StopTraining
+from mnist_helpers.training import Epoch, History, StopTraining
 from mnist_helpers.widgets import live_curves
 
 

@@ -3,9 +3,9 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from mnist_helpers.data import BatchLoader
+from mnist_helpers.errors import CourseError
 from mnist_helpers.models import ARCHITECTURES, build_model
 from mnist_helpers.recipes import RECIPES, get_recipe, make_optimizer
-from mnist_helpers.runtime import CourseError
 from mnist_helpers.training import train_one_epoch
 
 

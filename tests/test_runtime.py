@@ -4,14 +4,14 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from mnist_helpers import runtime
-from mnist_helpers.runtime import CourseError, UsageError, is_named_pipe, pick_device, seed_everything, whole_file
+from mnist_helpers.errors import CourseError
+from mnist_helpers.runtime import is_named_pipe, pick_device, seed_everything, whole_file
 
 
 def test_auto_takes_cuda_then_mps_then_the_cpu(monkeypatch):
@@ -51,6 +51,14 @@ def test_a_negative_seed_is_as_good_as_any():
 def test_the_environment_report_is_one_line_with_the_torch_version():
     assert torch.__version__ in runtime.environment_report()
     assert "\n" not in runtime.environment_report()
+
+
+@pytest.mark.parametrize(("policy", "said"), [("passive", False), ("PASSIVE", False), ("active", True), (None, True)])
+def test_the_environment_report_says_once_if_threads_wait_awake(monkeypatch, policy, said):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if policy:
+        monkeypatch.setenv("OMP_WAIT_POLICY", policy)
+    assert ("OMP_WAIT_POLICY=passive" in runtime.environment_report("cpu")) is said
 
 
 def test_a_whole_file_replaces_the_old_one_with_usual_permissions(tmp_path):
@@ -126,56 +134,3 @@ def test_a_pipe_is_told_from_a_file_and_from_what_a_shell_hands_over(tmp_path):
     assert not is_named_pipe(Path(f"/dev/fd/{reading}"))
     os.close(reading)
     os.close(writing)
-
-
-@pytest.fixture
-def threads():
-    """Put back the number of threads that torch had."""
-    before = torch.get_num_threads()
-    yield before
-    torch.set_num_threads(before)
-
-
-def test_the_number_of_threads_can_be_set_and_reaches_torch(threads, monkeypatch):
-    monkeypatch.setenv("MNIST_THREADS", "3")
-    pick_device("cpu")
-    assert torch.get_num_threads() == 3
-    assert "3 CPU threads" in runtime.environment_report("cpu")
-
-
-@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
-def test_a_number_of_threads_that_is_none_is_refused(threads, monkeypatch, value):
-    monkeypatch.setenv("MNIST_THREADS", value)
-    with pytest.raises(UsageError, match=f"MNIST_THREADS='{value}' must be a whole number above 0"):
-        pick_device("cpu")
-    assert torch.get_num_threads() == threads
-
-
-@pytest.mark.parametrize(("share", "expected"), [("max 100000", 8), ("150000 100000", 2), ("1600000 100000", 8)])
-def test_a_container_s_share_of_the_cores_is_respected(threads, monkeypatch, tmp_path, share, expected):
-    monkeypatch.delenv("MNIST_THREADS", raising=False)
-    (tmp_path / "cpu.max").write_text(share + "\n")
-    monkeypatch.setattr(runtime, "CPU_SHARE", tmp_path / "cpu.max")
-    torch.set_num_threads(8)
-    assert runtime.use_threads() == expected
-    assert torch.get_num_threads() == expected
-
-
-@pytest.mark.parametrize(("accepts", "expected"), [(True, [-3, -1]), (False, [-3])])
-def test_a_c_library_that_will_not_keep_so_much_is_left_as_it_is(monkeypatch, accepts, expected):
-    settings = []
-
-    def mallopt(setting: int, _value: int) -> int:
-        settings.append(setting)
-        return int(accepts)
-
-    monkeypatch.setattr(runtime.platform, "libc_ver", lambda: ("glibc", "2.31"))
-    monkeypatch.setattr(runtime.ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=mallopt))
-    runtime.keep_memory.__wrapped__()
-    assert settings == expected
-
-
-def test_another_c_library_is_not_asked(monkeypatch):
-    monkeypatch.setattr(runtime.platform, "libc_ver", lambda: ("", ""))
-    monkeypatch.setattr(runtime.ctypes, "CDLL", lambda _: pytest.fail("asked"))
-    runtime.keep_memory.__wrapped__()

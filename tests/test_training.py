@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from mnist_helpers import checkpoints, runtime
 from mnist_helpers.checkpoints import CheckpointError, load_model, load_training_state, save_training_state
 from mnist_helpers.data import BatchLoader, LabelledImages, to_float
+from mnist_helpers.errors import CourseError
 from mnist_helpers.evaluation import evaluate
-from mnist_helpers.history import Epoch, History
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import get_recipe, make_optimizer
-from mnist_helpers.runtime import CourseError, seed_everything
-from mnist_helpers.training import StopTraining, TrainingError, fit, train_one_epoch
+from mnist_helpers.runtime import seed_everything
+from mnist_helpers.training import Epoch, History, StopTraining, TrainingError, fit, train_one_epoch
 
 
 def train_new(recipe, train, val, seed=0, **options):
@@ -40,9 +40,10 @@ from mnist_helpers import training
 from mnist_helpers.data import BatchLoader, LabelledImages
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import get_recipe, make_optimizer
+from mnist_helpers.startup import keep_memory
 
-if sys.argv[1] == "given back":
-    training.keep_memory = lambda: None
+if sys.argv[1] != "given back":
+    keep_memory()
 torch.set_num_threads(1)
 torch.manual_seed(0)
 images = torch.randint(0, 256, (1280, 1, 28, 28), dtype=torch.uint8)

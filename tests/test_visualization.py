@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from mnist_helpers import visualization as draw
-from mnist_helpers.history import Epoch
+from mnist_helpers.training import Epoch
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from pathlib import Path
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
-from mnist_helpers.classroom.course import SHEETS, Course, sheet_names
-from mnist_helpers.editions import without_outputs
-from mnist_helpers.notebooks import (
+from mnist_helpers.classroom.gradebook import SHEETS, Gradebook, sheet_names
+from mnist_helpers.course.editions import without_outputs
+from mnist_helpers.course.runner import (
     BUILD,
     SLOW_BY,
     RunResult,
@@ -60,9 +60,9 @@ def make_student_edition(folder: Path = STUDENT) -> Path:
     _copy_parts(folder)
     for path in find_notebooks():
         _write_page(without_outputs(read_notebook(path)), exercises.parent / path.name)
-    course = Course()
+    book = Gradebook()
     for name in sheet_names():
-        _write_page(course.hand_out(name), exercises / f"{name}.ipynb")
+        _write_page(book.hand_out(name), exercises / f"{name}.ipynb")
     for path in (folder / "mnist_helpers" / "checks").glob("*.py"):
         if path.name not in READABLE:
             packed = base64.b64encode(zlib.compress(path.read_bytes())).decode()

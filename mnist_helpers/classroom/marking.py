@@ -20,7 +20,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from mnist_helpers.checks import clinic, data, evaluation, filters, model, training
 from mnist_helpers.checks.exercise import Exercise, Outcome, Status, Verdict, usual_torch
-from mnist_helpers.classroom.course import Course
+from mnist_helpers.classroom.gradebook import Gradebook
 from mnist_helpers.classroom.isolation import Limits, run_shut_in
 from mnist_helpers.classroom.plaintext import harmless, read_outcomes
 from mnist_helpers.classroom.submissions import Submission, grade_id, read_json_page, shown_outputs
@@ -85,7 +85,7 @@ def exercise_of(sheet: str, name: str) -> Exercise:
 
 
 def mark_class(
-    submissions: list[Submission], course: Course, limits: Limits, hidden: list[Path], at_once: int
+    submissions: list[Submission], book: Gradebook, limits: Limits, hidden: list[Path], at_once: int
 ) -> Iterator[Marked]:
     """Mark submissions, some at once, and yield them one after the other; what goes wrong with one stays with it."""
     load_part("mnist", "validation")  # unpacked here, because what is shut in cannot
@@ -95,7 +95,7 @@ def mark_class(
             try:
                 # Judged here, one after the other: torch's random numbers and Python's stdout belong to all threads.
                 page, verdicts = _judged(submission, run.result())
-                yield _record(submission, page, verdicts, course)
+                yield _record(submission, page, verdicts, book)
             except Exception as error:  # a page that nbgrader stumbles over, say
                 reason = f"It could not be marked ({type(error).__name__}: {harmless(str(error))})."
                 yield Marked(submission.student, submission.sheet, [], [*submission.remarks, reason])
@@ -215,7 +215,7 @@ def _judged(submission: Submission, ran: Ran) -> tuple[NotebookNode, dict[str, V
     return submission.page, verdicts
 
 
-def _record(submission: Submission, page: NotebookNode, verdicts: dict[str, Verdict], course: Course) -> Marked:
+def _record(submission: Submission, page: NotebookNode, verdicts: dict[str, Verdict], book: Gradebook) -> Marked:
     """Write the verdicts into the page and the page into the book of marks; return the marks that are in the book."""
     for cell in page.cells:
         verdict = verdicts.get(grade_id(cell))
@@ -226,13 +226,13 @@ def _record(submission: Submission, page: NotebookNode, verdicts: dict[str, Verd
     if submission.remarks and not submission.problem:
         page.cells.insert(0, new_markdown_cell("**Put in order before marking:** " + " ".join(submission.remarks)))
     remarks = [submission.problem] * bool(submission.problem) + submission.remarks
-    earlier = bool(submission.problem) and course.has(submission.student, submission.sheet)
+    earlier = bool(submission.problem) and book.has(submission.student, submission.sheet)
     if earlier:
         remarks.append("The marks are those of an earlier time.")
     else:
-        course.take_in(submission.student, submission.sheet, page)
+        book.take_in(submission.student, submission.sheet, page)
     marks = []
-    for grade in course.grades(submission.student, submission.sheet):
+    for grade in book.grades(submission.student, submission.sheet):
         verdict = verdicts.get(grade.cell, Verdict(Status.NOT_YET, ""))
         if earlier:
             verdict = Verdict(Status.RIGHT if grade.points == grade.most else Status.NOT_YET, "")
@@ -240,7 +240,7 @@ def _record(submission: Submission, page: NotebookNode, verdicts: dict[str, Verd
         marks.append(
             ExerciseMark(name, grade.points, grade.most, by_hand, grade.waits, verdict.status, verdict.message)
         )
-    feedback = course.write_feedback(submission.student, submission.sheet)
+    feedback = book.write_feedback(submission.student, submission.sheet)
     return Marked(submission.student, submission.sheet, marks, remarks, feedback)
 
 

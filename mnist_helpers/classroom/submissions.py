@@ -18,7 +18,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
 from mnist_helpers.classroom.plaintext import harmless
-from mnist_helpers.runtime import CourseError
+from mnist_helpers.errors import CourseError
 
 LARGEST = 20_000_000  # bytes of a notebook
 MOST_FILES = 10_000

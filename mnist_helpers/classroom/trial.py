@@ -16,7 +16,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from mnist_helpers.kernels import LocalKernelManager
+from mnist_helpers.course.local_kernel import LocalKernelManager
 
 OUTCOMES_MIME = "application/x-mnist-outcomes"
 PAGE, RESULT = "page.ipynb", "result.ipynb"

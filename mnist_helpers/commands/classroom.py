@@ -17,8 +17,8 @@ def student() -> None:
 
 def solutions(sheets: Annotated[str, typer.Option(help='which ones: "01 04"; all if empty')] = "") -> None:
     """Run the exercise sheets with their solutions into build/solutions/, with notes for teaching."""
-    from mnist_helpers import notebooks as runner
     from mnist_helpers.classroom import handouts
+    from mnist_helpers.course import runner
 
     results = handouts.make_solutions(choice=sheets)
     typer.echo(f"\n{environment_report()}\n{runner.results_table(results)}")
@@ -34,15 +34,15 @@ def grade(
     memory: Annotated[float, typer.Option(min=1, help="GiB for each process of a submission")] = 2,
 ) -> None:
     """Mark a class with nbgrader: marks as CSV, feedback as HTML, and a page about the class."""
-    from mnist_helpers.classroom import course, isolation, marking, report
+    from mnist_helpers.classroom import gradebook, isolation, marking, report
     from mnist_helpers.classroom.submissions import handed_in, sort_out
 
     limits = isolation.Limits(seconds, cell_seconds, int(memory * 2**30))
-    names = course.sheet_names(sheets)
+    names = gradebook.sheet_names(sheets)
     files = handed_in(submissions)
     lines = isolation.what_is_isolated(limits)
     typer.echo("\n".join(lines) + "\n")
-    book = course.Course()
+    book = gradebook.Gradebook()
     given = {name: book.hand_out(name) for name in names}
     known = book.known_students()
     found = sort_out(files, given, known)

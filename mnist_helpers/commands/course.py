@@ -13,7 +13,7 @@ def run_notebooks(
     notebooks: Annotated[str, typer.Option(help='which ones: "01 04"; all if empty')] = "",
 ) -> None:
     """Run the notebooks from end to end into build/notebooks/ and print a table."""
-    from mnist_helpers import notebooks as runner
+    from mnist_helpers.course import runner
 
     results = runner.run_notebooks(runner.find_notebooks(notebooks), runner.read_parameters(params))
     typer.echo(f"\n{environment_report()}\n{runner.results_table(results)}")
@@ -22,7 +22,7 @@ def run_notebooks(
 
 def refresh_notebooks(notebooks: Annotated[str, typer.Option(help='which ones: "01 04"; all if empty')] = "") -> None:
     """Run the committed notebooks and renew their outputs in place."""
-    from mnist_helpers import notebooks as runner
+    from mnist_helpers.course import runner
 
     results = runner.refresh_notebooks(runner.find_notebooks(notebooks))
     typer.echo(f"\n{environment_report()}\n{runner.results_table(results)}")
@@ -31,7 +31,7 @@ def refresh_notebooks(notebooks: Annotated[str, typer.Option(help='which ones: "
 
 def workspace(folder: Annotated[Path, typer.Argument(help="where the copies go")] = ROOT / "workspace") -> None:
     """Put clean copies of the notebooks into a workspace; what a learner changed is kept."""
-    from mnist_helpers.workspace import copy_notebooks
+    from mnist_helpers.course.workspace import copy_notebooks
 
     for line in copy_notebooks(folder) or ["The workspace is up to date."]:
         typer.echo(line)
@@ -45,7 +45,7 @@ def app(
     theme: Annotated[str, typer.Option(help="light or dark")] = "light",
 ) -> None:
     """Serve the drawing pad as a web page, on this machine only unless told otherwise."""
-    from mnist_helpers.serving import serve
+    from mnist_helpers.widgets.serving import serve
 
     typer.echo(f"The pad is at http://{address}:{port}{base_url} (Ctrl-C stops it)")
     serve(port, address, most, base_url, theme)
@@ -55,7 +55,7 @@ def contact_sheet(
     path: Annotated[Path, typer.Argument(help="where it goes")] = ROOT / "docs" / "contact-sheet.png",
 ) -> None:
     """Draw the README's picture from the figures of the committed notebooks."""
-    from mnist_helpers.gallery import make_contact_sheet
+    from mnist_helpers.course.contact_sheet import make_contact_sheet
 
     make_contact_sheet(path)
     typer.echo(f"Written to {path}")

@@ -24,10 +24,10 @@ from mnist_helpers import (
     visualization,
 )
 from mnist_helpers.datasets import DATASETS
-from mnist_helpers.history import History
+from mnist_helpers.errors import UsageError
 from mnist_helpers.recipes import RECIPES, Recipe, get_recipe
-from mnist_helpers.runtime import UsageError, pick_device, real_path, seed_everything, whole_file
-from mnist_helpers.training import fit
+from mnist_helpers.runtime import pick_device, real_path, seed_everything, whole_file
+from mnist_helpers.training import History, fit
 
 MOST_ROWS = 40  # of the picture that `predict --show` writes
 Checkpoint = Annotated[Path | None, typer.Option(help="folder of a trained network; the shipped one if not given")]

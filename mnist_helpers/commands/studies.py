@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
-from mnist_helpers import reproduction
 from mnist_helpers.data import load_part
+from mnist_helpers.errors import UsageError
 from mnist_helpers.recipes import MOST_EPOCHS, get_recipe
-from mnist_helpers.runtime import ROOT, UsageError, artifacts_folder, pick_device, whole_file
+from mnist_helpers.runtime import ROOT, artifacts_folder, pick_device, whole_file
+from mnist_helpers.studies import reproduction
 
 PAGE = ROOT / "docs" / "reproduction.md"
 SPEED_PAGE = ROOT / "docs" / "speed.md"
@@ -62,7 +63,7 @@ def search(
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
 ) -> None:
     """Search for the network of keras-tuned; start it several times on one study and they share the work."""
-    from mnist_helpers import search as searching
+    from mnist_helpers.studies import search as searching
 
     pick_device(device)
     load_part(dataset, "train", train_limit)  # a study must not begin with images that are not to be had
@@ -81,11 +82,11 @@ def ablate(
 
     The committed record is written by a run with at least 3 seeds; one with fewer only writes to artifacts/.
     """
-    from mnist_helpers import ablation
+    from mnist_helpers.studies import ablation
 
     pick_device(device)
     path = artifacts_folder() / "ablation.csv"
-    found = ablation.ablate(path, seeds, device, resume, lambda line: typer.echo(line, err=True))
+    found = ablation.train_variants(path, seeds, device, resume, lambda line: typer.echo(line, err=True))
     if seeds >= WHOLE_ABLATION:
         path = ablation.RECORD
         ablation.write(path, found)
@@ -101,11 +102,11 @@ def bench(
 
     The committed page is written by a run with at least 30 seeds; one with fewer writes its page to artifacts/.
     """
-    from mnist_helpers import benchmark  # with torchvision, which takes seconds
+    from mnist_helpers.studies import benchmark  # with torchvision, which takes seconds
 
     pick_device(device)
-    peers = benchmark.peers(device, seeds, _say)  # first: the course's loop changes how the process keeps memory
-    ladder = benchmark.ladder(device, seeds, _say)
+    peers = benchmark.time_peers_apart(device, seeds, _say)
+    ladder = benchmark.climb_ladder(device, seeds, _say)
     settings = [(students, threads) for students in (1, benchmark.STUDENTS) for threads in ("", "1")]
     students = {setting: benchmark.several_at_once(*setting) for setting in settings}
     text = benchmark.page(peers, ladder, students, device)
@@ -123,7 +124,7 @@ def gpu(
 
     It needs no network and only the torch at hand. With --pretend the page goes to artifacts/.
     """
-    from mnist_helpers import gpu as measuring
+    from mnist_helpers.studies import gpu as measuring
 
     device = pick_device("cpu" if pretend else "cuda")
     record = measuring.Record(artifacts_folder() / f"speed-gpu-{device.type}.jsonl", measuring.machine(device), _say)

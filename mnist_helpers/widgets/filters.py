@@ -10,11 +10,10 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from mnist_helpers.data import LabelledImages
-from mnist_helpers.drawings import layers_with_maps
+from mnist_helpers.errors import CourseError
 from mnist_helpers.evaluation import predict_logits
-from mnist_helpers.inspection import feature_maps, silenced, top_patches
+from mnist_helpers.inspection import feature_maps, layers_with_maps, silenced, top_patches
 from mnist_helpers.pages import Shown, described, guarded, watch
-from mnist_helpers.runtime import CourseError
 from mnist_helpers.visualization import draw_images, draw_probabilities
 
 PATCHES = 6

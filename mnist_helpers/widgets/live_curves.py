@@ -6,9 +6,8 @@ import ipywidgets
 import matplotlib.pyplot as plt
 from IPython.display import display
 
-from mnist_helpers.history import History
 from mnist_helpers.pages import caption_output, picture_output
-from mnist_helpers.training import StopTraining
+from mnist_helpers.training import History, StopTraining
 from mnist_helpers.visualization import draw_history
 
 SECONDS_BETWEEN_UPDATES = 0.5

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from mnist_helpers.checkpoints import find_model, load_model
 from mnist_helpers.data import LabelledImages, load_part, to_float
-from mnist_helpers.drawings import Neighbours, keep_digit, lit_maps, read_drawing, strokes_from
-from mnist_helpers.inspection import saliency
+from mnist_helpers.errors import CourseError
+from mnist_helpers.inspection import Neighbours, lit_maps, saliency
 from mnist_helpers.preprocessing import DigitSteps
-from mnist_helpers.runtime import CourseError, use_threads
+from mnist_helpers.widgets.strokes import keep_digit, read_drawing, strokes_from
 
 INVITATION = "Draw a digit with the mouse, a pen or a finger."
 KNOWN_DIGITS = 2_000  # among which the most similar are sought
@@ -61,7 +61,6 @@ class DrawingPad(anywidget.AnyWidget):
         `known` are digits to show the most similar of; `keep_in` is a file that "Keep it" adds to; a pad that is
         `aspect` times as wide as high has room for several digits.
         """
-        use_threads()
         if model is None:
             model, card = load_model(find_model("mnist", "handwriting"))
             classes = tuple(card.classes)

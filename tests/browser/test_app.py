@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from strokes import drawings
 from visitor import SCREENSHOTS, Pad, leave, nothing_sticks_out, screenshot
 
-from mnist_helpers.serving import PROTOCOL
+from mnist_helpers.widgets.serving import PROTOCOL
 
 INVITATION = "Draw a digit"
 BY_DIGIT = {drawing.digit: drawing for drawing in drawings() if drawing.style == "shape 1, upright"}

@@ -11,9 +11,10 @@ import nbformat
 import pytest
 from pupils import SHEETS
 
-from mnist_helpers.classroom.course import FOLDER_VARIABLE, sheet_names
+from mnist_helpers.classroom.gradebook import FOLDER_VARIABLE, sheet_names
 from mnist_helpers.classroom.handouts import NOTES, make_student_edition, slow_exercises
-from mnist_helpers.runtime import ROOT, CourseError
+from mnist_helpers.errors import CourseError
+from mnist_helpers.runtime import ROOT
 
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from nbformat.v4 import new_output
 from pupils import ALL, NAME, POINTS, edited, page, written
 
-from mnist_helpers.classroom.course import SHEETS, Course
+from mnist_helpers.classroom.gradebook import SHEETS, Gradebook
 from mnist_helpers.runtime import ROOT
 
 
@@ -37,7 +37,7 @@ def test_nbgrader_alone_hands_out_marks_and_writes_feedback(tmp_path, monkeypatc
     nbgrader(tmp_path, "generate_feedback", NAME)
     expected = {"ann": ALL, "bob": solved - {"sizes"}}
     for student, right in expected.items():
-        found = {one.cell.removesuffix("-check"): one.points for one in Course().grades(student, NAME)}
+        found = {one.cell.removesuffix("-check"): one.points for one in Gradebook().grades(student, NAME)}
         assert {name for name in ALL if found[name]} == right
         assert sum(found.values()) == sum(POINTS[name] for name in right)
         assert (tmp_path / "feedback" / student / NAME / f"{NAME}.html").is_file()
@@ -45,7 +45,7 @@ def test_nbgrader_alone_hands_out_marks_and_writes_feedback(tmp_path, monkeypatc
 
 def test_points_given_by_hand_stay_when_a_class_is_marked_again(tmp_path, monkeypatch):
     monkeypatch.setenv("MNIST_COURSE", str(tmp_path))
-    course = Course()
+    course = Gradebook()
     notebook = course.hand_out(NAME)
     for cell in notebook.cells:
         if cell.metadata.get("nbgrader", {}).get("grade_id") == "which_digits":

@@ -19,7 +19,7 @@ from mnist_helpers.checks.inputs import own_choice
 from mnist_helpers.classroom import submissions
 from mnist_helpers.classroom.plaintext import read_outcomes, write_outcomes
 from mnist_helpers.classroom.submissions import HandedIn, common_folder, grade_id, handed_in, sort_out, student_ids
-from mnist_helpers.editions import without_solutions
+from mnist_helpers.course.editions import without_solutions
 
 SHEETS = {NAME: without_solutions(page())}
 

@@ -5,9 +5,9 @@ import sys
 import nbformat
 import pytest
 
-from mnist_helpers.editions import STUB, has_solutions, without_solutions
-from mnist_helpers.runtime import CourseError
-from mnist_helpers.workspace import copy_notebooks
+from mnist_helpers.course.editions import STUB, has_solutions, without_solutions
+from mnist_helpers.course.workspace import copy_notebooks
+from mnist_helpers.errors import CourseError
 
 
 def test_a_workspace_holds_the_exercises_without_their_solutions(sheet, tmp_path):

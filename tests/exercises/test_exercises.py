@@ -11,7 +11,7 @@ from sheets import EXERCISES, by_name
 from wrong_answers import WRONG
 
 from mnist_helpers.checks.exercise import Status, Verdict
-from mnist_helpers.notebooks import budget_of
+from mnist_helpers.course.runner import budget_of
 from mnist_helpers.runtime import ROOT
 
 HEAD = re.compile(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_helpers.notebooks import WIDGET_IS_LIVE, find_notebooks
+from mnist_helpers.course.runner import WIDGET_IS_LIVE, find_notebooks
 
 LESSONS = find_notebooks()
 LONGEST_CELL, ONE_LONG_CELL, WIDEST_LINE = 15, 25, 110

@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from mnist_helpers.notebooks import find_notebooks
+from mnist_helpers.course.runner import find_notebooks
 
 CHECKED = "nbval-check-output"
 

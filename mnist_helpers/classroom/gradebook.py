@@ -1,0 +1,183 @@
+"""The course as nbgrader knows it: sources, what is handed out, what came back, and the book of marks."""
+
+import json
+import logging
+import os
+import re
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbconvert.preprocessors.sanitize import SanitizeHTML
+from nbformat import NotebookNode
+from traitlets import List
+from traitlets.config import PyFileConfigLoader
+
+from mnist_helpers.course.runner import SOURCES, find_notebooks
+from mnist_helpers.errors import CourseError
+from mnist_helpers.runtime import ROOT, whole_file
+
+FOLDER_VARIABLE = "MNIST_COURSE"
+SHEETS = SOURCES / "exercises"
+STUDENTS = "students.json"
+# A browser that shows the page runs nothing in it and fetches nothing for it.
+NO_SCRIPTS = (
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+    "style-src 'unsafe-inline'; img-src data:; font-src data:\">"
+)
+WHOLE_LINES = "<style>pre { white-space: pre-wrap !important; }</style>"  # a hint is longer than a page is wide
+
+
+def course_folder() -> Path:
+    """Return the folder with the book of marks: `course/`, or the one named in MNIST_COURSE."""
+    return Path(os.environ.get(FOLDER_VARIABLE) or ROOT / "course").resolve()
+
+
+def sheet_names(choice: str = "") -> list[str]:
+    """Return the names of the exercise sheets that begin with a word of `choice` ("01 04"), or of all.
+
+    Raises: CourseError for a word that fits none.
+    """
+    return [path.stem for path in find_notebooks(choice, SHEETS, option="SHEETS")]
+
+
+@dataclass(frozen=True)
+class Grade:
+    """What nbgrader's book says of one cell: points for the check, points given by hand, and the most there are."""
+
+    cell: str
+    auto: float | None
+    manual: float | None
+    most: float
+    waits: bool  # for a person to mark it
+
+    @property
+    def points(self) -> float:
+        """The points that count: those given by hand, if there are any."""
+        return self.manual if self.manual is not None else self.auto or 0.0
+
+
+class Gradebook:
+    """nbgrader's folder of a course, driven through its own interface."""
+
+    def __init__(self) -> None:
+        try:
+            from nbgrader.apps import NbGraderAPI
+            from nbgrader.converters import Autograde
+            from nbgrader.preprocessors import ClearOutput, Execute
+        except ModuleNotFoundError as error:
+            raise CourseError(
+                "Handing out and marking need nbgrader. Install it with: pip install 'mnist-helpers[classroom]'"
+            ) from error
+        # nbgrader calls the program `alembic`, which lies beside Python; in a venv that is not active, nobody finds it.
+        os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        self.folder = course_folder()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        settings = PyFileConfigLoader("nbgrader_config.py", path=str(ROOT)).load_config()
+        settings.CourseDirectory.root = str(self.folder)
+        settings.Exchange.root = str(self.folder)  # not used; the usual one is a folder that only a hub has
+        settings.NbGraderAPI.log_level = logging.WARNING
+        # nbgrader is given pages that have run, shut in, and have been judged: it must not run them again, unprotected.
+        settings.Autograde.sanitize_preprocessors = _without(ClearOutput, Autograde.sanitize_preprocessors)
+        settings.Autograde.autograde_preprocessors = _without(Execute, Autograde.autograde_preprocessors)
+        self._api = NbGraderAPI(config=settings)
+
+    def hand_out(self, sheet: str) -> NotebookNode:
+        """Have nbgrader make the students' version of a sheet, and return it.
+
+        Raises: CourseError with nbgrader's words if it refuses.
+        """
+        source = self.folder / "source" / sheet
+        source.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(SHEETS / f"{sheet}.ipynb", source / f"{sheet}.ipynb")
+        self._do(self._api.generate_assignment, sheet)
+        return nbformat.read(self.folder / "release" / sheet / f"{sheet}.ipynb", as_version=4)
+
+    def take_in(self, student: str, sheet: str, page: NotebookNode) -> None:
+        """Write a page that has been run, and whose checks have been judged, into the book of marks.
+
+        HTML in it is made harmless first: whoever reads the feedback, or marks by hand, would run its scripts.
+        What a person has marked on the same page before does not wait for a person again.
+
+        Raises: CourseError if nbgrader refuses.
+        """
+        page, _ = SanitizeHTML().preprocess(page, {})
+        for cell in page.cells:
+            if cell.cell_type == "markdown":
+                cell.source = re.sub(r"(?i)(javascript|vbscript)\s*:|data\s*:\s*text|\\href", "_", cell.source)
+        path = self.folder / "submitted" / student / sheet / f"{sheet}.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        same = self.has(student, sheet) and path.exists() and _sources(path) == [cell.source for cell in page.cells]
+        waiting = {one.cell for one in self.grades(student, sheet) if one.waits} if same else set()
+        nbformat.write(page, path)
+        self._do(self._api.autograde, sheet, student)
+        if same:
+            with _unwarned(), self._api.gradebook as book:
+                for grade in book.find_submission_notebook(sheet, sheet, student).grades:
+                    grade.needs_manual_grade = grade.name in waiting
+                book.db.commit()
+
+    def write_feedback(self, student: str, sheet: str) -> Path:
+        """Have nbgrader write a student's feedback, and return the page.
+
+        Raises: CourseError if nbgrader refuses.
+        """
+        self._do(self._api.generate_feedback, sheet, student)
+        path = self.folder / "feedback" / student / sheet / f"{sheet}.html"
+        text = path.read_text(encoding="utf-8")
+        path.chmod(0o644)
+        path.write_text(text.replace("<head>", f"<head>{NO_SCRIPTS}{WHOLE_LINES}", 1), encoding="utf-8")
+        return path
+
+    def known_students(self) -> dict[str, str]:
+        """Return the ids of the students who have handed in before, by their names."""
+        path = self.folder / STUDENTS
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def remember_students(self, known: dict[str, str]) -> None:
+        """Keep the ids for the next time, so that nobody is taken for somebody else."""
+        with whole_file(self.folder / STUDENTS) as temporary:
+            temporary.write_text(json.dumps(known, indent=1, ensure_ascii=False), encoding="utf-8")
+
+    def has(self, student: str, sheet: str) -> bool:
+        """Say whether a student's sheet is in the book."""
+        with _unwarned(), self._api.gradebook as book:
+            return any(one.student.id == student for one in book.assignment_submissions(sheet))
+
+    def grades(self, student: str, sheet: str) -> list[Grade]:
+        """Return what the book says of each marked cell, in the order of the sheet's cells."""
+        with _unwarned(), self._api.gradebook as book:
+            found = book.find_submission_notebook(sheet, sheet, student).grades
+            return [
+                Grade(one.name, one.auto_score, one.manual_score, one.max_score, bool(one.needs_manual_grade))
+                for one in found
+            ]
+
+    def _do(self, step: Callable[..., dict], *names: str) -> None:
+        with _unwarned():
+            result = step(*names)
+        if not result["success"]:
+            log = self.folder / "nbgrader.log"
+            log.write_text(f"{result.get('log')}\n{result.get('error')}\n", encoding="utf-8")
+            raise CourseError(f"nbgrader stopped; what it said is in {log}.")
+
+
+def _sources(path: Path) -> list[str]:
+    return [cell.source for cell in nbformat.read(path, as_version=4).cells]
+
+
+def _without(step: type, steps: List) -> list[type]:
+    return [one for one in steps.default() if one is not step]
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Keep to ourselves what nbgrader's own libraries warn it of: an instructor can do nothing about it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,350 @@
+"""Run the notebooks from end to end and refresh their outputs.
+
+papermill and nbclient do the running. What is added here: parameters are checked before anything starts, two runs at
+once stay apart, and every file appears whole.
+"""
+
+import ast
+import contextlib
+import json
+import os
+import re
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from nbformat import NotebookNode
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+from tqdm import tqdm
+
+from mnist_helpers.datasets import DATASETS
+from mnist_helpers.course.local_kernel import LocalKernelManager
+from mnist_helpers.pages import REPORT_MIME, readable
+from mnist_helpers.recipes import RECIPES
+from mnist_helpers.errors import CourseError
+from mnist_helpers.runtime import ARTIFACTS_VARIABLE, ROOT, artifacts_folder, artifacts_folders, pick_device, whole_file
+
+SOURCES = ROOT / "notebooks"
+BUILD = ROOT / "build"
+# Folders that no committed page may name; a home that is the root of the disk names nothing.
+PRIVATE_PLACES = [place for place in (ROOT, Path.home()) if len(place.parts) > 1]
+SLOW_BY = 1.5  # a run that takes this many times its budget is marked
+NOTHING = {"text/plain": ""}  # what a live display leaves when it is over
+WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
+WIDGET_IS_LIVE = "A widget to play with is here when the page runs in JupyterLab."
+LONGEST_CELL = 60  # seconds; whoever waits longer looks elsewhere
+
+
+class NotebookError(CourseError):
+    """A notebook or a parameter that does not exist, or a page that must not be committed."""
+
+
+@dataclass
+class RunResult:
+    """What running one notebook gave; `failure` is empty when all went well.
+
+    `slowest` is the cell that took longest: the number that stands before it, and its seconds.
+    """
+
+    name: str
+    seconds: float
+    budget: float
+    slowest: tuple[int, float] = (0, 0.0)
+    numbers: dict[str, Any] = field(default_factory=dict)
+    failure: str = ""
+
+
+def find_notebooks(choice: str = "", folder: Path = SOURCES, option: str = "NOTEBOOKS") -> list[Path]:
+    """Return the numbered notebooks, or those whose names begin with the words of `choice` ("01 04").
+
+    `option` is what the choice is called where it was made.
+
+    Raises: NotebookError for a word that fits none.
+    """
+    notebooks = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    words = choice.split()
+    if not notebooks:
+        raise NotebookError(f"There are no notebooks in {folder}. Run this inside a checkout of the repository.")
+    for word in words:
+        if not any(path.name.startswith(word) for path in notebooks):
+            names = ", ".join(path.stem for path in notebooks)
+            raise NotebookError(f"{option}={choice!r}: no notebook begins with {word!r}. There are: {names}.")
+    return [path for path in notebooks if not words or any(path.name.startswith(word) for word in words)]
+
+
+def read_parameters(text: str) -> dict[str, Any]:
+    """Read "epochs=1 dataset=kmnist" into {"epochs": 1, "dataset": "kmnist"}.
+
+    Raises: NotebookError for a word that is not name=value.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise NotebookError(f"PARAMS={text!r} cannot be read ({error}).") from error
+    parameters = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name.isidentifier() and equals):
+            raise NotebookError(f"PARAMS: {word!r} is not name=value, as in PARAMS='epochs=1 dataset=fashion_mnist'.")
+        try:
+            parameters[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            parameters[name] = value
+    return parameters
+
+
+def declared_parameters(notebook: NotebookNode) -> dict[str, tuple[type, ...]]:
+    """Return a notebook's parameters with the kinds of value each takes, as its `parameters` cell declares them."""
+    kinds = {"str": str, "int": int, "float": float, "bool": bool, "None": type(None)}
+    declared = {}
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            for line in ast.parse(cell.source).body:
+                if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
+                    names = re.findall(r"\w+", ast.unparse(line.annotation))
+                    declared[line.target.id] = tuple(kinds[name] for name in names)
+    return declared
+
+
+def check_parameters(parameters: dict[str, Any], paths: list[Path]) -> None:
+    """Refuse parameters that no chosen notebook declares, or whose value is of the wrong kind or not known.
+
+    Raises: CourseError saying what is allowed.
+    """
+    declared: dict[str, tuple[type, ...]] = {}
+    for path in paths:
+        for name, kinds in declared_parameters(read_notebook(path)).items():
+            declared[name] = tuple(dict.fromkeys(declared.get(name, ()) + kinds))
+    for name, value in parameters.items():
+        if name not in declared:
+            raise NotebookError(f"PARAMS: {name!r} is not a parameter of these notebooks: {', '.join(declared)}.")
+        # bool is a kind of int in Python, but epochs=True is a slip; a whole number of seconds is none.
+        if type(value) not in (*declared[name], *([int] if float in declared[name] else [])):
+            kinds = " or ".join(kind.__name__ for kind in declared[name])
+            raise NotebookError(f"PARAMS: {name}={value!r} should be of type {kinds}.")
+    for name, known in (("dataset", DATASETS), ("recipe", RECIPES)):
+        if name in parameters and parameters[name] not in known:
+            raise NotebookError(f"PARAMS: {name}={parameters[name]!r} is not known. Use one of: {', '.join(known)}.")
+    for name in ("epochs", "train_limit", "trials"):
+        if isinstance(parameters.get(name), int) and parameters[name] < 1:
+            raise NotebookError(f"PARAMS: {name}={parameters[name]} must be at least 1.")
+    if not 0 <= parameters.get("seed", 0) < 2**32:
+        raise NotebookError(f"PARAMS: seed={parameters['seed']} must lie between 0 and {2**32 - 1}.")
+    if parameters.get("picture"):
+        picture = Path(parameters["picture"]).resolve()
+        if not picture.is_file():
+            raise NotebookError(f"PARAMS: picture={parameters['picture']!r} is no file.")
+        parameters["picture"] = str(picture)  # the notebook runs in another folder
+    if parameters.get("study") and "://" not in parameters["study"]:
+        parameters["study"] = str(Path(parameters["study"]).resolve())
+    if "device" in parameters:
+        pick_device(parameters["device"])
+
+
+class _CountingEngine(NBClientEngine):
+    """papermill's own engine, which also moves on a bar that counts the cells of all notebooks."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, bar: tqdm, **kwargs: Any) -> Any:
+        cell_complete = nb_man.cell_complete
+
+        def complete_and_count(*args: Any, **details: Any) -> None:
+            cell_complete(*args, **details)
+            bar.update()
+
+        nb_man.cell_complete = complete_and_count
+        return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
+
+
+papermill_engines.register("counting", _CountingEngine)
+
+
+def run_notebooks(paths: list[Path], parameters: dict[str, Any], output: Path = BUILD / "notebooks") -> list[RunResult]:
+    """Run notebooks in order, each in a fresh kernel, and put the executed copies into `output`.
+
+    A notebook that fails does not stop the others. Each is given the parameters that it declares.
+
+    Raises: CourseError before anything runs if a parameter is wrong.
+    """
+    check_parameters(parameters, paths)
+    cells = sum(len(read_notebook(path).cells) for path in paths)
+    with _apart() as staging, tqdm(total=cells, unit="cell", file=sys.stderr, dynamic_ncols=True) as bar:
+        results = []
+        for path in paths:
+            bar.set_description(path.stem)
+            results.append(_run_one(path, parameters, staging, bar))
+            output.mkdir(parents=True, exist_ok=True)
+            (staging / path.name).replace(output / path.name)
+    return results
+
+
+@contextlib.contextmanager
+def _apart() -> Iterator[Path]:
+    """Give a run its own folder and artifacts, so that runs at the same time do not mix; publish them at the end."""
+    BUILD.mkdir(exist_ok=True)
+    published = artifacts_folder()
+    before = os.environ.get(ARTIFACTS_VARIABLE)
+    with tempfile.TemporaryDirectory(dir=BUILD, prefix="run-") as folder:
+        staging = Path(folder)
+        places = [staging / "artifacts", *artifacts_folders()]  # written to the first, looked for in all
+        os.environ[ARTIFACTS_VARIABLE] = os.pathsep.join(map(str, places))
+        try:
+            yield staging
+        finally:
+            if before is None:
+                del os.environ[ARTIFACTS_VARIABLE]
+            else:
+                os.environ[ARTIFACTS_VARIABLE] = before
+        for file in (staging / "artifacts").rglob("*"):
+            # The state for going on with a training is of use only where it was interrupted.
+            if file.is_file() and file.parent.name != "resume":
+                with whole_file(published / file.relative_to(staging / "artifacts")) as target:
+                    shutil.copyfile(file, target)
+
+
+def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm) -> RunResult:
+    notebook = read_notebook(path)
+    mine = {name: value for name, value in parameters.items() if name in declared_parameters(notebook)}
+    started, failure = time.perf_counter(), ""
+    done_before = bar.n
+    try:
+        papermill.execute_notebook(
+            path,
+            staging / path.name,
+            mine,
+            engine_name="counting",
+            cwd=path.parent,
+            progress_bar=False,
+            bar=bar,
+            kernel_manager_class=LocalKernelManager,
+            coalesce_streams=True,  # what a cell prints may arrive in pieces
+            extra_arguments=["--log-level=CRITICAL"],  # its logs are for those who mend kernels
+        )
+    except PapermillExecutionError as error:
+        failure = f"{path.name}, cell In [{error.exec_count}]: {error.ename}: {error.evalue}"
+    except Exception as error:  # a kernel that died, say: whatever it was, the other notebooks still run
+        failure = f"{path.name}: {type(error).__name__}: {error}"
+    if not (staging / path.name).exists():
+        nbformat.write(notebook, staging / path.name)
+    bar.update(done_before + len(notebook.cells) - bar.n)
+    seconds = time.perf_counter() - started
+    page = read_notebook(staging / path.name)
+    return RunResult(path.stem, seconds, budget_of(notebook), slowest_cell(page), _reported(page), failure)
+
+
+def budget_of(notebook: NotebookNode) -> float:
+    """Return the seconds that a notebook may take on two cores, from its metadata."""
+    return float(notebook.metadata.get("mnist_course", {}).get("budget_seconds", 120))
+
+
+def slowest_cell(page: NotebookNode) -> tuple[int, float]:
+    """Return the cell that took longest, as papermill recorded it: its execution count and its seconds."""
+    times = [
+        (cell.execution_count, cell.metadata.papermill.duration)
+        for cell in page.cells
+        if cell.get("execution_count") and cell.metadata.get("papermill", {}).get("duration")
+    ]
+    return max(times, key=lambda time: time[1], default=(0, 0.0))
+
+
+def _reported(page: NotebookNode) -> dict[str, Any]:
+    numbers: dict[str, Any] = {}
+    for cell in page.cells:
+        for output in cell.get("outputs", []):
+            numbers |= output.get("data", {}).get(REPORT_MIME, {})
+    return numbers
+
+
+def results_table(results: list[RunResult]) -> str:
+    """Lay out results as a table, and below it what failed."""
+    lines = [f"{'notebook':26} {'seconds':>8} {'budget':>7} {'slowest cell':>13}  reported"]
+    for result in results:
+        mark = " FAILED" if result.failure else ""
+        if result.seconds > SLOW_BY * result.budget:
+            mark += f" SLOW: {result.seconds / result.budget:.1f} times its budget"
+        number, longest = result.slowest
+        if longest > LONGEST_CELL:
+            mark += f" LONG CELL: In [{number}] took more than {LONGEST_CELL} s"
+        cell = f"[{number}] {longest:.1f}"
+        numbers = ", ".join(f"{name} {readable(value)}" for name, value in result.numbers.items())
+        lines.append(
+            f"{result.name:26} {result.seconds:8.1f} {result.budget:7.0f} {cell:>13}  {numbers}{mark}".rstrip()
+        )
+    lines.append(f"{'together':26} {sum(r.seconds for r in results):8.1f} {sum(r.budget for r in results):7.0f}")
+    lines += [f"\nFAILED {result.failure}" for result in results if result.failure]
+    return "\n".join(lines)
+
+
+def refresh_notebooks(paths: list[Path]) -> list[RunResult]:
+    """Run the committed notebooks with their default parameters and put the normalised outputs in place.
+
+    A notebook that fails keeps its old outputs.
+    """
+    BUILD.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+        results = run_notebooks(paths, {}, output=Path(folder))
+        for path, result in zip(paths, results, strict=True):
+            if result.failure:
+                continue
+            try:
+                text = as_text(normalise(read_notebook(Path(folder) / path.name)))
+            except NotebookError as error:
+                result.failure = f"{path.name}: {error}"
+                continue
+            with whole_file(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+    return results
+
+
+def normalise(notebook: NotebookNode) -> NotebookNode:
+    """Take out of an executed notebook what differs from machine to machine or from run to run.
+
+    Raises: NotebookError if an output names a folder of this machine.
+    """
+    course = notebook.metadata.get("mnist_course", {})
+    notebook.metadata = NotebookNode(
+        kernelspec=NotebookNode(display_name="Python 3", language="python", name="python3"),
+        language_info=NotebookNode(name="python", file_extension=".py", mimetype="text/x-python"),
+        mnist_course=course,
+    )
+    for number, cell in enumerate(notebook.cells, start=1):
+        tags = cell.metadata.get("tags", [])
+        cell.metadata = NotebookNode(tags=tags) if tags else NotebookNode()
+        if "outputs" in cell:
+            cell.outputs = [_still(output) for output in cell.outputs if output.get("data") != NOTHING]
+        printed = json.dumps(cell.get("outputs", []), ensure_ascii=False)
+        if any(json.dumps(str(place), ensure_ascii=False)[1:-1] in printed for place in PRIVATE_PLACES):
+            raise NotebookError(f"Cell {number} prints a folder of this machine; print a path relative to the project.")
+    return notebook
+
+
+def _still(output: NotebookNode) -> NotebookNode:
+    output.pop("transient", None)
+    if output.get("data", {}).pop(WIDGET_MIME, None):
+        output.data = NotebookNode({"text/plain": WIDGET_IS_LIVE})  # in place of its Python name
+    return output
+
+
+def as_text(notebook: NotebookNode) -> str:
+    """Write a notebook the way it is committed."""
+    return nbformat.writes(notebook, version=4, indent=1) + "\n"
+
+
+def read_notebook(path: Path) -> NotebookNode:
+    """Read a notebook file.
+
+    Raises: NotebookError if it is none.
+    """
+    try:
+        return nbformat.read(path, as_version=4)
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise NotebookError(f"{path} is not a notebook ({error}).") from error

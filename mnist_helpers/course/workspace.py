@@ -1,0 +1,68 @@
+"""The learner's own copies of the notebooks: clean, and never overwritten once changed."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from mnist_helpers.course.editions import has_solutions, without_outputs, without_solutions
+from mnist_helpers.course.runner import SOURCES, as_text, find_notebooks, read_notebook
+from mnist_helpers.errors import CourseError
+from mnist_helpers.runtime import whole_file
+
+
+def copy_notebooks(workspace: Path, folder: Path = SOURCES) -> list[str]:
+    """Put copies without outputs and solutions into a workspace; return a line for each that was made or kept.
+
+    A copy that the learner changed is never touched: when the original has changed too, its new version is laid beside
+    it under another name.
+    """
+    workspace.mkdir(parents=True, exist_ok=True)
+    register = workspace / ".originals.json"
+    known = _read_register(register)
+    lines = []
+    for path in [*find_notebooks(folder=folder), *sorted(folder.glob("*/**/*.ipynb"))]:
+        if ".ipynb_checkpoints" not in path.parts:
+            name = path.relative_to(folder).as_posix()
+            page = read_notebook(path)
+            try:
+                fresh = as_text(without_solutions(page) if has_solutions(page) else without_outputs(page))
+            except CourseError as error:  # nbgrader is not installed
+                lines.append(f"{name}: left out. {error}")
+                continue
+            lines += _copy_one(workspace, name, fresh, known.get(name))
+            known[name] = _digest(fresh)
+    with whole_file(register) as temporary:
+        temporary.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    return lines
+
+
+def _read_register(path: Path) -> dict[str, str]:
+    """Return the digests of the originals as they were copied; with no register, every copy counts as changed."""
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _copy_one(workspace: Path, name: str, fresh: str, known: str | None) -> list[str]:
+    copy, line = workspace / name, f"{name}: new"
+    if copy.exists():
+        mine = copy.read_text(encoding="utf-8", errors="replace")
+        if mine == fresh or (known == _digest(fresh) and known != _digest(mine)):
+            return []  # up to date, or changed by the learner alone
+        if known != _digest(mine):
+            copy = copy.with_name(f"{copy.stem}.new-{_digest(fresh)[:6]}.ipynb")
+            if copy.exists():
+                return []
+            name = copy.relative_to(workspace).as_posix()
+            line = f"{name}: the new version of a notebook that you changed; yours is kept as it is"
+        else:
+            line = f"{name}: brought up to date"
+    with whole_file(copy) as temporary:
+        temporary.write_text(fresh, encoding="utf-8")
+    return [line]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

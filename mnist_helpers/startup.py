@@ -1,0 +1,91 @@
+"""What a process is told before it computes: how many threads, how they wait, and that memory is kept.
+
+All of it holds for the whole process, so it is done in one place, where a process begins: the command line and the
+kernels of the course call `prepare_process`, and nothing else changes such settings. No torch here: how threads wait
+must be said before torch is loaded.
+"""
+
+import ctypes
+import math
+import os
+import platform
+import sys
+from pathlib import Path
+
+from mnist_helpers.errors import UsageError
+
+THREADS_VARIABLE = "MNIST_THREADS"
+WAITING_VARIABLE = "OMP_WAIT_POLICY"
+CPU_SHARE = Path("/sys/fs/cgroup/cpu.max")  # where Linux says how much of its cores a container may use
+KEPT_BYTES = 2**28  # of freed memory, by the process
+
+
+def prepare_process() -> None:
+    """Set threads, waiting and memory of this process, as far as they can still be set.
+
+    Raises: UsageError if MNIST_THREADS is not a number above 0.
+    """
+    wait_asleep()
+    limit_threads()
+    keep_memory()
+
+
+def wait_asleep() -> None:
+    """Let a thread that waits for others sleep, and not keep its core busy; without effect once torch is loaded.
+
+    The threads of OpenMP share each operation of a training and wait for each other after it. Usually they wait awake,
+    which is a little quicker, until another program needs a core: then a thread that waits keeps the core from the one
+    that it waits for, and a step takes forty times as long. What is set already is left alone.
+
+    Source: the OpenMP specification, OMP_WAIT_POLICY.
+    """
+    if "torch" not in sys.modules:
+        os.environ.setdefault(WAITING_VARIABLE, "passive")
+
+
+def limit_threads() -> None:
+    """Let torch use as many CPU threads as MNIST_THREADS says, or else no more than this process may use cores.
+
+    torch counts the machine's cores. In a container that may use two of sixty-four, sixty-four threads would wait for
+    each other; so do the threads of thirty students who each take all cores.
+
+    Raises: UsageError if MNIST_THREADS is not a number above 0.
+    """
+    named = os.environ.get(THREADS_VARIABLE, "")
+    if named and not (named.isdecimal() and int(named) > 0):
+        raise UsageError(f"{THREADS_VARIABLE}={named!r} must be a whole number above 0, or not be set.")
+    share = _share_of_the_cores()
+    if named:
+        _use_threads(int(named))
+    elif share and share < (os.cpu_count() or 1) and "OMP_NUM_THREADS" not in os.environ:
+        _use_threads(share)
+
+
+def _share_of_the_cores() -> int | None:
+    """Return how many cores a container may use, rounded up, or None where nothing says so."""
+    if not CPU_SHARE.is_file():
+        return None
+    share, _, period = CPU_SHARE.read_text(encoding="utf-8").partition(" ")
+    return None if share == "max" else math.ceil(int(share) / int(period))
+
+
+def _use_threads(count: int) -> None:
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    if "torch" in sys.modules:  # it has read the variable already
+        sys.modules["torch"].set_num_threads(count)
+
+
+def keep_memory() -> None:
+    """Keep freed memory for what comes next; do nothing where the C library is not glibc.
+
+    Each step of a training takes and frees the same blocks of a few megabytes. glibc gives such blocks back to the
+    system, and the system hands them out again in pieces of 4 KB, at a price: up to half of a step on a CPU.
+
+    Source: the manual page mallopt(3), M_TRIM_THRESHOLD and M_MMAP_THRESHOLD.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    library, trim_threshold, mmap_threshold = ctypes.CDLL(None), -1, -3
+    # An older glibc refuses so much, and a limit set alone would stop it from raising the other by itself.
+    if library.mallopt(mmap_threshold, KEPT_BYTES):
+        library.mallopt(trim_threshold, KEPT_BYTES)

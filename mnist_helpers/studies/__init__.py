@@ -1,0 +1,1 @@
+"""Long measurements, one module each; what they find is written to docs/."""

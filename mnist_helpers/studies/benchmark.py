@@ -1,0 +1,217 @@
+"""How long it takes to learn the digits to 99 %: published ways and ours, run side by side, and the page about it."""
+
+import multiprocessing
+import os
+import statistics
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.synchronize import Barrier
+
+from mnist_helpers.data import load_part
+from mnist_helpers.errors import CourseError
+from mnist_helpers.models import build_model
+from mnist_helpers.recipes import get_recipe
+from mnist_helpers.runtime import environment_report, pick_device, processor
+from mnist_helpers.startup import THREADS_VARIABLE, prepare_process
+from mnist_helpers.studies.ladder import Rung, accuracy, arithmetic_speed, climb, operations, rungs
+from mnist_helpers.studies.markdown import markdown_table
+from mnist_helpers.studies.peers import (
+    KERAS_EPOCHS,
+    TARGET,
+    TEXTBOOK_EPOCHS,
+    Run,
+    published_keras,
+    published_training_set,
+    record,
+    textbook,
+)
+
+SLOW = 10  # seconds; what takes longer is trained with a tenth of the seeds
+STUDENTS = 4  # at once on one machine
+STUDENT_IMAGES = 20_000  # of each training then
+
+
+ABOUT_PEERS = f"""\
+- The **textbook script** is PyTorch's own MNIST example with its published settings. It was run once, and stopped
+  after the first epoch that reached {TARGET:.0%} on the test images, or after its {TEXTBOOK_EPOCHS}.
+- The **record recipe** is train_mnist_fast by tuomaso: 0.76 s on its author's GPU, for 99.04% (mean of 30).
+- **Keras** trained the published network of 121,930 parameters, stopped like the textbook script, or after
+  {KERAS_EPOCHS} epochs. It has a row where the extra `bench` is installed. The row before it is one epoch of the same
+  network in this course's loop.
+- The published ways take all 60,000 images. This course's loop takes 55,000, a twelfth less: the settings of
+  `fastest-99` were chosen on the other 5,000. The test images chose nothing, but they were looked at twice: an earlier
+  version, with batches of 256, had been scored before.
+- The course has the C library keep freed memory (`startup`), which once done holds for the whole process. So the
+  published ways were run in a process of their own, with memory as everybody has it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one way to train, with the seeds 0, 1, …"""
+
+    name: str
+    runs: list[Run]
+
+    @property
+    def median(self) -> float:
+        """Return the median of the seconds."""
+        return statistics.median(run.seconds for run in self.runs)
+
+    def cells(self) -> list[str]:
+        """Return the row of a table: name, runs, epochs, seconds with their range, accuracy with its spread."""
+        accuracies = [run.accuracy for run in self.runs]
+        spread = f" ± {100 * statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
+        mean = f"{statistics.mean(accuracies):.2%}{spread}"
+        seconds = median_and_range([run.seconds for run in self.runs])
+        return [self.name, str(len(self.runs)), str(self.runs[0].epochs), seconds, mean]
+
+
+def median_and_range(seconds: list[float]) -> str:
+    """Return seconds as a table gives them: with two decimals, below a tenth of a second with four."""
+    digits = 2 if statistics.median(seconds) >= 0.1 else 4
+    return f"{statistics.median(seconds):.{digits}f} ({min(seconds):.{digits}f}–{max(seconds):.{digits}f})"
+
+
+def measure(name: str, once: Callable[[int], Run], seeds: int, say: Callable[[str], None]) -> Row:
+    """Repeat a training with the seeds 0, 1, …; slow ones a tenth as often."""
+    runs: list[Run] = []
+    for seed in range(seeds):
+        runs.append(once(seed))
+        say(f"{name}, seed {seed}: {runs[-1].seconds:.2f} s, {runs[-1].accuracy:.2%}, {runs[-1].epochs} epochs")
+        if runs[-1].seconds > SLOW and 10 * (seed + 1) >= seeds:
+            break
+    return Row(name, runs)
+
+
+def climb_ladder(device: str, seeds: int, say: Callable[[str], None]) -> list[Row]:
+    """Climb every rung with several seeds; the networks are scored on the test images, and nothing is chosen by it."""
+    return [climb_often(rung.change, rung, device, seeds, say) for rung in rungs()]
+
+
+def climb_often(name: str, rung: Rung, device: str, seeds: int, say: Callable[[str], None]) -> Row:
+    """Climb one rung with the seeds 0, 1, …, on images that are loaded once."""
+    train, test = load_part("mnist", "train"), load_part("mnist", "test")
+
+    def once(seed: int) -> Run:
+        climbed = climb(rung, train, seed, device)
+        return Run(climbed.seconds, accuracy(climbed, test))
+
+    return measure(name, once, seeds, say)
+
+
+def time_peers_apart(device: str, seeds: int, say: Callable[[str], None]) -> list[Row]:
+    """Run the published ways in a process that was not prepared as the course's own are."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(time_peers, device, seeds, say).result()
+
+
+def time_peers(device: str, seeds: int, say: Callable[[str], None]) -> list[Row]:
+    """Run the published ways as they were published; what takes minutes once, and Keras only where it is installed."""
+    chosen, train, test = pick_device(device), published_training_set(), load_part("mnist", "test")
+    for channels_last in (False, True):  # to warm up
+        record(train, test, chosen, 0, channels_last)
+    rows = [
+        measure("record recipe", lambda seed: record(train, test, chosen, seed), seeds, say),
+        measure("record recipe, channels last", lambda seed: record(train, test, chosen, seed, True), seeds, say),
+        measure("textbook script", lambda seed: textbook(train, test, chosen, seed, TEXTBOOK_EPOCHS), 1, say),
+    ]
+    same = Rung("", get_recipe("keras-csv"), lambda: build_model("two-conv"))
+    rows.append(climb_often("Keras's network in our loop", same, device, seeds, say))
+    try:
+        rows.append(measure("Keras on the CPU", lambda seed: published_keras(train, test, seed, KERAS_EPOCHS), 1, say))
+    except CourseError as error:
+        say(f"Left out: {error}")
+    return rows
+
+
+def several_at_once(students: int, threads: str) -> list[float]:
+    """Let so many processes train on the CPU at once, each on the last rung, and return their seconds.
+
+    `threads` is what MNIST_THREADS is set to; empty, each takes as many as there are cores.
+    """
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(students)
+    with ProcessPoolExecutor(students, context, initializer=_meet_at, initargs=(barrier,)) as pool:
+        return [s for one in pool.map(_student, [threads] * students, range(students)) for s in one]
+
+
+def _meet_at(barrier: Barrier) -> None:
+    global all_there  # in the student's own process
+    all_there = barrier
+
+
+def _student(threads: str, seed: int) -> list[float]:
+    os.environ[THREADS_VARIABLE] = threads
+    prepare_process()
+    train = load_part("mnist", "train", STUDENT_IMAGES)
+    seconds = []
+    for _ in range(3):
+        all_there.wait(timeout=600)  # one that failed will not come
+        seconds.append(climb(rungs()[-1], train, seed, "cpu").seconds)
+    return seconds
+
+
+def table(rows: list[Row]) -> str:
+    """Return the rows as a Markdown table, with the seconds of the last as the measure of the others."""
+    head = ["way", "runs", "epochs", "seconds, median (range)", "test accuracy", "times the last"]
+    return markdown_table(head, [[*row.cells(), f"{row.median / rows[-1].median:.1f}"] for row in rows])
+
+
+def students_table(measured: dict[tuple[int, str], list[float]]) -> str:
+    """Return what `several_at_once` measured, by number of students and threads of each."""
+    rows = [
+        [str(students), threads or "all cores", median_and_range(seconds)]
+        for (students, threads), seconds in measured.items()
+    ]
+    return markdown_table(["students at once", "threads of each", "seconds, median (range)"], rows)
+
+
+def page(peers: list[Row], ladder: list[Row], students: dict[tuple[int, str], list[float]], device: str) -> str:
+    """Return the page that is committed: the peers, the ladder, students on one machine, the arithmetic."""
+    last = ladder[-1]
+    return f"""# How fast 99% can be reached
+
+`make bench` wrote this page; no measured figure in it was typed. Seconds are those of training alone: loading the files
+and scoring are left out, and so (but for the textbook script) are the first steps, in which the libraries prepare
+themselves. All rows of the first two tables were run one after the other in one process. A way that takes more than
+{SLOW} seconds was run with a tenth of the seeds.
+
+## Published ways, and ours
+
+{table([*peers, Row("`fastest-99`", last.runs)])}
+
+{ABOUT_PEERS}
+
+## The ladder, one change a rung
+
+One epoch on 55,000 images each, everything as on the rung above but for the change.
+
+{table(ladder)}
+
+## Several students on one machine
+
+Each trains the last rung on {STUDENT_IMAGES:,} images, on the CPU. A thread that waits for others keeps its core busy,
+so with more threads than cores they stand in each other's way; `MNIST_THREADS=1` gives each student one.
+
+{students_table(students)}
+
+## What the arithmetic alone would take
+
+{arithmetic(last.median, device)}
+
+Machine: {environment_report(device)}; {processor()}, {os.cpu_count()} cores.
+"""
+
+
+def arithmetic(seconds: float, device: str) -> str:
+    """Say how long the arithmetic of the last rung would take at this machine's best speed, beside what it takes."""
+    chosen = pick_device(device)
+    count = operations(rungs()[-1], len(load_part("mnist", "train")))
+    plain, short = (count / arithmetic_speed(chosen, bfloat16) for bfloat16 in (False, True))
+    return (
+        f"One epoch of `fastest-99` is {count / 1e9:.0f} billion additions and multiplications. At the speed of one\n"
+        f"large matrix product here it would take {plain:.2f} s, and with 16-bit numbers (where a CPU has\n"
+        f"instructions for them) {short:.2f} s. It takes {seconds:.2f} s, {seconds / short:.1f} times that. Its maps\n"
+        "are too small to keep the processor busy. The rest goes into many small operations, moving data, and Python."
+    )

@@ -1,0 +1,187 @@
+"""The drawing pad as a web page: Voilà serves it to a few visitors at a time, who can draw but not run code.
+
+Each visitor has a kernel of their own. Voilà lets a page send messages to widgets only, and the page itself lets no
+further widgets be made.
+"""
+
+import asyncio
+import contextlib
+import functools
+import os
+import struct
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tornado.web import HTTPError, RequestHandler
+from traitlets import Int
+from traitlets.config import Config
+
+from mnist_helpers.errors import CourseError
+from mnist_helpers.startup import THREADS_VARIABLE
+
+try:
+    from jupyter_server.auth.identity import PasswordIdentityProvider, User
+    from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
+    from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+    from voila.app import Voila
+except ModuleNotFoundError as error:
+    raise CourseError("The page needs Voilà. Install it with: pip install 'mnist-helpers[app]'") from error
+
+PAGE = Path(__file__).parent / "app.ipynb"
+READY = 2  # kernels that have run the page and wait for a visitor
+# Voilà's template names a style sheet of another server; the browser is told to leave it.
+FROM_HERE_ONLY = (
+    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self'; frame-ancestors 'self'"
+)
+PROTOCOL = "v1.kernel.websocket.jupyter.org"  # in which a page speaks with its kernel
+LARGEST_MESSAGE = 2**20  # bytes; a sheet full of strokes has a third of that
+ALONE_SECONDS = 60  # after which a kernel without a page is stopped
+IDLE_MINUTES = 20  # after which a kernel is stopped, also if its page is still open
+
+
+class FewKernels(AsyncMappingKernelManager):
+    """Kernels for the visitors and for the pool of waiting ones, but never more than `most`.
+
+    Voilà's pool does not expect that a kernel is refused: the refused one is taken out of it here, and the pool is
+    filled again when a kernel has ended.
+    """
+
+    most = Int(10, config=True)
+    closing = False
+
+    def __init__(self, **options) -> None:
+        super().__init__(**options)
+        self.alone_since: dict[str, float] = {}
+        self.out_of_pool: set[str] = set()
+
+    async def start_kernel(self, **arguments) -> str:
+        """Start a kernel, or refuse with a page that says why. One that dies gives its place away."""
+        starting = [kernel_id for kernel_id, task in self._pending_kernels.items() if not task.done()]
+        if len({*self.list_kernel_ids(), *starting}) >= self.most:
+            for pool in getattr(self, "_pools", {}).values():
+                if asyncio.current_task() in pool:
+                    pool.remove(asyncio.current_task())
+            raise HTTPError(503, reason="All places are taken. Please try again in a few minutes.")
+        kernel_id = await super().start_kernel(**arguments)
+        self.add_restart_callback(kernel_id, functools.partial(self._died, kernel_id), "dead")
+        return kernel_id
+
+    def _died(self, kernel_id: str) -> None:
+        self.clearing = asyncio.ensure_future(self._clear_away(kernel_id))
+
+    async def _clear_away(self, kernel_id: str) -> None:
+        with contextlib.suppress(HTTPError):  # the kernel itself is forgotten already, its place in the pool is not
+            await self.shutdown_kernel(kernel_id, now=True)
+        self._fill_pool()
+
+    async def shutdown_kernel(self, kernel_id: str, *arguments, **options) -> None:
+        """Stop a kernel, and let the pool fill the place."""
+        self.alone_since.pop(kernel_id, None)
+        self.out_of_pool.discard(kernel_id)
+        await super().shutdown_kernel(kernel_id, *arguments, **options)
+        self._fill_pool()
+
+    def _fill_pool(self) -> None:
+        if not self.closing and getattr(self, "notebook_path", None):
+            self.fill_if_needed(notebook_name=self.notebook_path)
+
+    async def cull_kernel_if_idle(self, kernel_id: str) -> None:
+        """Stop a kernel that has long been idle; soon, if its page has gone without saying so, or was never shown.
+
+        What counts is the time since it left the pool (whose kernels are not asked about): in the pool it may have been
+        idle for hours, and the page of a new visitor needs seconds to connect.
+        """
+        if kernel_id not in self.out_of_pool:
+            self.out_of_pool.add(kernel_id)
+            self._kernels[kernel_id].last_activity = datetime.now(UTC)
+        if self._kernel_connections.get(kernel_id):
+            self.alone_since.pop(kernel_id, None)
+        elif time.monotonic() - self.alone_since.setdefault(kernel_id, time.monotonic()) > ALONE_SECONDS:
+            await self.shutdown_kernel(kernel_id)
+            return
+        await super().cull_kernel_if_idle(kernel_id)
+
+    async def shutdown_all(self, *arguments, **options) -> None:
+        """Stop all kernels, for good."""
+        self.closing = True
+        await super().shutdown_all(*arguments, **options)
+
+
+class Visitors(PasswordIdentityProvider):
+    """Whoever comes in gets the cookie without which the server would refuse the message that a page closes with."""
+
+    async def get_user(self, handler: RequestHandler) -> User | None:
+        """Let the visitor in as ever, and set the cookie."""
+        handler.current_user = await super().get_user(handler)
+        _ = handler.xsrf_token  # asking for it sets the cookie
+        return handler.current_user
+
+
+class OneProtocol(ZMQChannelsWebsocketConnection):
+    """A page's way to its kernel, in the protocol that pages speak, and with whole messages only.
+
+    Voilà takes every message for one of this protocol, and believes what it says of its parts: another protocol, or a
+    large number, would make the server fill its memory.
+    """
+
+    async def prepare(self) -> None:
+        """Refuse another protocol."""
+        asked_for = self.websocket_handler.request.headers.get("Sec-WebSocket-Protocol", "")
+        if PROTOCOL not in [name.strip() for name in asked_for.split(",")]:
+            raise HTTPError(400, reason=f"Only {PROTOCOL} is spoken here.")
+        await super().prepare()
+
+    def handle_incoming_message(self, incoming_msg: bytes) -> None:
+        """Pass a message on; end the conversation after what is none."""
+        if is_message(incoming_msg):
+            super().handle_incoming_message(incoming_msg)
+        else:
+            self.websocket_handler.close(reason="This is no message.")
+
+
+def is_message(frame: bytes | str) -> bool:
+    """Say whether a frame is one of `PROTOCOL`: a count, as many places in the frame, and between them its parts.
+
+    Parts that overlap, or a count without its places, would be many times as long as the frame when they are taken out.
+    """
+    count = int.from_bytes(frame[:8], "little") if isinstance(frame, bytes) else 0
+    if not 2 <= count <= len(frame) // 8 - 1:
+        return False
+    places = list(struct.unpack_from(f"<{count}Q", frame, 8))
+    return places == sorted(places) and places[-1] <= len(frame)
+
+
+def settings(port: int, address: str, most: int, base_url: str = "/", theme: str = "light") -> Config:
+    """Return how Voilà is to serve the page."""
+    config = Config()
+    config.Voila.port, config.Voila.ip, config.Voila.base_url = port, address, base_url
+    config.Voila.port_retries = 0  # another port than the one that was asked for helps nobody
+    config.VoilaConfiguration.theme = theme
+    # Voilà writes what an address asks for into the page as it is.
+    config.VoilaConfiguration.allow_theme_override = config.VoilaConfiguration.allow_template_override = "NO"
+    config.Voila.open_browser = False
+    config.VoilaConfiguration.strip_sources = True
+    config.VoilaConfiguration.show_tracebacks = False
+    config.VoilaConfiguration.multi_kernel_manager_class = FewKernels
+    config.VoilaConfiguration.preheat_kernel = True
+    config.VoilaConfiguration.default_pool_size = min(READY, most)
+    config.VoilaConfiguration.file_allowlist = []
+    config.FewKernels.most = most
+    config.Voila.identity_provider_class = Visitors
+    config.Voila.kernel_websocket_connection_class = OneProtocol
+    config.Voila.tornado_settings = {
+        "headers": {"Content-Security-Policy": FROM_HERE_ONLY},
+        "websocket_max_message_size": LARGEST_MESSAGE,
+    }
+    config.KernelRestarter.restart_limit = 0  # a kernel that was begun anew would know nothing of the page
+    config.MappingKernelManager.cull_idle_timeout = 60 * IDLE_MINUTES
+    config.MappingKernelManager.cull_connected = True
+    config.MappingKernelManager.cull_interval = 20
+    return config
+
+
+def serve(port: int, address: str, most: int, base_url: str = "/", theme: str = "light") -> None:
+    """Serve the page until Ctrl-C; each visitor's kernel computes with one thread, unless MNIST_THREADS says more."""
+    os.environ.setdefault(THREADS_VARIABLE, "1")
+    Voila.launch_instance(argv=[str(PAGE)], config=settings(port, address, most, base_url, theme))

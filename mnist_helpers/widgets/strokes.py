@@ -1,0 +1,108 @@
+"""Strokes of a pen on a screen → a picture → what a network reads in it, and how it came to that."""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor, nn
+
+from mnist_helpers.errors import CourseError
+from mnist_helpers.evaluation import predict_logits
+from mnist_helpers.preprocessing import DigitSteps, read_digits
+from mnist_helpers.runtime import whole_file
+
+SIDE = 224  # pixels of a picture's height; the 28 of MNIST, eight times
+MOST_STROKES, MOST_POINTS, WIDEST_SHEET = 200, 20_000, 6.0
+
+
+class DrawingError(CourseError):
+    """What was sent is not a drawing."""
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """One movement of the pen: its points (x, y) from the upper left, and its width. The sheet's height is 1."""
+
+    points: list[tuple[float, float]]
+    width: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The digits of a drawing from left to right, and the probability of each class.
+
+    Shapes: probabilities (digits, classes) float32.
+    """
+
+    steps: list[DigitSteps]
+    probabilities: Tensor
+
+    @property
+    def labels(self) -> list[int]:
+        """Return the most probable class of each digit."""
+        return self.probabilities.argmax(dim=1).tolist()
+
+
+def strokes_from(value: object) -> list[Stroke]:
+    """Turn what a browser sent, [{"points": [[x, y], …], "width": w}, …], into strokes.
+
+    Raises: DrawingError for anything else, or for more than anyone draws.
+    """
+    try:
+        strokes = [
+            Stroke([(float(x), float(y)) for x, y in stroke["points"]], float(stroke["width"])) for stroke in value
+        ]
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        raise DrawingError(f"This is not a list of strokes ({error}). Clear the pad and draw again.") from error
+    points = [point for stroke in strokes for point in stroke.points]
+    if len(strokes) > MOST_STROKES or len(points) > MOST_POINTS:
+        raise DrawingError(f"{len(strokes)} strokes with {len(points):,} points are too many. Clear the pad.")
+    if not all(-1 <= number <= WIDEST_SHEET + 1 for point in points for number in point):
+        raise DrawingError("A stroke leaves the sheet. Clear the pad and draw again.")
+    if not all(0 < stroke.width <= 0.5 for stroke in strokes):
+        raise DrawingError("A pen must be wider than nothing and narrower than half the sheet.")
+    return strokes
+
+
+def draw_strokes(strokes: list[Stroke], aspect: float = 1.0) -> Image.Image:
+    """Draw strokes in black on a white sheet, `aspect` times as wide as high; `SIDE` pixels high, mode L."""
+    fine = 2 * SIDE  # drawn twice as large and made smaller: smooth edges
+    sheet = Image.new("L", (round(fine * min(aspect, WIDEST_SHEET)), fine), 255)
+    pen = ImageDraw.Draw(sheet)
+    for stroke in strokes:
+        points = [(x * fine, y * fine) for x, y in stroke.points]
+        radius = stroke.width * fine / 2
+        for start, end in pairwise(points):
+            if math.dist(start, end) > 0:
+                pen.line([start, end], fill=0, width=max(1, round(2 * radius)))
+        for x, y in points:  # round ends and joints
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=0)
+    return sheet.reduce(2)
+
+
+def read_drawing(model: nn.Module, strokes: list[Stroke], aspect: float = 1.0) -> Reading:
+    """Read the digits of a drawing as `predict` reads those of a photo.
+
+    Raises: PictureError if there is no ink in it, or more than digits.
+    """
+    steps = read_digits(draw_strokes(strokes, aspect))
+    images = torch.stack([step.digit for step in steps])
+    return Reading(steps, predict_logits(model, images).softmax(dim=1))
+
+
+def keep_digit(path: Path, digit: Tensor, label: int, classes: int = 10) -> int:
+    """Add a digit to a file of "MNIST in CSV", which `load_csv` reads, and return how many it holds now.
+
+    Shapes: digit (1, 28, 28) uint8.
+    Raises: DrawingError for a label that is not a class; OSError if the file cannot be written.
+    """
+    if not (isinstance(label, int) and 0 <= label < classes):
+        raise DrawingError(f"label={label!r} is not a class: they are numbered 0 to {classes - 1}.")
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    lines = [*before.splitlines(), ",".join(map(str, [label, *digit.flatten().tolist()]))]
+    with whole_file(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return len(lines)

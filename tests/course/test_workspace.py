@@ -1,0 +1,90 @@
+"""The learner's copies: clean, and never overwritten once changed."""
+
+import nbformat
+import pytest
+
+from mnist_helpers.course.workspace import copy_notebooks
+
+
+@pytest.fixture
+def lessons(write_notebook):
+    path = write_notebook("01_a.ipynb", "print(1)")
+    page = nbformat.read(path, 4)
+    page.cells[0].outputs = [nbformat.v4.new_output("stream", text="1\n")]
+    page.cells[0].execution_count = 1
+    nbformat.write(page, path)
+    return path.parent
+
+
+def change(path, source):
+    page = nbformat.read(path, 4)
+    page.cells[0].source = source
+    nbformat.write(page, path)
+
+
+def source(path):
+    return nbformat.read(path, 4).cells[0].source
+
+
+def test_copies_have_no_outputs_and_the_originals_keep_theirs(lessons, tmp_path):
+    assert copy_notebooks(tmp_path / "work", lessons) == ["01_a.ipynb: new"]
+    copy = nbformat.read(tmp_path / "work" / "01_a.ipynb", 4)
+    assert copy.cells[0].outputs == []
+    assert copy.cells[0].execution_count is None
+    assert nbformat.read(lessons / "01_a.ipynb", 4).cells[0].outputs
+
+
+def test_a_second_time_there_is_nothing_to_do(lessons, tmp_path):
+    copy_notebooks(tmp_path / "work", lessons)
+    assert copy_notebooks(tmp_path / "work", lessons) == []
+
+
+def test_an_untouched_copy_follows_the_original(lessons, tmp_path):
+    copy_notebooks(tmp_path / "work", lessons)
+    change(lessons / "01_a.ipynb", "print(2)")
+    assert copy_notebooks(tmp_path / "work", lessons) == ["01_a.ipynb: brought up to date"]
+    assert source(tmp_path / "work" / "01_a.ipynb") == "print(2)"
+
+
+def test_a_changed_copy_is_kept_and_the_new_original_is_laid_beside_it_once(lessons, tmp_path):
+    work = tmp_path / "work"
+    copy_notebooks(work, lessons)
+    change(work / "01_a.ipynb", "mine")
+    assert copy_notebooks(work, lessons) == []
+    change(lessons / "01_a.ipynb", "print(2)")
+    (line,) = copy_notebooks(work, lessons)
+    assert "a notebook that you changed; yours is kept" in line
+    name = line.split(":")[0]
+    assert name.startswith("01_a.new-")
+    assert source(work / name) == "print(2)"
+    assert source(work / "01_a.ipynb") == "mine"
+    change(work / name, "mine too")
+    assert copy_notebooks(work, lessons) == []
+    change(lessons / "01_a.ipynb", "print(3)")
+    copy_notebooks(work, lessons)
+    assert source(work / name) == "mine too"
+    assert len(list(work.glob("01_a.new-*.ipynb"))) == 2
+
+
+@pytest.mark.parametrize("content", ["", "no json", "[1, 2]"])
+def test_without_its_register_every_changed_copy_is_still_kept(lessons, tmp_path, content):
+    work = tmp_path / "work"
+    copy_notebooks(work, lessons)
+    change(work / "01_a.ipynb", "mine")
+    (work / ".originals.json").write_text(content)
+    copy_notebooks(work, lessons)
+    assert source(work / "01_a.ipynb") == "mine"
+
+
+def test_a_copy_that_is_no_longer_a_notebook_is_kept_too(lessons, tmp_path):
+    copy_notebooks(tmp_path / "work", lessons)
+    (tmp_path / "work" / "01_a.ipynb").write_bytes(b"\xff\xfe broken")
+    change(lessons / "01_a.ipynb", "print(2)")
+    copy_notebooks(tmp_path / "work", lessons)
+    assert (tmp_path / "work" / "01_a.ipynb").read_bytes() == b"\xff\xfe broken"
+
+
+def test_a_copy_that_was_removed_comes_back(lessons, tmp_path):
+    copy_notebooks(tmp_path / "work", lessons)
+    (tmp_path / "work" / "01_a.ipynb").unlink()
+    assert copy_notebooks(tmp_path / "work", lessons) == ["01_a.ipynb: new"]

@@ -1,0 +1,90 @@
+"""Each way is run often enough, and the page holds what was measured."""
+
+import threading
+
+import pytest
+import torch
+
+from mnist_helpers.commands import studies
+from mnist_helpers.errors import CourseError
+from mnist_helpers.runtime import artifacts_folder
+from mnist_helpers.startup import THREADS_VARIABLE
+from mnist_helpers.studies import benchmark
+from mnist_helpers.studies.benchmark import Row, measure, several_at_once, students_table, table
+from mnist_helpers.studies.ladder import rungs
+from mnist_helpers.studies.peers import Run
+
+
+def silent(_line: str) -> None:
+    pass
+
+
+@pytest.mark.parametrize(("seconds", "seeds", "runs"), [(1, 30, 30), (11, 30, 3), (11, 5, 1), (1, 2, 2)])
+def test_what_is_slow_is_run_a_tenth_as_often(seconds, seeds, runs):
+    row = measure("way", lambda seed: Run(seconds + seed / 1000, 0.9), seeds, silent)
+    assert len(row.runs) == runs
+
+
+def test_the_table_gives_medians_ranges_spread_and_ratios():
+    slow = Row("slow", [Run(30.0, 0.98), Run(10.0, 0.99), Run(20.0, 1.0)])
+    text = table([slow, Row("quick", [Run(2.0, 0.99)])])
+    assert "| slow | 3 | 1 | 20.00 (10.00–30.00) | 99.00% ± 1.00 | 10.0 |" in text
+    assert "| quick | 1 | 1 | 2.00 (2.00–2.00) | 99.00% | 1.0 |" in text
+
+
+def test_students_train_at_once_in_processes_of_their_own(monkeypatch):
+    monkeypatch.setattr(benchmark, "_student", student)
+    assert several_at_once(2, "1") == [0.0, 1.0, 1.0, 1.0]
+    text = students_table({(1, ""): [2.0], (4, "1"): [1.0, 3.0, 2.0]})
+    assert "| 1 | all cores | 2.00 (2.00–2.00) |" in text
+    assert "| 4 | 1 | 2.00 (1.00–3.00) |" in text
+
+
+def student(threads: str, seed: int) -> list[float]:
+    """Stand in for a training; one that is alone would wait here for ever."""
+    benchmark.all_there.wait(timeout=100)
+    return [float(seed), float(threads)]
+
+
+def test_a_student_trains_with_the_threads_it_is_given(monkeypatch):
+    monkeypatch.setattr(benchmark, "STUDENT_IMAGES", 100)
+    benchmark._meet_at(threading.Barrier(1))
+    before = torch.get_num_threads()
+    monkeypatch.setenv(THREADS_VARIABLE, "2")
+    try:
+        assert len(benchmark._student("1", 0)) == 3
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_small_benchmark_runs_from_end_to_end(monkeypatch, train, val):
+    monkeypatch.setattr(benchmark, "load_part", lambda _dataset, part: train if part == "train" else val)
+    monkeypatch.setattr(benchmark, "published_training_set", lambda: train)
+    monkeypatch.setattr(benchmark, "TEXTBOOK_EPOCHS", 2)
+    monkeypatch.setattr(benchmark, "time_peers_apart", benchmark.time_peers)  # what is replaced here is replaced there
+    monkeypatch.setattr(benchmark, "several_at_once", lambda *_: [1.0])
+
+    def without_keras(*_arguments):
+        raise CourseError("Keras is not installed.")
+
+    monkeypatch.setattr(benchmark, "published_keras", without_keras)
+    studies.bench(seeds=1, device="cpu")
+    text = (artifacts_folder() / "speed.md").read_text(encoding="utf-8")
+    for name in ["textbook script", "record recipe", "`fastest-99`", *(rung.change for rung in rungs())]:
+        assert f"| {name} | 1 |" in text
+    assert "| Keras on the CPU |" not in text
+    assert "| 4 | all cores | 1.00" in text
+
+
+@pytest.mark.parametrize(("seeds", "committed"), [(30, True), (29, False)])
+def test_only_a_whole_benchmark_writes_the_committed_page(monkeypatch, tmp_path, seeds, committed):
+    row = Row("way", [Run(1.0, 0.99)])
+    for name in ("climb_ladder", "time_peers_apart"):
+        monkeypatch.setattr(benchmark, name, lambda *_: [row])
+    monkeypatch.setattr(benchmark, "several_at_once", lambda *_: [1.0])
+    monkeypatch.setattr(studies, "SPEED_PAGE", tmp_path / "docs" / "speed.md")
+    studies.bench(seeds=seeds, device="cpu")
+    written = tmp_path / "docs" / "speed.md" if committed else artifacts_folder() / "speed.md"
+    assert "| way | 1 | 1 | 1.00 (1.00–1.00) | 99.00% | 1.0 |" in written.read_text(encoding="utf-8")
+    assert (tmp_path / "docs" / "speed.md").exists() is committed

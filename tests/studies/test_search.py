@@ -1,0 +1,201 @@
+"""A study that several processes share, that survives a kill, and that says what is wrong with it."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+
+import optuna
+import pytest
+
+from mnist_helpers.models import build_model, count_parameters
+from mnist_helpers.recipes import get_recipe
+from mnist_helpers.runtime import ROOT
+from mnist_helpers.studies.search import (
+    BATCH_SIZE,
+    DEPTHS,
+    DROPOUT,
+    FINISHED,
+    KERNELS,
+    RECORD,
+    WIDTHS,
+    SearchError,
+    abandoned_trials,
+    open_study,
+    propose_network,
+    search,
+    summary,
+    train_trial,
+    worker,
+)
+
+SMALL = {"dataset": "mnist", "train_limit": 256, "epochs": 1, "seed": 0}
+
+
+@pytest.fixture
+def small_space(monkeypatch):
+    """Keep every proposed network small, for speed."""
+    monkeypatch.setattr("mnist_helpers.studies.search.WIDTHS", (4, 8))
+    monkeypatch.setattr("mnist_helpers.studies.search.DEPTHS", (1, 2))
+
+
+@pytest.mark.usefixtures("small_space")
+def test_a_study_runs_to_its_number_of_trials_and_not_beyond(tmp_path):
+    place = str(tmp_path / "a.journal")
+    lines = []
+    search(open_study(place, SMALL), 3, "cpu", lines.append)
+    search(open_study(place, SMALL), 3, "cpu", lines.append)
+    study = open_study(place)
+    assert len(study.trials) == len(lines) == 3
+    assert study.best_value == min(trial.value for trial in study.trials if trial.value)
+    assert all(0 < trial.user_attrs["val_accuracy"] < 1 for trial in study.trials)
+    assert "3 complete; the best: trial" in summary(study)
+
+
+def test_a_proposal_becomes_the_network_that_it_says():
+    trial = optuna.trial.FixedTrial({"depth": 2, "width1": 16, "width2": 32, "kernel1": 5, "kernel2": 3})
+    network = propose_network(trial)
+    expected = 16 * 26 + 32 * (16 * 9 + 1) + (32 * 7 * 7 + 1) * 128 + 129 * 10
+    assert count_parameters(network) == expected
+    assert set(trial.distributions["width1"].choices) == set(WIDTHS)
+    assert set(trial.distributions["kernel1"].choices) == set(KERNELS)
+    assert (trial.distributions["depth"].low, trial.distributions["depth"].high) == DEPTHS
+
+
+def test_a_trial_is_cut_off_when_it_does_worse_than_the_median(train, val, monkeypatch):
+    study = optuna.create_study(direction="minimize", pruner=optuna.pruners.MedianPruner(n_startup_trials=1))
+    study.add_trial(optuna.trial.create_trial(value=0.0, intermediate_values={1: 0.0, 2: 0.0}))
+    study.optimize(lambda trial: train_trial(trial, train, val, epochs=2), n_trials=1)
+    assert study.trials[-1].state == optuna.trial.TrialState.PRUNED
+    assert list(study.trials[-1].intermediate_values) == [1]
+
+
+def test_a_trial_whose_loss_explodes_is_pruned_and_the_study_goes_on(train, val, monkeypatch):
+    monkeypatch.setattr("mnist_helpers.studies.search.RATES", (1e30, 1e31))
+    study = optuna.create_study(direction="minimize")
+    study.optimize(lambda trial: train_trial(trial, train, val, epochs=1), n_trials=2)
+    assert [trial.state.name for trial in study.trials] == ["PRUNED", "PRUNED"]
+
+
+def test_a_study_begun_with_other_settings_is_refused(tmp_path):
+    open_study(str(tmp_path / "a.journal"), SMALL)
+    with pytest.raises(SearchError, match="was begun with.*256.*not.*512"):
+        open_study(str(tmp_path / "a.journal"), SMALL | {"train_limit": 512})
+
+
+def test_a_study_without_settings_cannot_be_worked_on(tmp_path):
+    with pytest.raises(SearchError, match="has no settings"):
+        search(open_study(str(tmp_path / "a.journal")), 1)
+
+
+@pytest.mark.parametrize("place", ["nonsense://x", "sqlite:////nonexistent/folder/a.db"])
+def test_a_database_that_is_not_there_is_said_plainly(place):
+    with pytest.raises(SearchError, match="cannot be opened") as caught:
+        open_study(place)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("content", ['{"no": "study"}\nat all\n', "my notes, without a last line end", "\n"])
+def test_a_file_that_is_no_study_is_refused_and_stays_as_it_is(tmp_path, content):
+    place = tmp_path / "notes.txt"
+    place.write_text(content)
+    with pytest.raises(SearchError, match="cannot be opened .it holds something else"):
+        open_study(place)
+    assert place.read_text() == content
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]  # no lock is left behind
+
+
+@pytest.mark.usefixtures("small_space")
+def test_a_study_in_a_database_works_the_same(tmp_path):
+    place = f"sqlite:///{tmp_path / 'a.db'}"
+    search(open_study(place, SMALL), 1, "cpu")
+    assert len(open_study(place).trials) == 1
+
+
+@pytest.mark.usefixtures("small_space")
+def test_a_line_that_a_power_failure_tore_is_cut_off(tmp_path):
+    place = tmp_path / "a.journal"
+    search(open_study(str(place), SMALL), 1, "cpu")
+    with place.open("a") as file:
+        file.write('{"op_code": 4, "wor')
+    study = open_study(str(place), SMALL)
+    search(study, 2, "cpu")
+    assert len(open_study(str(place)).trials) == 2
+    assert all(json.loads(line) for line in place.read_text().splitlines())
+
+
+PROGRAM = """
+import sys
+import torch
+torch.set_num_threads(1)
+from mnist_helpers.studies import search as s
+s.WIDTHS, s.DEPTHS = (4, 8), (1, 1)
+s.search(s.open_study(sys.argv[1], {settings}), int(sys.argv[2]), "cpu", lambda line: print(line, flush=True))
+"""
+
+
+def start(place, trials: int, program: str = PROGRAM, **changes) -> subprocess.Popen:
+    command = [sys.executable, "-c", program.format(settings=SMALL | changes), str(place), str(trials)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_processes_share_one_study(tmp_path):
+    place = tmp_path / "a.journal"
+    settings = {"train_limit": 2_000}
+    open_study(str(place), SMALL | settings)
+    processes = [start(place, 8, **settings) for _ in range(2)]
+    for process in processes:
+        _, stderr = process.communicate(timeout=240)
+        assert process.returncode == 0, stderr
+    trials = open_study(str(place)).trials
+    assert 8 <= len(trials) <= 9  # the other may have been in its last trial
+    assert sorted(trial.number for trial in trials) == list(range(len(trials)))
+    assert len({trial.user_attrs["worker"] for trial in trials}) == 2
+
+
+HANGING = PROGRAM.replace("s.search(", "s.train_one_epoch = hang\ns.search(").replace(
+    "import torch",
+    "import threading\nimport torch\ndef hang(*_):\n    print('training', flush=True)\n    threading.Event().wait()",
+    1,
+)
+
+
+def test_a_killed_process_loses_only_its_trial_and_that_one_is_tried_again(tmp_path, monkeypatch):
+    place = tmp_path / "a.journal"
+    process = start(place, 3, program=HANGING)
+    assert process.stdout.readline() == "training\n", process.stderr.read()
+    study = open_study(str(place), SMALL)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    (left,) = abandoned_trials(study)
+    assert left.user_attrs["worker"] != worker()
+    monkeypatch.setattr("mnist_helpers.studies.search.WIDTHS", (4, 8))
+    monkeypatch.setattr("mnist_helpers.studies.search.DEPTHS", (1, 1))
+    lines = []
+    search(study, 1, "cpu", lines.append)
+    first, second = open_study(str(place)).trials
+    assert [first.state.name, second.state.name] == ["FAIL", "COMPLETE"]
+    assert first.params == second.params
+    assert "trial 0 was left unfinished" in lines[0]
+    assert abandoned_trials(study) == []
+
+
+def test_the_recipe_is_the_best_trial_of_the_committed_study(tmp_path):
+    copy = shutil.copy(RECORD, tmp_path)  # opening a study may write to it
+    study = open_study(copy)
+    best = study.best_trial.params
+    network = build_model("keras-tuned")
+    assert count_parameters(network) == count_parameters(propose_network(optuna.trial.FixedTrial(best)))
+    recipe = get_recipe("keras-tuned")
+    assert recipe.lr == float(f"{best['lr']:.2g}")
+    assert (recipe.batch_size, recipe.dropout) == (BATCH_SIZE, DROPOUT)
+    assert len([trial for trial in study.trials if trial.state in FINISHED]) >= 60
+
+
+def test_a_trial_without_a_name_is_abandoned_only_after_a_minute(tmp_path, monkeypatch):
+    study = open_study(tmp_path / "a.journal", SMALL)
+    study.ask()  # as a process leaves it that dies before it has signed
+    assert abandoned_trials(study) == []
+    monkeypatch.setattr("mnist_helpers.studies.search.SECONDS_TO_SIGN", -1)
+    assert [trial.number for trial in abandoned_trials(study)] == [0]

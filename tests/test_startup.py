@@ -1,0 +1,96 @@
+"""A process is told how many threads it has, how they wait, and to keep its memory; what is set already stays."""
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from mnist_helpers import startup
+from mnist_helpers.errors import UsageError
+from mnist_helpers.runtime import environment_report
+from mnist_helpers.startup import limit_threads
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """Put back the number of threads that torch had."""
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", str(before))  # and then the variable, when the test is over
+    yield before
+    torch.set_num_threads(before)
+
+
+def test_the_number_of_threads_can_be_set_and_reaches_torch(threads, monkeypatch):
+    monkeypatch.setenv("MNIST_THREADS", "3")
+    limit_threads()
+    assert torch.get_num_threads() == 3
+    assert "3 CPU threads" in environment_report("cpu")
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
+def test_a_number_of_threads_that_is_none_is_refused(threads, monkeypatch, value):
+    monkeypatch.setenv("MNIST_THREADS", value)
+    with pytest.raises(UsageError, match=f"MNIST_THREADS='{value}' must be a whole number above 0"):
+        limit_threads()
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize(("share", "expected"), [("max 100000", 8), ("150000 100000", 2), ("1600000 100000", 8)])
+def test_a_container_s_share_of_the_cores_is_respected(threads, monkeypatch, tmp_path, share, expected):
+    monkeypatch.delenv("MNIST_THREADS", raising=False)
+    (tmp_path / "cpu.max").write_text(share + "\n")
+    monkeypatch.setattr(startup, "CPU_SHARE", tmp_path / "cpu.max")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(startup.os, "cpu_count", lambda: 8)
+    torch.set_num_threads(8)
+    limit_threads()
+    assert torch.get_num_threads() == expected
+
+
+@pytest.mark.parametrize(("accepts", "expected"), [(True, [-3, -1]), (False, [-3])])
+def test_a_c_library_that_will_not_keep_so_much_is_left_as_it_is(monkeypatch, accepts, expected):
+    settings = []
+
+    def mallopt(setting: int, _value: int) -> int:
+        settings.append(setting)
+        return int(accepts)
+
+    monkeypatch.setattr(startup.platform, "libc_ver", lambda: ("glibc", "2.31"))
+    monkeypatch.setattr(startup.ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=mallopt))
+    startup.keep_memory()
+    assert settings == expected
+
+
+def test_another_c_library_is_not_asked(monkeypatch):
+    monkeypatch.setattr(startup.platform, "libc_ver", lambda: ("", ""))
+    monkeypatch.setattr(startup.ctypes, "CDLL", lambda _: pytest.fail("asked"))
+    startup.keep_memory()
+
+
+def variables_after(program: str, **environment: str) -> str:
+    """Run a program in a process of its own, and return what it prints."""
+    known = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MNIST_"))}
+    done = subprocess.run([sys.executable, "-c", program], env=known | environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+PREPARED = "from mnist_helpers.startup import prepare_process; prepare_process(); import os, torch; "
+
+
+def test_threads_wait_asleep_unless_the_reader_says_otherwise():
+    program = PREPARED + "print(os.environ['OMP_WAIT_POLICY'], torch.get_num_threads())"
+    assert variables_after(program, MNIST_THREADS="1") == "passive 1"
+    assert variables_after(program, MNIST_THREADS="1", OMP_WAIT_POLICY="active") == "active 1"
+
+
+def test_preparing_a_process_does_not_load_torch():
+    program = PREPARED.replace("os, torch; ", "sys; ") + "print('torch' in sys.modules)"
+    assert variables_after(program) == "False"
+
+
+def test_what_comes_too_late_is_not_claimed():
+    assert variables_after("import torch; " + PREPARED + "print(os.environ.get('OMP_WAIT_POLICY'))") == "None"

@@ -1,0 +1,144 @@
+"""Strokes become the picture that was drawn, garbage is refused, and what is kept can be read again."""
+
+import numpy as np
+import pytest
+import torch
+
+from mnist_helpers.checkpoints import find_model, load_model
+from mnist_helpers.data import load_csv, load_part
+from mnist_helpers.inspection import Neighbours, layers_with_maps, lit_maps, mosaic
+from mnist_helpers.models import build_model
+from mnist_helpers.pictures import PictureError
+from mnist_helpers.widgets.strokes import (
+    MOST_POINTS,
+    SIDE,
+    DrawingError,
+    Stroke,
+    draw_strokes,
+    keep_digit,
+    read_drawing,
+    strokes_from,
+)
+
+SEVEN = [Stroke([(0.25, 0.2), (0.75, 0.2), (0.45, 0.85)], 0.08)]
+
+
+@pytest.fixture(scope="module")
+def network():
+    return load_model(find_model("mnist", "handwriting"))[0]
+
+
+def test_strokes_are_drawn_where_they_were_and_as_wide():
+    sheet = np.asarray(draw_strokes([Stroke([(0.25, 0.5), (0.75, 0.5)], 0.1)]))
+    assert sheet.shape == (SIDE, SIDE)
+    column = sheet[:, SIDE // 2] < 128
+    assert column.sum() == pytest.approx(0.1 * SIDE, abs=2)
+    assert np.nonzero(column)[0].mean() == pytest.approx(0.5 * SIDE, abs=1)
+    row = sheet[SIDE // 2] < 128  # with round ends
+    assert row.sum() == pytest.approx(0.6 * SIDE, abs=2)
+
+
+def test_a_dot_is_a_dot_and_a_wide_sheet_is_wide():
+    sheet = np.asarray(draw_strokes([Stroke([(1.5, 0.5)], 0.1)], aspect=2))
+    assert sheet.shape == (SIDE, 2 * SIDE)
+    assert (sheet < 128).sum() == pytest.approx(np.pi * (0.05 * SIDE) ** 2, rel=0.15)
+    assert np.nonzero(sheet < 128)[1].mean() == pytest.approx(1.5 * SIDE, abs=1)
+
+
+def test_a_drawing_is_read(network):
+    reading = read_drawing(network, SEVEN)
+    assert reading.labels == [7]
+    assert reading.probabilities.shape == (1, 10)
+    torch.testing.assert_close(reading.probabilities.sum(), torch.tensor(1.0))
+
+
+def test_digits_side_by_side_are_read_from_left_to_right(network):
+    one = [Stroke([(1.5, 0.15), (1.5, 0.85)], 0.08)]
+    assert read_drawing(network, [*one, *SEVEN], aspect=2).labels == [7, 1]
+
+
+def test_an_empty_sheet_holds_no_ink(network):
+    with pytest.raises(PictureError, match="no ink"):
+        read_drawing(network, [])
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, "not a list of strokes"),
+        ([{"points": [[0, 0]]}], "not a list of strokes"),
+        ([{"points": [[0]], "width": 0.1}], "not a list of strokes"),
+        ([{"points": [["a", 0]], "width": 0.1}], "not a list of strokes"),
+        ([{"points": 5, "width": 0.1}], "not a list of strokes"),
+        ([{"points": [[0, float("nan")]], "width": 0.1}], "leaves the sheet"),
+        ([{"points": [[0, 1e9]], "width": 0.1}], "leaves the sheet"),
+        ([{"points": [[0, 0]], "width": 0}], "A pen must"),
+        ([{"points": [[0, 0]], "width": float("inf")}], "A pen must"),
+        ([{"points": [[0, 0]] * (MOST_POINTS + 1), "width": 0.1}], "too many"),
+        ([{"points": [[0, 0]], "width": 0.1}] * 201, "too many"),
+    ],
+)
+def test_what_is_no_drawing_is_refused(value, message):
+    with pytest.raises(DrawingError, match=message):
+        strokes_from(value)
+
+
+def test_strokes_without_points_draw_nothing():
+    assert np.asarray(draw_strokes(strokes_from([{"points": [], "width": 0.1}]))).min() == 255
+
+
+@pytest.mark.parametrize(
+    ("architecture", "layers"),
+    [
+        ("two-conv", ["relu1", "relu2"]),
+        ("resnet", ["relu1", "block1", "block2", "block3"]),
+        ("linear", []),
+    ],
+)
+def test_the_layers_with_maps_are_found(architecture, layers):
+    model = build_model(architecture)
+    assert layers_with_maps(model) == layers
+    assert list(lit_maps(model, torch.zeros(1, 28, 28, dtype=torch.uint8))) == layers
+
+
+def test_maps_are_laid_out_row_by_row():
+    maps = torch.arange(1.0, 9.0)[:, None, None].expand(-1, 2, 3)  # eight maps, each of one value
+    laid = mosaic(maps)
+    assert laid.shape == (2 * 3 - 1, 4 * 4 - 1)
+    assert laid[0, 0] == round(255 / 8)
+    assert laid[3, 12] == 255
+    assert laid[0, 3] == laid[2, 0] == 0  # the lines between
+    assert not mosaic(torch.zeros(3, 2, 2)).any()
+
+
+def test_a_known_digit_is_its_own_nearest_neighbour(network):
+    known = load_part("mnist", "train", 200)
+    found = Neighbours(network, known).of(known.images[17], 3)
+    assert len(found) == 3
+    assert torch.equal(found.images[0], known.images[17])
+    assert found.labels[0] == known.labels[17]
+
+
+def test_kept_digits_are_read_again_as_they_were(tmp_path):
+    images, labels = load_part("mnist", "train", 20).images, load_part("mnist", "train", 20).labels
+    path = tmp_path / "folder" / "mine.csv"
+    counts = [keep_digit(path, image, int(label)) for image, label in zip(images, labels, strict=True)]
+    assert counts == list(range(1, 21))
+    kept = load_csv(path)
+    assert torch.equal(kept.images, images)
+    assert torch.equal(kept.labels, labels)
+
+
+def test_a_file_that_was_edited_by_hand_is_continued_on_a_line_of_its_own(tmp_path):
+    path, image = tmp_path / "mine.csv", load_part("mnist", "train", 12).images[0]
+    keep_digit(path, image, 3)
+    path.write_text(path.read_text().rstrip("\n"))
+    assert keep_digit(path, image, 4) == 2
+    assert load_csv(path).labels.tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("label", [-1, 10, "7", None, 1.5])
+def test_a_label_that_is_no_class_is_not_kept(tmp_path, label):
+    with pytest.raises(DrawingError, match="is not a class"):
+        keep_digit(tmp_path / "mine.csv", torch.zeros(1, 28, 28, dtype=torch.uint8), label)
+    assert not (tmp_path / "mine.csv").exists()
