@@ -20,7 +20,7 @@ export PYTHONUTF8 = 1
 export OMP_WAIT_POLICY = passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab run-notebooks test lint refresh-notebooks pretrained reproduce bench gpu app contact-sheet student solutions grade lock clean
+.PHONY: help setup lab run-notebooks test test-all lint refresh-notebooks pretrained reproduce bench gpu app contact-sheet student solutions grade lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -50,9 +50,14 @@ lab: $(READY) ## open JupyterLab on your own copies of the notebooks, in workspa
 run-notebooks: $(READY) ## run all notebooks end to end (NOTEBOOKS="01 04", PARAMS="epochs=1 dataset=fashion_mnist")
 	@$(RUN) run-notebooks --notebooks "$(NOTEBOOKS)" --params "$(PARAMS)"
 
+TESTS = MNIST_ARTIFACTS=$(CURDIR)/build/test-artifacts MNIST_THREADS=1 OMP_NUM_THREADS=1 \
+	$(VENV)/bin/python -m pytest --numprocesses=logical --maxprocesses=4
+
 test: $(READY) ## unit tests, structure of the notebooks, nbval against the committed outputs
-	MNIST_ARTIFACTS=$(CURDIR)/build/test-artifacts MNIST_THREADS=1 OMP_NUM_THREADS=1 \
-		$(VENV)/bin/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --nbval-lax tests notebooks/*.ipynb
+	$(TESTS) --dist=loadfile --nbval-lax -m "not slow" notebooks/*.ipynb tests
+
+test-all: test ## and the slow ones: a class of 37, a real browser, killed processes, whole sheets
+	$(TESTS) --dist=loadfile -m slow tests
 
 lint: $(READY) ## ruff over code and notebooks, and a spelling check
 	$(VENV)/bin/ruff check .

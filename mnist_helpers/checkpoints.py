@@ -10,8 +10,9 @@ import pickle
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import get_type_hints
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -114,10 +115,11 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> tuple[nn.Seq
 
 def _card(text: str) -> Card:
     facts = json.loads(text)
-    for field in fields(Card):
-        if not _is_a(facts[field.name], field.type):
-            raise TypeError(f"{field.name} is {str(facts[field.name])[:40]!r}")
-    return Card(**{field.name: facts[field.name] for field in fields(Card)})
+    kinds = get_type_hints(Card)  # types, also where annotations are kept as text
+    for name, kind in kinds.items():
+        if not _is_a(facts[name], kind):
+            raise TypeError(f"{name} is {str(facts[name])[:40]!r}")
+    return Card(**{name: facts[name] for name in kinds})
 
 
 def _is_a(value: object, kind: type) -> bool:
@@ -171,10 +173,10 @@ def load_training_state(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dic
 
     Raises: CheckpointError if the files are damaged or hold more than numbers, strings and tensors.
     """
-    whole = [path for path in (folder / "resume").glob("epoch-*.pt") if path.with_suffix(".safetensors").is_file()]
+    whole = [path for path in (folder / "resume").glob("epoch-[0-9]*.pt") if path.with_suffix(".safetensors").is_file()]
     if not whole:
         return None
-    newest = max(whole, key=lambda path: path.stem)
+    newest = max(whole, key=lambda path: int(path.stem.removeprefix("epoch-")))
     with _reading(newest.with_suffix(".safetensors")):
         tensors = load_file(newest.with_suffix(".safetensors"))
     with _reading(newest):

@@ -10,7 +10,7 @@ import math
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,19 +29,20 @@ PARTS = ("train", "validation", "test")
 class LabelledImages:
     """Images with their labels: one part of a dataset.
 
-    Shapes: images (N, 1, 28, 28) uint8, labels (N,) int64; `classes` names the labels.
+    Shapes: images (N, 1, 28, 28) uint8, labels (N,) int64; `classes` names the labels, `dataset` says whose they are.
     """
 
     images: Tensor
     labels: Tensor
     classes: tuple[str, ...]
+    dataset: str
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def select(self, indices: Tensor) -> "LabelledImages":
         """Return the images at `indices` (int64, or a boolean mask), in that order."""
-        return LabelledImages(self.images[indices], self.labels[indices], self.classes)
+        return replace(self, images=self.images[indices], labels=self.labels[indices])
 
     def digest(self) -> str:
         """Return a fingerprint of images and labels, to tell one selection from another."""
@@ -51,7 +52,7 @@ class LabelledImages:
 
     def to(self, device: torch.device) -> "LabelledImages":
         """Return the same images and labels on `device`."""
-        return LabelledImages(self.images.to(device), self.labels.to(device), self.classes)
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
 
 def load_part(dataset: str = "mnist", part: str = "train", limit: int | None = None) -> LabelledImages:
@@ -65,7 +66,7 @@ def load_part(dataset: str = "mnist", part: str = "train", limit: int | None = N
     if part not in PARTS:
         raise DataError(f"part={part!r} is not known. Use one of: {', '.join(PARTS)}.")
     images, labels = read_images(dataset, train=part != "test")
-    whole = LabelledImages(images, labels, class_names(dataset))
+    whole = LabelledImages(images, labels, class_names(dataset), dataset)
     if part != "test":
         whole = hold_out_validation(whole)[PARTS.index(part)]
     if limit is None:
@@ -121,7 +122,8 @@ def load_csv(path: Path, dataset: str = "mnist") -> LabelledImages:
             f"{path} has the label {highest} in its row {int(rows[:, 0].argmax()) + 1}; labels go from 0 to 9."
         )
     images = torch.from_numpy(rows[:, 1:].reshape(-1, 1, 28, 28).copy())
-    return LabelledImages(images, torch.from_numpy(rows[:, 0].astype(np.int64)), class_names(dataset))
+    labels = torch.from_numpy(rows[:, 0].astype(np.int64))
+    return LabelledImages(images, labels, class_names(dataset), dataset)
 
 
 def stratified_split(labels: Tensor, size: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -139,7 +141,12 @@ def stratified_split(labels: Tensor, size: int, seed: int) -> tuple[Tensor, Tens
 
 
 def to_float(images: Tensor) -> Tensor:
-    """Turn grey values 0 … 255 (uint8) into 0 … 1 (float32), the input of every network here."""
+    """Turn grey values 0 … 255 (uint8) into 0 … 1 (float32), the input of every network here.
+
+    Raises: TypeError for numbers that are fractions already: a second time they would come out almost black.
+    """
+    if images.is_floating_point():
+        raise TypeError(f"to_float wants grey values (uint8) but got {images.dtype}. It is enough to call it once.")
     return images.float() / 255
 
 

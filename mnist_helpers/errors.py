@@ -7,3 +7,10 @@ class CourseError(Exception):
 
 class UsageError(CourseError):
     """A name that stands for nothing, or a value that cannot be meant: nothing was begun."""
+
+
+class MissingExtraError(CourseError):
+    """Something is asked for that needs packages which are not installed: those of an optional extra."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what}. Install it with: pip install 'mnist-helpers[{extra}]'")

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mnist_helpers.augmentation import random_affine
 from mnist_helpers.data import LabelledImages, to_float
+from mnist_helpers.models import device_of, evaluating
 from mnist_helpers.runtime import autocast
 
 BATCH_SIZE = 1_000
@@ -22,22 +23,14 @@ class Scores:
     count: int
 
 
-def device_of(model: nn.Module) -> torch.device:
-    """Return the device that a network, or a part of one, lies on."""
-    return next((tensor.device for tensor in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
-
-
 @torch.inference_mode()
 def predict_logits(model: nn.Module, images: Tensor) -> Tensor:
     """Run a network over images in large batches, without dropout; leave its train/eval mode as it was.
 
     Shapes: images (N, 1, 28, 28) uint8 or float in [0, 1] → logits (N, 10) float32, on the CPU.
     """
-    device = device_of(model)
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        logits = []
+    device, logits = device_of(model), []
+    with evaluating(model):
         for batch in images.split(BATCH_SIZE):
             batch = batch.to(device)
             batch = batch if batch.is_floating_point() else to_float(batch)
@@ -45,24 +38,23 @@ def predict_logits(model: nn.Module, images: Tensor) -> Tensor:
                 if batch.dim() == 4:
                     batch = batch.contiguous(memory_format=torch.channels_last)
                 logits.append(model(batch).float())
-        return torch.cat(logits).cpu()
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    return torch.cat(logits).cpu()
 
 
 def steady_probabilities(model: nn.Module, images: Tensor, views: int = 12) -> Tensor:
     """Return the mean of the probabilities for each image and for slightly turned, moved and sheared copies of it.
 
     What a network sees only from one angle it may misread by chance; this is for pictures that do not come from MNIST.
+    The views are the same for each image, so what is read in one does not depend on the others.
     Source: averaging over changed copies at test time, as Krizhevsky, Sutskever and Hinton did (2012).
     Shapes: images (N, 1, 28, 28) uint8 → (N, 10) float32.
     """
     generator = torch.Generator().manual_seed(0)
     total = predict_logits(model, images).softmax(dim=1)
+    together = to_float(images).transpose(0, 1)  # one image of N channels: all of them are changed alike
     for _ in range(views - 1):
-        changed = random_affine(to_float(images), generator, degrees=12, shift=1, scale=0.1, squeeze=0.15, slant=0.25)
-        total += predict_logits(model, changed).softmax(dim=1)
+        changed = random_affine(together, generator, degrees=12, shift=1, scale=0.1, squeeze=0.15, slant=0.25)
+        total += predict_logits(model, changed.transpose(0, 1)).softmax(dim=1)
     return total / views
 
 
@@ -82,14 +74,14 @@ def score(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Score
     return Scores(loss, correct / len(labels), len(labels))
 
 
-def accuracy_interval(accuracy: float, count: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the interval that holds the true accuracy with the given confidence, after `count` trials.
+def accuracy_interval(accuracy: float, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of the true accuracy, after `count` trials.
 
     Source: Wilson's score interval (1927), as SciPy computes it.
     """
     from scipy.stats import binomtest  # a second and a half, which few need
 
-    interval = binomtest(round(accuracy * count), count).proportion_ci(confidence, method="wilson")
+    interval = binomtest(round(accuracy * count), count).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mnist_helpers.errors import CourseError
-from mnist_helpers.evaluation import device_of
+from mnist_helpers.errors import CourseError, MissingExtraError
+from mnist_helpers.models import device_of, evaluating
 from mnist_helpers.runtime import whole_file
 
 TOLERANCE = 1e-3  # of a logit
@@ -23,12 +23,9 @@ def export_onnx(model: nn.Module, path: Path) -> float:
         import onnxruntime
         import onnxscript  # noqa: F401 - torch's exporter is built on it
     except ModuleNotFoundError as error:
-        raise CourseError(
-            f"Exporting needs {error.name}. Install it with: pip install 'mnist-helpers[onnx]'"
-        ) from error
-    model = model.eval()
+        raise MissingExtraError(f"Exporting needs {error.name}", "onnx") from error
     images = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(0)).to(device_of(model))
-    with whole_file(path) as temporary:
+    with evaluating(model), whole_file(path) as temporary:
         torch.onnx.export(
             model, (images,), temporary, dynamo=True, verbose=False, external_data=False,
             input_names=["images"], output_names=["logits"], dynamic_shapes=({0: torch.export.Dim("N")},),

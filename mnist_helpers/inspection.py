@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from mnist_helpers.architectures import Residual
 from mnist_helpers.data import LabelledImages
 from mnist_helpers.errors import CourseError
-from mnist_helpers.evaluation import BATCH_SIZE, device_of, predict_logits
+from mnist_helpers.evaluation import BATCH_SIZE, predict_logits
+from mnist_helpers.models import device_of, evaluating
 
 
 @contextmanager
@@ -86,29 +87,37 @@ class Window:
 
 
 def receptive_field(model: nn.Sequential, layer: str) -> Window:
-    """Work out how much of the input one value of a convolution, pooling layer or residual block sees.
+    """Work out how much of the input one value of a layer sees; behind the maps, each value sees what they all see.
 
     Source: the recurrence of Araujo, Norris and Sim, "Computing receptive fields of convolutional neural networks"
     (2019), for layers in a row.
     """
-    size, stride, start = 1, 1, 0
+    size, stride, start, side = 1, 1, 0, 28  # of the maps
     for name, child in model.named_children():
         for inner_name, module in child.named_modules():
-            if isinstance(module, nn.ZeroPad2d):
-                start -= module.padding[0] * stride
-            # A shortcut sees less than the layers beside it.
-            if isinstance(module, nn.Conv2d | nn.MaxPool2d) and inner_name != "shortcut":
-                kernel, step, padding = (_first(x) for x in (module.kernel_size, module.stride, module.padding))
-                size += (kernel - 1) * stride
-                start -= padding * stride
-                stride *= step
+            if inner_name == "shortcut":  # it sees less than the layers beside it
+                continue
+            kernel, step, padding = _reach(module, side)
+            size += (kernel - 1) * stride
+            start -= padding * stride
+            stride *= step
+            side = (side + 2 * padding - kernel) // step + 1
         if name == layer:
             return Window(size, stride, start)
     raise KeyError(f"the network has no layer {layer!r}; it has {', '.join(dict(model.named_children()))}")
 
 
-def _first(value: int | tuple[int, int]) -> int:
-    return value[0] if isinstance(value, tuple) else value
+def _reach(module: nn.Module, side: int) -> tuple[int, int, int]:
+    """Return kernel, stride and padding with which a layer goes over maps of `side`; 1, 1, 0 if over none."""
+    if isinstance(module, nn.Conv2d | nn.MaxPool2d):
+        sizes = (module.kernel_size, module.stride, module.padding)
+        return tuple(size[0] if isinstance(size, tuple) else size for size in sizes)
+    if isinstance(module, nn.ZeroPad2d):
+        return 1, 1, module.padding[0]
+    if isinstance(module, nn.AdaptiveMaxPool2d | nn.AdaptiveAvgPool2d):
+        step = side // module.output_size
+        return side - (module.output_size - 1) * step, step, 0
+    return (side, 1, 0) if isinstance(module, nn.Flatten) else (1, 1, 0)
 
 
 def top_patches(model: nn.Sequential, images: Tensor, layer: str, filter_index: int, count: int = 8) -> Tensor:
@@ -116,6 +125,7 @@ def top_patches(model: nn.Sequential, images: Tensor, layer: str, filter_index: 
 
     Source: the idea of Zeiler and Fergus, "Visualizing and understanding convolutional networks" (2014).
     Shapes: images (N, 1, 28, 28) uint8 → (count, 1, size, size) uint8, where size is the layer's receptive field.
+    For a dense layer that is all that its network sees of an image.
     """
     window = receptive_field(model, layer)
     peaks, places, width = [], [], 0
@@ -123,6 +133,7 @@ def top_patches(model: nn.Sequential, images: Tensor, layer: str, filter_index: 
         with recorded(model, layer) as outputs:
             predict_logits(model, batch)
         maps = outputs[layer][:, filter_index].float().cpu()
+        maps = maps.view(len(maps), 1, 1) if maps.dim() == 1 else maps  # a dense layer has one value for all places
         width = maps.shape[2]
         peak, place = maps.flatten(1).max(dim=1)
         peaks.append(peak)
@@ -145,9 +156,9 @@ def saliency(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
     Source: Simonyan, Vedaldi and Zisserman, "Deep inside convolutional networks" (2013).
     Shapes: image (1, 28, 28) float in [0, 1] → (28, 28) float32, the absolute gradient.
     """
-    model.eval()
     pixels = image.detach().clone().unsqueeze(0).to(device_of(model)).requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, label], pixels)
+    with evaluating(model):
+        (gradient,) = torch.autograd.grad(model(pixels)[0, label], pixels)
     return gradient.abs()[0, 0].cpu()
 
 
@@ -180,14 +191,12 @@ def grow_input(
     Source: Erhan, Bengio, Courville and Vincent, "Visualizing higher-layer features of a deep network" (2009).
     Shapes: → (28, 28) float32 in [0, 1].
     """
-    model.eval()
-    device = device_of(model)
     noise = torch.randn(1, 1, 28, 28, generator=torch.Generator().manual_seed(seed)) * 0.1
-    values = (noise - 2).to(device).requires_grad_()  # the sigmoid keeps the pixels between 0 and 1
+    values = (noise - 2).to(device_of(model)).requires_grad_()  # the sigmoid keeps the pixels between 0 and 1
     optimizer = torch.optim.Adam([values], lr=lr)
     for _ in range(steps):
         pixels = values.sigmoid()
-        with recorded(model, layer) as outputs:
+        with evaluating(model), recorded(model, layer) as outputs:
             model(pixels)
         excitement = outputs[layer][0, filter_index].mean()
         roughness = pixels.diff(dim=2).abs().mean() + pixels.diff(dim=3).abs().mean()

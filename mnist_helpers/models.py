@@ -3,7 +3,8 @@
 How a network is trained is in `recipes` and `training`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -65,6 +66,11 @@ def check_architecture(model: nn.Module, architecture: str) -> None:
         )
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device that a network, or a part of one, lies on."""
+    return next((tensor.device for tensor in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
+
+
 def count_parameters(model: nn.Module) -> int:
     """Count the numbers that training can change."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -80,12 +86,32 @@ class LayerSummary:
     parameters: int
 
 
+@contextmanager
+def mode_kept(model: nn.Module) -> Iterator[None]:
+    """Put every part of a network back into the train or eval mode that it was in, when the block is over."""
+    modes = {module: module.training for module in model.modules()}
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Have a network in evaluation mode while the block runs: no dropout, and batch normalisation learns nothing."""
+    with mode_kept(model):
+        model.eval()
+        yield
+
+
 @torch.no_grad()
 def summarise(model: nn.Sequential) -> list[LayerSummary]:
-    """Follow one blank image through the layers of a network and note what each makes of it."""
+    """Follow one blank image through the layers of a network, in evaluation mode, and note what each makes of it."""
     rows = []
-    values = torch.zeros(1, 1, 28, 28, device=next(model.parameters()).device)
-    for name, layer in model.named_children():
-        values = layer(values)
-        rows.append(LayerSummary(name, type(layer).__name__, tuple(values.shape[1:]), count_parameters(layer)))
+    values = torch.zeros(1, 1, 28, 28, device=device_of(model))
+    with evaluating(model):
+        for name, layer in model.named_children():
+            values = layer(values)
+            rows.append(LayerSummary(name, type(layer).__name__, tuple(values.shape[1:]), count_parameters(layer)))
     return rows

@@ -23,7 +23,7 @@ from mnist_helpers.data import BatchLoader, LabelledImages
 from mnist_helpers.distributed import from_first, mean, process, share, together
 from mnist_helpers.errors import CourseError
 from mnist_helpers.evaluation import evaluate
-from mnist_helpers.models import check_architecture
+from mnist_helpers.models import check_architecture, mode_kept
 from mnist_helpers.recipes import Recipe, make_optimizer
 from mnist_helpers.runtime import autocast, pick_device, seed_everything
 
@@ -64,19 +64,24 @@ class History:
         return min(self.epochs, key=lambda epoch: epoch.val_loss)
 
 
+def make_loader(labelled: LabelledImages, recipe: Recipe, seed: int) -> BatchLoader:
+    """Return the batches that a recipe asks for: shuffled, and augmented if it says so, both drawn from the seed."""
+    augment = AUGMENTATIONS[recipe.augment] if recipe.augment else None
+    return BatchLoader(labelled, recipe.batch_size, shuffle=True, seed=seed, augment=augment)
+
+
 def train_one_epoch(
     model: nn.Module,
     train_loader: BatchLoader,
     optimizer: Optimizer,
     scheduler: LRScheduler,
+    recipe: Recipe,
     on_step: Callable[[int, int], None] | None = None,
-    label_smoothing: float = 0.0,
-    bfloat16: bool | None = None,
 ) -> tuple[float, float]:
     """Show the network every batch once and return the mean loss and accuracy it had on them while it learned.
 
-    `on_step` is called with the number of the step and of all steps of the epoch. The loss includes what
-    `label_smoothing` adds; `bfloat16` is the recipe's: 16-bit numbers or not; None leaves it to the device.
+    `on_step` is called with the number of the step and of all steps of the epoch. The loss includes what the recipe's
+    `label_smoothing` adds.
 
     Raises: TrainingError if the loss is NaN or infinite, naming the step and its learning rate.
     """
@@ -86,9 +91,9 @@ def train_one_epoch(
     rates: list[float] = []
     for step, (images, labels) in enumerate(train_loader, start=1):
         images, labels = share(images), share(labels)  # all of them, but where torchrun started several processes
-        with autocast(images.device, bfloat16):
+        with autocast(images.device, recipe.bfloat16):
             logits = model(images)
-            loss = F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
+            loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
         optimizer.zero_grad()
         loss.backward()
         rates.append(optimizer.param_groups[0]["lr"])
@@ -123,7 +128,6 @@ def fit(
     *,
     seed: int = 0,
     device: str = "auto",
-    dataset: str = "mnist",
     folder: Path | None = None,
     resume: bool = False,
     on_step: Callable[[int, int], None] | None = None,
@@ -141,11 +145,11 @@ def fit(
     seed_everything(seed)
     chosen = pick_device(device)
     model.to(chosen, memory_format=torch.channels_last)
-    run = _Run(model, train.to(chosen), val.to(chosen), recipe, seed, dataset)
+    run = _Run(model, train.to(chosen), val.to(chosen), recipe, seed)
     writes = folder is not None and process() == 0
     if not (folder and resume and run.load(folder)) and writes:
         checkpoints.remove_training_state(folder)
-    with contextlib.suppress(StopTraining):
+    with contextlib.suppress(StopTraining), mode_kept(model):
         run.train(folder if writes else None, on_step, on_epoch)
     if run.best_weights:  # none, if it was stopped within the first epoch
         model.load_state_dict(run.best_weights)
@@ -157,12 +161,9 @@ def fit(
 class _Run:
     """All that changes while `fit` works, so that it can be saved after an epoch and taken up again."""
 
-    def __init__(
-        self, model: nn.Module, train: LabelledImages, val: LabelledImages, recipe: Recipe, seed: int, dataset: str
-    ) -> None:
-        augment = AUGMENTATIONS[recipe.augment] if recipe.augment else None
-        self.model, self.val, self.recipe, self.seed, self.dataset = model, val, recipe, seed, dataset
-        self.loader = BatchLoader(train, recipe.batch_size, shuffle=True, seed=seed, augment=augment)
+    def __init__(self, model: nn.Module, train: LabelledImages, val: LabelledImages, recipe: Recipe, seed: int) -> None:
+        self.model, self.val, self.recipe, self.seed = model, val, recipe, seed
+        self.loader = make_loader(train, recipe, seed)
         self.optimizer, self.scheduler = make_optimizer(model, recipe, steps=recipe.epochs * len(self.loader))
         self.device = train.labels.device
         share(torch.empty(self.loader.batch_size))  # a batch that cannot be dealt out is refused before all else
@@ -189,10 +190,7 @@ class _Run:
         if process():  # its dropout must not repeat the first one's, whose random numbers are saved and restored
             torch.manual_seed(self.seed + 1_000 * process() + number)
         try:
-            losses = train_one_epoch(
-                self.learner, self.loader, self.optimizer, self.scheduler, on_step,
-                self.recipe.label_smoothing, self.recipe.bfloat16,
-            )  # fmt: skip
+            losses = train_one_epoch(self.learner, self.loader, self.optimizer, self.scheduler, self.recipe, on_step)
         except TrainingError as error:
             raise TrainingError(f"Epoch {number}: {error}") from error
         scores = from_first(lambda: evaluate(self.model, self.val, self.recipe.label_smoothing))
@@ -206,7 +204,7 @@ class _Run:
     def settings(self) -> dict:
         """Return what must be the same for a training to go on."""
         train = self.loader.labelled
-        data = {"dataset": self.dataset, "images": len(train), "data": train.digest() + self.val.digest()}
+        data = {"dataset": train.dataset, "images": len(train), "data": train.digest() + self.val.digest()}
         return asdict(self.recipe) | {"seed": self.seed} | data
 
     def save(self, folder: Path) -> None:
@@ -262,7 +260,7 @@ class _Run:
         return checkpoints.Card(
             architecture=self.recipe.architecture,
             recipe=self.recipe.name,
-            dataset=self.dataset,
+            dataset=self.loader.labelled.dataset,
             classes=list(self.val.classes),
             seed=self.seed,
             epochs=self.recipe.epochs,

@@ -13,9 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 # Okabe and Ito's colours (2008), told apart with every common form of colour blindness.
-BLUE, ORANGE, GREEN, RED, SKY, PURPLE, YELLOW, BLACK = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#000000",
-)  # fmt: skip
+BLUE, ORANGE, BLACK = "#0072B2", "#E69F00", "#000000"
 MARKERS = "osD^vP*X<>"
 DIVERGING = "PuOr"
 

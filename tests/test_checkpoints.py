@@ -5,7 +5,7 @@ import os
 import pickle
 import shutil
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 
 import pytest
 import torch
@@ -246,3 +246,24 @@ def test_a_pipe_in_a_checkpoint_s_place_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / MODEL_FILE)
     with pytest.raises(CheckpointError, match="is a pipe"):
         load_model(tmp_path)
+
+
+def test_the_thousandth_epoch_is_newer_than_the_one_before(tmp_path):
+    weights = {"last": {"w": torch.zeros(1)}}
+    for epoch in (1000, 999):  # each forgets the others, so they are written apart and put together
+        save_training_state(tmp_path / str(epoch), epoch, weights, {"epoch": epoch})
+    for file in (tmp_path / "999" / "resume").iterdir():
+        file.rename(tmp_path / "1000" / "resume" / file.name)
+    assert load_training_state(tmp_path / "1000")[1] == {"epoch": 1000}
+
+
+def test_a_card_is_checked_also_where_annotations_are_kept_as_text(monkeypatch, card):
+    kinds = checkpoints.Card.__annotations__
+    text = {name: "list[str]" if name == "classes" else kind.__name__ for name, kind in kinds.items()}
+    monkeypatch.setattr(checkpoints.Card, "__annotations__", text)
+    for field in fields(checkpoints.Card):
+        monkeypatch.setattr(field, "type", text[field.name])
+    facts = asdict(card)
+    assert checkpoints._card(json.dumps(facts)) == card
+    with pytest.raises(TypeError, match="seed is 'one'"):
+        checkpoints._card(json.dumps(facts | {"seed": "one"}))

@@ -89,7 +89,6 @@ def test_what_cannot_work_is_said_in_two_lines_at_most_with_status_1(call, argum
         (["evaluate", "--dataset", "none"], "dataset='none' is not known"),
         (["predict"], "Missing argument"),
         (["filters"], "Missing option '--output'"),
-        (["export", "--output", "a", "--format", "pickle"], "'pickle' is not known; the one format is 'onnx'"),
         (["reproduce", "--recipes", "none"], "recipe='none' is not known"),
         (["reproduce", "--seeds", "0"], "Invalid value for '--seeds'"),
         (["search"], "Missing option '--study'"),
@@ -245,7 +244,7 @@ def test_filters_are_saved_as_numbered_pictures(call, tmp_path):
 
 def test_the_exported_file_agrees_with_torch(call, tmp_path):
     given = ["export", "--checkpoint", ROOT / "pretrained/mnist/walkthrough", "--output", tmp_path / "a.onnx"]
-    done = call(*given, "--format", "onnx")
+    done = call(*given)
     assert done.returncode == 0, done.stderr
     assert re.search(r"differ from torch's by \d\.\de-0[5-9] at most", done.stdout)
 

@@ -23,7 +23,7 @@ def numbered() -> LabelledImages:
     """Ten images whose first pixel is their number."""
     images = torch.zeros(10, 1, 28, 28, dtype=torch.uint8)
     images[:, 0, 0, 0] = torch.arange(10)
-    return LabelledImages(images, torch.arange(10), tuple("0123456789"))
+    return LabelledImages(images, torch.arange(10), tuple("0123456789"), "ours")
 
 
 def test_the_three_parts_have_their_sizes_and_share_no_image():
@@ -168,3 +168,15 @@ def test_a_twelfth_is_held_out_for_validation(train):
     assert (len(kept), len(held_out)) == (587, 53)
     with pytest.raises(DataError, match="11 images are too few"):
         hold_out_validation(train.select(range(11)))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16])
+def test_what_is_a_fraction_already_is_not_made_one_again(train, kind):
+    once = to_float(train.images[:2])
+    with pytest.raises(TypeError, match=r"wants grey values \(uint8\).*enough to call it once"):
+        to_float(once.to(kind))
+
+
+def test_every_part_knows_its_dataset_and_keeps_it(train, csv_file):
+    assert {train.dataset, train.select(torch.arange(3)).dataset, train.to(torch.device("cpu")).dataset} == {"mnist"}
+    assert load_csv(csv_file, "kmnist").dataset == "kmnist"

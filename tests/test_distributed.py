@@ -55,6 +55,7 @@ def losses(folder: Path) -> list[tuple[float, float]]:
     return [(epoch["train_loss"], epoch["val_loss"]) for epoch in history["epochs"]]
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds_and_one_of_them_speaks(csv_file, tmp_path):
     folder = tmp_path  # no dropout, no batch norm
     output = train_whole(csv_file, folder, "keras-csv")
@@ -69,6 +70,7 @@ def test_two_processes_find_what_one_finds_and_one_of_them_speaks(csv_file, tmp_
     assert said == [f"epoch {number}" for number in range(1, EPOCHS + 1)]
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_ends_the_run_and_resuming_finds_the_same_weights(csv_file, tmp_path):
     recipe = "walkthrough"  # with dropout, whose random numbers differ between the processes
     train_whole(csv_file, tmp_path / "whole", recipe)

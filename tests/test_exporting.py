@@ -48,3 +48,9 @@ def test_a_model_that_comes_out_differently_is_not_written(tmp_path, monkeypatch
     with pytest.raises(CourseError, match="differ from torch's by 1; nothing was written"):
         export_onnx(Moody(), tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_exporting_leaves_the_mode_in_which_it_found_the_network(tmp_path):
+    model = build_model("linear").train()
+    export_onnx(model, tmp_path / "linear.onnx")
+    assert all(module.training for module in model.modules())

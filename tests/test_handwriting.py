@@ -50,6 +50,7 @@ def on_a_sheet(image: np.ndarray, rng: np.random.Generator) -> Image.Image:
     return sheet
 
 
+@pytest.mark.slow
 def test_handwriting_of_43_other_people_is_read(shipped):
     """Alpaydin and Kaynak's digits (1998), as scikit-learn has them; nothing was ever trained on them."""
     other, rng = load_digits(), np.random.default_rng(0)
@@ -80,6 +81,7 @@ def as_photo(image: np.ndarray, rng: np.random.Generator) -> Image.Image:
     return Image.fromarray(255 - seen if rng.random() < 0.2 else seen)
 
 
+@pytest.mark.slow
 def test_digits_are_read_in_pictures_like_photos(shipped, val: LabelledImages):
     rng = np.random.default_rng(0)
     photos = [as_photo(image[0].numpy(), rng) for image in val.images[:200]]
@@ -93,3 +95,9 @@ def test_the_mean_of_several_views_is_steadier_than_one(shipped, val: LabelledIm
     single = predict_logits(shipped, val.images).softmax(dim=1)
     torch.testing.assert_close(steady_probabilities(shipped, val.images, views=1), single)
     assert probabilities.max(dim=1).values.mean() < single.max(dim=1).values.mean()
+
+
+def test_what_is_read_in_one_picture_does_not_depend_on_the_others(shipped, val):
+    together = steady_probabilities(shipped, val.images[:20])
+    alone = torch.cat([steady_probabilities(shipped, image[None]) for image in val.images[:20]])
+    torch.testing.assert_close(alone, together, atol=1e-5, rtol=1e-4)

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -6,9 +8,9 @@ from torch import nn
 from mnist_helpers import inspection
 from mnist_helpers.architectures import Residual
 from mnist_helpers.checkpoints import load_model
-from mnist_helpers.data import LabelledImages, to_float
+from mnist_helpers.data import to_float
 from mnist_helpers.evaluation import evaluate, predict_logits
-from mnist_helpers.models import build_model
+from mnist_helpers.models import ARCHITECTURES, build_model
 from mnist_helpers.runtime import ROOT
 from mnist_helpers.training import fit
 
@@ -146,7 +148,7 @@ def test_inspection_leaves_a_network_in_training_as_it_was(train, val, recipe):
     fit(model, train, val, recipe, device="cpu")
     model.train()
     inspection.feature_maps(model, val.images[0], "relu1")
-    inspection.ablate(model, LabelledImages(val.images[:20], val.labels[:20], val.classes), "relu1")
+    inspection.ablate(model, val.select(torch.arange(20)), "relu1")
     assert model.training
 
 
@@ -160,3 +162,63 @@ def test_an_unknown_layer_leaves_no_hook_behind(trained):
     with pytest.raises(AttributeError), inspection.recorded(trained, "conv1", "conv9"):
         pass
     assert number_of_hooks(trained) == 0
+
+
+def everything_counts(model: nn.Sequential) -> nn.Sequential:
+    """Let every value that a layer sees change what it gives: means in place of maxima, and no rectifier."""
+    model = copy.deepcopy(model).double()
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.MaxPool2d):
+                setattr(module, name, nn.AvgPool2d(child.kernel_size, child.stride))
+            elif isinstance(child, nn.AdaptiveMaxPool2d):
+                setattr(module, name, nn.AdaptiveAvgPool2d(child.output_size))
+            elif isinstance(child, nn.ReLU):
+                setattr(module, name, nn.Identity())
+            elif isinstance(child, Residual):
+                child.forward = lambda maps, b=child: b.norm2(b.conv2(b.norm1(b.conv1(maps)))) + b.shortcut(maps)
+    return model
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_receptive_field_of_every_layer_is_where_the_gradient_is_not_zero(architecture):
+    model = build_model(architecture).eval()
+    twin = everything_counts(model)
+    for name in dict(model.named_children()):
+        pixels = torch.rand(1, 1, 28, 28, dtype=torch.double, requires_grad=True)
+        with inspection.recorded(twin, name) as outputs:
+            twin(pixels)
+        values = outputs[name]
+        maps = values.dim() == 4
+        row = values.shape[2] // 2 if maps else 0
+        (values[0, :, row, 0] if maps else values[0]).sum().backward()
+        seen = torch.nonzero(pixels.grad[0, 0])
+        window = inspection.receptive_field(model, name)
+        first = torch.tensor([window.start + window.stride * row, window.start])
+        assert seen.min(dim=0).values.tolist() == first.clamp(min=0).tolist(), name
+        assert (seen.max(dim=0).values + 1).tolist() == (first + window.size).clamp(max=28).tolist(), name
+
+
+def test_for_a_dense_layer_the_patch_is_all_that_the_network_sees(trained, val):
+    patches = inspection.top_patches(trained, val.images, "dense2", 3, count=4)
+    logits = predict_logits(trained, val.images)[:, 3]
+    window = inspection.receptive_field(trained, "dense2")
+    places = slice(window.start, window.start + window.size)
+    assert torch.equal(patches, val.images[logits.topk(4).indices][:, :, places, places])
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda model, image: inspection.saliency(model, image, 3),
+        lambda model, _image: inspection.grow_input(model, "conv1", 0, steps=1),
+        lambda model, image: inspection.occlusion(model, image, 3),
+        lambda model, image: inspection.feature_maps(model, image, "conv1"),
+    ],
+)
+def test_looking_leaves_the_mode_of_every_part_as_it_was(look, val):
+    model = build_model("resnet").train()
+    model.norm1.eval()
+    before = [module.training for module in model.modules()]
+    look(model, to_float(val.images[0]))
+    assert [module.training for module in model.modules()] == before

@@ -4,7 +4,7 @@ from torch import nn
 
 from mnist_helpers.architectures import Standardise
 from mnist_helpers.errors import CourseError
-from mnist_helpers.models import ARCHITECTURES, build_model, count_parameters, summarise
+from mnist_helpers.models import ARCHITECTURES, build_model, count_parameters, evaluating, mode_kept, summarise
 
 # Counted by hand: weights and biases, layer by layer.
 PARAMETERS = {
@@ -87,3 +87,26 @@ def test_the_summary_follows_the_shapes():
     assert shapes["flatten"] == (1600,)
     assert shapes["dense2"] == (10,)
     assert sum(row.parameters for row in summarise(build_model("two-conv"))) == PARAMETERS["two-conv"]
+
+
+def test_a_summary_leaves_the_network_and_the_random_numbers_as_they_were():
+    model = build_model("resnet", dropout=0.5).train()
+    before, state = {name: tensor.clone() for name, tensor in model.state_dict().items()}, torch.get_rng_state()
+    first = summarise(model)
+    assert summarise(model) == first
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize("context", [mode_kept, evaluating])
+def test_the_mode_of_every_part_is_put_back_also_after_an_error(context):
+    model = build_model("resnet").train()
+    model.norm1.eval()
+    before = [module.training for module in model.modules()]
+    with pytest.raises(ZeroDivisionError), context(model):  # noqa: PT012 - the mode is changed, and then it fails
+        assert any(module.training for module in model.modules()) is (context is mode_kept)
+        model.eval()
+        raise ZeroDivisionError
+    assert [module.training for module in model.modules()] == before

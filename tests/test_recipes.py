@@ -21,7 +21,7 @@ def test_the_loss_falls_on_64_images(name, train):
     loader = BatchLoader(train.select(range(64)), batch_size=32, shuffle=True)
     model = build_model(recipe.architecture, recipe.dropout)
     optimizer, scheduler = make_optimizer(model, recipe, steps=32 * len(loader))
-    losses = [train_one_epoch(model, loader, optimizer, scheduler)[0] for _ in range(32)]
+    losses = [train_one_epoch(model, loader, optimizer, scheduler, recipe)[0] for _ in range(32)]
     assert losses[-1] < 0.5 * losses[0]
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mnist_helpers import checkpoints, runtime
+from mnist_helpers import checkpoints, data, datasets, runtime
 from mnist_helpers.checkpoints import CheckpointError, load_model, load_training_state, save_training_state
-from mnist_helpers.data import BatchLoader, LabelledImages, to_float
+from mnist_helpers.data import BatchLoader, to_float
 from mnist_helpers.errors import CourseError
 from mnist_helpers.evaluation import evaluate
 from mnist_helpers.models import build_model
@@ -47,17 +47,18 @@ if sys.argv[1] != "given back":
 torch.set_num_threads(1)
 torch.manual_seed(0)
 images = torch.randint(0, 256, (1280, 1, 28, 28), dtype=torch.uint8)
-train = LabelledImages(images, torch.arange(1280) % 10, tuple("0123456789"))
+train = LabelledImages(images, torch.arange(1280) % 10, tuple("0123456789"), "noise")
 recipe, model, loader = get_recipe("walkthrough"), build_model("two-conv"), BatchLoader(train, 128, shuffle=True)
 faults = [resource.getrusage(resource.RUSAGE_SELF).ru_minflt]
 for _ in range(3):
-    training.train_one_epoch(model, loader, *make_optimizer(model, recipe, len(loader)))
+    training.train_one_epoch(model, loader, *make_optimizer(model, recipe, len(loader)), recipe)
     faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 weights = b"".join(tensor.numpy().tobytes() for tensor in model.state_dict().values())
 print(faults[3] - faults[2], hashlib.sha256(weights).hexdigest())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="Only glibc can be told to keep memory.")
 def test_training_keeps_its_memory_from_step_to_step_and_learns_the_same():
     def faults_and_weights(memory: str) -> tuple[int, str]:
@@ -74,7 +75,7 @@ def test_an_epoch_does_what_a_plain_loop_does(train, recipe):
     ours, plain = build_model("two-conv"), build_model("two-conv")
     plain.load_state_dict(ours.state_dict())
     optimizer, scheduler = make_optimizer(ours, recipe, steps=20)
-    loss, accuracy = train_one_epoch(ours, BatchLoader(train, 64, shuffle=True, seed=3), optimizer, scheduler)
+    loss, accuracy = train_one_epoch(ours, BatchLoader(train, 64, shuffle=True, seed=3), optimizer, scheduler, recipe)
 
     adam = torch.optim.Adam(plain.parameters(), lr=recipe.lr)
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(3))
@@ -99,7 +100,7 @@ def test_smoothed_labels_and_adam_s_memory_do_what_a_plain_loop_does(train, reci
     plain.load_state_dict(ours.state_dict())
     optimizer, scheduler = make_optimizer(ours, recipe, steps=10)
     loader = BatchLoader(train, 64)
-    loss, _ = train_one_epoch(ours, loader, optimizer, scheduler, label_smoothing=recipe.label_smoothing)
+    loss, _ = train_one_epoch(ours, loader, optimizer, scheduler, recipe)
     adam, losses = torch.optim.Adam(plain.parameters(), lr=recipe.lr, betas=(0.7, 0.9)), []
     for images, labels in loader:
         targets = 0.8 * F.one_hot(labels, 10) + 0.2 / 10
@@ -234,14 +235,13 @@ def test_early_stopping_waits_for_its_patience_and_keeps_the_best_weights(train,
 
 
 def test_the_test_part_plays_no_role_in_training(train, val, recipe, monkeypatch):
-    from mnist_helpers import datasets
-
-    monkeypatch.setattr(datasets, "read_images", lambda *_, **__: pytest.fail("data was read while training"))
+    for module in (data, datasets):  # whoever imported the function has it under its own name
+        monkeypatch.setattr(module, "read_images", lambda *_, **__: pytest.fail("data was read while training"))
     train_new(replace(recipe, epochs=1), train, val)
 
 
 def test_a_loss_that_explodes_stops_with_epoch_step_and_learning_rate(train, val, recipe):
-    broken = LabelledImages(train.images, train.labels, train.classes)
+    broken = replace(train)
     with pytest.raises(TrainingError, match=r"Epoch 1: The loss became (nan|inf) at step \d+.*was 1e\+20.*ten times"):
         train_new(replace(recipe, lr=1e20), broken, val)
 
@@ -255,7 +255,7 @@ def test_the_first_bad_step_is_named_even_though_the_losses_are_looked_at_later(
     model = build_model("two-conv")
     optimizer, scheduler = make_optimizer(model, recipe, steps=20)
     with pytest.raises(TrainingError, match=r"became nan at step 7, where the learning rate was 0.002"):
-        train_one_epoch(model, Poisoned(train, 32, shuffle=True), optimizer, scheduler)
+        train_one_epoch(model, Poisoned(train, 32, shuffle=True), optimizer, scheduler, recipe)
 
 
 def test_a_training_that_breaks_leaves_the_best_network_on_disk(tmp_path, train, val, recipe):
@@ -412,3 +412,16 @@ def test_a_stopped_training_can_go_on(train, val, recipe, tmp_path):
     fit(build_model("two-conv"), train, val, replace(recipe, epochs=2), folder=tmp_path, on_epoch=stop)
     history = fit(build_model("two-conv"), train, val, replace(recipe, epochs=2), folder=tmp_path, resume=True)
     assert [epoch.epoch for epoch in history.epochs] == [1, 2]
+
+
+def test_the_card_names_the_dataset_of_the_images(train, val, recipe, tmp_path):
+    other = replace(train, dataset="fashion_mnist")
+    train_new(replace(recipe, epochs=1), other, val, folder=tmp_path)
+    assert checkpoints.load_model(tmp_path)[1].dataset == "fashion_mnist"
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_training_leaves_the_mode_in_which_it_found_the_network(train, val, recipe, training):
+    model = build_model(recipe.architecture, recipe.dropout).train(training)
+    fit(model, train, val, replace(recipe, epochs=1), device="cpu")
+    assert all(module.training is training for module in model.modules())

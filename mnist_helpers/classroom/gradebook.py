@@ -19,7 +19,7 @@ from traitlets import List
 from traitlets.config import PyFileConfigLoader
 
 from mnist_helpers.course.runner import SOURCES, find_notebooks
-from mnist_helpers.errors import CourseError
+from mnist_helpers.errors import CourseError, MissingExtraError
 from mnist_helpers.runtime import ROOT, whole_file
 
 FOLDER_VARIABLE = "MNIST_COURSE"
@@ -71,9 +71,7 @@ class Gradebook:
             from nbgrader.converters import Autograde
             from nbgrader.preprocessors import ClearOutput, Execute
         except ModuleNotFoundError as error:
-            raise CourseError(
-                "Handing out and marking need nbgrader. Install it with: pip install 'mnist-helpers[classroom]'"
-            ) from error
+            raise MissingExtraError("Handing out and marking need nbgrader", "classroom") from error
         # nbgrader calls the program `alembic`, which lies beside Python; in a venv that is not active, nobody finds it.
         os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         self.folder = course_folder()

@@ -3,6 +3,7 @@
 import json
 import os
 import warnings
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
@@ -79,7 +80,7 @@ def train(
         first = distributed.process() == 0
         with _Progress(settings, folder, speaks=first) as progress:
             history = fit(
-                network, train_images, val_images, settings, seed=seed, device=device, dataset=dataset, folder=folder,
+                network, train_images, val_images, settings, seed=seed, device=device, folder=folder,
                 resume=resume, on_step=progress.step, on_epoch=progress.epoch,
             )  # fmt: skip
     if not first:
@@ -214,33 +215,40 @@ def predict(
     if show and real_path(show) in map(real_path, images):
         raise UsageError(f"--show {show} would write over that picture. Name another file.")
     model, card = load(checkpoint, device)
-    read: list[tuple[Path, preprocessing.DigitSteps | None, str | None]] = []
-    for path in images:
+    answers, shown, digits = [], [], 0
+    for path, steps, row, error in _readings(images, model, every):
+        answers.append(_answer(path, row, error))
+        if error:
+            typer.echo(f"error: {error if str(path) in error else f'{path}: {error}'}", err=True)
+            continue
+        digits += 1
+        if show and digits <= MOST_ROWS:
+            shown.append((path, steps, row))
+        if not as_json:
+            likely = [f"{card.classes[i]} {row[i]:.1%}" for i in row.argsort(descending=True)[:3]]
+            typer.echo(f"{path}: {card.classes[row.argmax()]}   ({', '.join(likely)})")
+    if as_json:
+        typer.echo(json.dumps(answers))
+    if shown:
+        if digits > MOST_ROWS:
+            typer.echo(f"{show} shows the first {MOST_ROWS} of {digits} digits", err=True)
+        _show_steps(show, shown, card.classes)
+    raise typer.Exit(int(digits < len(answers)))
+
+
+def _readings(paths: list[Path], model: torch.nn.Module, every: bool) -> Iterator[tuple]:
+    """Yield path, steps and probabilities of each digit in pictures, or path and what is wrong with one, one by one."""
+    for path in paths:
         try:
             picture = pictures.open_picture(path)
             found = preprocessing.read_digits(picture) if every else [preprocessing.read_digit(picture)]
-            read += [(path, steps, None) for steps in found]
         except pictures.PictureError as error:
             # The name stands in front of every message, so a message need not repeat it.
-            read.append((path, None, str(error)))
-    digits = [steps.digit for _, steps, _ in read if steps]
-    rows = evaluation.steady_probabilities(model, torch.stack(digits)) if digits else torch.zeros(0, 10)
-    given = iter(rows)
-    answers = [(path, steps, next(given) if steps else None, error) for path, steps, error in read]
-    if as_json:
-        typer.echo(json.dumps([_answer(path, row, error) for path, _, row, error in answers]))
-    for path, _, row, error in answers:
-        if error:
-            typer.echo(f"error: {error if str(path) in error else f'{path}: {error}'}", err=True)
-        elif not as_json:
-            likely = [f"{card.classes[i]} {row[i]:.1%}" for i in row.argsort(descending=True)[:3]]
-            typer.echo(f"{path}: {card.classes[row.argmax()]}   ({', '.join(likely)})")
-    if show and digits:
-        shown = [(path, steps, row) for path, steps, row, _ in answers if steps]
-        if len(shown) > MOST_ROWS:
-            typer.echo(f"{show} shows the first {MOST_ROWS} of {len(shown)} digits", err=True)
-        _show_steps(show, shown[:MOST_ROWS], card.classes)
-    raise typer.Exit(int(len(digits) < len(read)))
+            yield path, None, None, str(error)
+            continue
+        rows = evaluation.steady_probabilities(model, torch.stack([steps.digit for steps in found]))
+        for steps, row in zip(found, rows, strict=True):
+            yield path, steps, row, None
 
 
 def _answer(path: Path, row: torch.Tensor | None, error: str | None) -> dict:
@@ -276,13 +284,10 @@ def filters(
 def export(
     output: Annotated[Path, typer.Option(help="the file to write")],
     checkpoint: Checkpoint = None,
-    form: Annotated[str, typer.Option("--format", help="onnx")] = "onnx",
 ) -> None:
-    """Write a network in a form that other programs run."""
+    """Write a network as ONNX, which other programs run."""
     from mnist_helpers.exporting import export_onnx
 
-    if form != "onnx":
-        raise typer.BadParameter(f"{form!r} is not known; the one format is 'onnx'.", param_hint="--format")
     model, _ = load(checkpoint)
     difference = export_onnx(model, output)
     typer.echo(f"Written to {output}; onnxruntime's logits differ from torch's by {difference:.1e} at most")

@@ -102,14 +102,12 @@ def bench(
 
     The committed page is written by a run with at least 30 seeds; one with fewer writes its page to artifacts/.
     """
-    from mnist_helpers.studies import benchmark  # with torchvision, which takes seconds
+    from mnist_helpers.studies import benchmark, crowd  # with torchvision, which takes seconds
 
     pick_device(device)
     peers = benchmark.time_peers_apart(device, seeds, _say)
     ladder = benchmark.climb_ladder(device, seeds, _say)
-    settings = [(students, threads) for students in (1, benchmark.STUDENTS) for threads in ("", "1")]
-    students = {setting: benchmark.several_at_once(*setting) for setting in settings}
-    text = benchmark.page(peers, ladder, students, device)
+    text = benchmark.page(peers, ladder, crowd.measure(), device)
     path = SPEED_PAGE if seeds >= WHOLE_BENCH else artifacts_folder() / "speed.md"
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

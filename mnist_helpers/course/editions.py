@@ -2,7 +2,7 @@
 
 from nbformat import NotebookNode
 
-from mnist_helpers.errors import CourseError
+from mnist_helpers.errors import CourseError, MissingExtraError
 
 STUB = "raise NotImplementedError()"
 
@@ -28,10 +28,7 @@ def without_solutions(notebook: NotebookNode) -> NotebookNode:
     try:
         from nbgrader import preprocessors
     except ModuleNotFoundError as error:
-        raise CourseError(
-            "Exercises need nbgrader to take their solutions out. Install it with: "
-            "pip install 'mnist-helpers[classroom]'"
-        ) from error
+        raise MissingExtraError("Exercises need nbgrader to take their solutions out", "classroom") from error
     for step in (
         preprocessors.LockCells(),
         preprocessors.ClearSolutions(code_stub={"python": STUB}),

@@ -14,7 +14,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,17 @@ NOTHING = {"text/plain": ""}  # what a live display leaves when it is over
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 WIDGET_IS_LIVE = "A widget to play with is here when the page runs in JupyterLab."
 LONGEST_CELL = 60  # seconds; whoever waits longer looks elsewhere
+
+
+AT_LEAST_ONE = (lambda value: value is None or value >= 1), "must be at least 1"
+# What a parameter may be, beside its type, and what is said of a value that is something else.
+ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "dataset": (lambda value: value in DATASETS, f"is not known. Use one of: {', '.join(DATASETS)}"),
+    "recipe": (lambda value: value in RECIPES, f"is not known. Use one of: {', '.join(RECIPES)}"),
+    **dict.fromkeys(("epochs", "train_limit", "trials"), AT_LEAST_ONE),
+    "seed": (lambda value: 0 <= value < 2**32, f"must lie between 0 and {2**32 - 1}"),
+    "picture": (lambda value: not value or Path(value).is_file(), "is no file"),
+}
 
 
 class NotebookError(CourseError):
@@ -131,23 +142,15 @@ def check_parameters(parameters: dict[str, Any], paths: list[Path]) -> None:
         if type(value) not in (*declared[name], *([int] if float in declared[name] else [])):
             kinds = " or ".join(kind.__name__ for kind in declared[name])
             raise NotebookError(f"PARAMS: {name}={value!r} should be of type {kinds}.")
-    for name, known in (("dataset", DATASETS), ("recipe", RECIPES)):
-        if name in parameters and parameters[name] not in known:
-            raise NotebookError(f"PARAMS: {name}={parameters[name]!r} is not known. Use one of: {', '.join(known)}.")
-    for name in ("epochs", "train_limit", "trials"):
-        if isinstance(parameters.get(name), int) and parameters[name] < 1:
-            raise NotebookError(f"PARAMS: {name}={parameters[name]} must be at least 1.")
-    if not 0 <= parameters.get("seed", 0) < 2**32:
-        raise NotebookError(f"PARAMS: seed={parameters['seed']} must lie between 0 and {2**32 - 1}.")
-    if parameters.get("picture"):
-        picture = Path(parameters["picture"]).resolve()
-        if not picture.is_file():
-            raise NotebookError(f"PARAMS: picture={parameters['picture']!r} is no file.")
-        parameters["picture"] = str(picture)  # the notebook runs in another folder
-    if parameters.get("study") and "://" not in parameters["study"]:
-        parameters["study"] = str(Path(parameters["study"]).resolve())
+    for name, value in parameters.items():
+        allowed, must = ALLOWED.get(name, (lambda _: True, ""))
+        if not allowed(value):
+            raise NotebookError(f"PARAMS: {name}={value!r} {must}.")
     if "device" in parameters:
         pick_device(parameters["device"])
+    for name in ("picture", "study"):  # the notebook runs in another folder
+        if parameters.get(name) and "://" not in parameters[name]:
+            parameters[name] = str(Path(parameters[name]).resolve())
 
 
 class _CountingEngine(NBClientEngine):

@@ -15,14 +15,13 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from mnist_helpers.augmentation import AUGMENTATIONS
-from mnist_helpers.data import BatchLoader, LabelledImages, load_part, stratified_split
+from mnist_helpers.data import LabelledImages, load_part, stratified_split
 from mnist_helpers.errors import CourseError
 from mnist_helpers.evaluation import evaluate
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import Recipe, get_recipe, make_optimizer
 from mnist_helpers.runtime import ROOT, pick_device, seed_everything, whole_file
-from mnist_helpers.training import train_one_epoch
+from mnist_helpers.training import make_loader, train_one_epoch
 
 RECORD = ROOT / "docs" / "ablation.csv"  # the whole study
 WHOLE = "most-accurate"
@@ -90,9 +89,8 @@ def split() -> tuple[LabelledImages, LabelledImages]:
     train, val = load_part("mnist", "train"), load_part("mnist", "validation")
     rest, chosen = stratified_split(train.labels, IMAGES, seed=0)
     others = train.select(rest)
-    return train.select(chosen), LabelledImages(
-        torch.cat([others.images, val.images]), torch.cat([others.labels, val.labels]), val.classes
-    )
+    images, labels = torch.cat([others.images, val.images]), torch.cat([others.labels, val.labels])
+    return train.select(chosen), replace(val, images=images, labels=labels)
 
 
 def train(variant: Variant, learn: LabelledImages, measure: LabelledImages, seed: int, device: str) -> Trained:
@@ -100,8 +98,7 @@ def train(variant: Variant, learn: LabelledImages, measure: LabelledImages, seed
     chosen, recipe = pick_device(device), variant.recipe
     seed_everything(seed)
     model = variant.prepare(build_model(recipe.architecture, recipe.dropout)).to(chosen)
-    augment = AUGMENTATIONS[recipe.augment] if recipe.augment else None
-    loader = BatchLoader(learn.to(chosen), recipe.batch_size, shuffle=True, seed=seed, augment=augment)
+    loader = make_loader(learn.to(chosen), recipe, seed)
     optimizer, scheduler = make_optimizer(model, recipe, recipe.epochs * len(loader))
     scored, average = model, None
     if variant.averaged:
@@ -111,7 +108,7 @@ def train(variant: Variant, learn: LabelledImages, measure: LabelledImages, seed
             scored.update_parameters(model)
 
     for _ in range(recipe.epochs):
-        train_one_epoch(model, loader, optimizer, scheduler, average, recipe.label_smoothing, recipe.bfloat16)
+        train_one_epoch(model, loader, optimizer, scheduler, recipe, average)
     return Trained(variant.change, seed, evaluate(scored, measure.to(chosen)).accuracy)
 
 

@@ -6,14 +6,14 @@ import statistics
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing.synchronize import Barrier
 
 from mnist_helpers.data import load_part
 from mnist_helpers.errors import CourseError
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import get_recipe
 from mnist_helpers.runtime import environment_report, pick_device, processor
-from mnist_helpers.startup import THREADS_VARIABLE, prepare_process
+from mnist_helpers.startup import keep_memory
+from mnist_helpers.studies import crowd
 from mnist_helpers.studies.ladder import Rung, accuracy, arithmetic_speed, climb, operations, rungs
 from mnist_helpers.studies.markdown import markdown_table
 from mnist_helpers.studies.peers import (
@@ -28,8 +28,6 @@ from mnist_helpers.studies.peers import (
 )
 
 SLOW = 10  # seconds; what takes longer is trained with a tenth of the seeds
-STUDENTS = 4  # at once on one machine
-STUDENT_IMAGES = 20_000  # of each training then
 
 
 ABOUT_PEERS = f"""\
@@ -116,6 +114,7 @@ def time_peers(device: str, seeds: int, say: Callable[[str], None]) -> list[Row]
         measure("record recipe, channels last", lambda seed: record(train, test, chosen, seed, True), seeds, say),
         measure("textbook script", lambda seed: textbook(train, test, chosen, seed, TEXTBOOK_EPOCHS), 1, say),
     ]
+    keep_memory()  # from here on as the course's own processes do
     same = Rung("", get_recipe("keras-csv"), lambda: build_model("two-conv"))
     rows.append(climb_often("Keras's network in our loop", same, device, seeds, say))
     try:
@@ -125,50 +124,14 @@ def time_peers(device: str, seeds: int, say: Callable[[str], None]) -> list[Row]
     return rows
 
 
-def several_at_once(students: int, threads: str) -> list[float]:
-    """Let so many processes train on the CPU at once, each on the last rung, and return their seconds.
-
-    `threads` is what MNIST_THREADS is set to; empty, each takes as many as there are cores.
-    """
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(students)
-    with ProcessPoolExecutor(students, context, initializer=_meet_at, initargs=(barrier,)) as pool:
-        return [s for one in pool.map(_student, [threads] * students, range(students)) for s in one]
-
-
-def _meet_at(barrier: Barrier) -> None:
-    global all_there  # in the student's own process
-    all_there = barrier
-
-
-def _student(threads: str, seed: int) -> list[float]:
-    os.environ[THREADS_VARIABLE] = threads
-    prepare_process()
-    train = load_part("mnist", "train", STUDENT_IMAGES)
-    seconds = []
-    for _ in range(3):
-        all_there.wait(timeout=600)  # one that failed will not come
-        seconds.append(climb(rungs()[-1], train, seed, "cpu").seconds)
-    return seconds
-
-
 def table(rows: list[Row]) -> str:
     """Return the rows as a Markdown table, with the seconds of the last as the measure of the others."""
     head = ["way", "runs", "epochs", "seconds, median (range)", "test accuracy", "times the last"]
     return markdown_table(head, [[*row.cells(), f"{row.median / rows[-1].median:.1f}"] for row in rows])
 
 
-def students_table(measured: dict[tuple[int, str], list[float]]) -> str:
-    """Return what `several_at_once` measured, by number of students and threads of each."""
-    rows = [
-        [str(students), threads or "all cores", median_and_range(seconds)]
-        for (students, threads), seconds in measured.items()
-    ]
-    return markdown_table(["students at once", "threads of each", "seconds, median (range)"], rows)
-
-
-def page(peers: list[Row], ladder: list[Row], students: dict[tuple[int, str], list[float]], device: str) -> str:
-    """Return the page that is committed: the peers, the ladder, students on one machine, the arithmetic."""
+def page(peers: list[Row], ladder: list[Row], crowds: dict[tuple[str, str, str], float], device: str) -> str:
+    """Return the page that is committed: the peers, the ladder, a busy machine, the arithmetic."""
     last = ladder[-1]
     return f"""# How fast 99% can be reached
 
@@ -189,12 +152,13 @@ One epoch on 55,000 images each, everything as on the rung above but for the cha
 
 {table(ladder)}
 
-## Several students on one machine
+## On a busy machine
 
-Each trains the last rung on {STUDENT_IMAGES:,} images, on the CPU. A thread that waits for others keeps its core busy,
-so with more threads than cores they stand in each other's way; `MNIST_THREADS=1` gives each student one.
+Seconds of an epoch of {crowd.IMAGES:,} images on the CPU, medians. A neighbour is a program that keeps one core
+busy; four students each train with all cores. Threads that wait awake keep a core from the thread that they wait for; so the
+course lets them sleep. What took more than {crowd.AT_MOST:.0f} s was stopped and extrapolated.
 
-{students_table(students)}
+{crowd.table(crowds)}
 
 ## What the arithmetic alone would take
 

@@ -20,7 +20,7 @@ from mnist_helpers.models import build_model
 from mnist_helpers.recipes import Recipe, get_recipe, make_optimizer
 from mnist_helpers.runtime import autocast, pick_device, seed_everything
 from mnist_helpers.studies.graphs import GraphedTraining
-from mnist_helpers.training import train_one_epoch
+from mnist_helpers.training import make_loader, train_one_epoch
 
 WARM_UP = 3  # steps of another network before the clock starts: libraries prepare themselves in them
 
@@ -178,13 +178,13 @@ def _train(rung: Rung, train: LabelledImages, seed: int, device: torch.device, a
     if rung.per_image:
         loader = DataLoader(OneByOne(train), recipe.batch_size, shuffle=True)
     else:
-        loader = BatchLoader(train.to(device), recipe.batch_size, shuffle=True, seed=seed)
+        loader = make_loader(train.to(device), recipe, seed)
     batches = Until(loader, device, at_most)
     optimizer, scheduler = rung.optimizer(model, recipe, len(batches))
     # What comes image by image is standardised already; the slice shares its layers with the whole.
     learner = model[1:] if rung.per_image else model
     synchronise(device)
-    train_one_epoch(learner, batches, optimizer, scheduler, None, recipe.label_smoothing, recipe.bfloat16)
+    train_one_epoch(learner, batches, optimizer, scheduler, recipe)
     synchronise(device)
     return Climb(batches.seconds_of_all(end=time.perf_counter()), model, batches.whole)
 

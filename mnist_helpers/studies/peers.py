@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from mnist_helpers.architectures import Standardise
 from mnist_helpers.data import LabelledImages, to_float
 from mnist_helpers.datasets import class_names, read_images
-from mnist_helpers.errors import CourseError
+from mnist_helpers.errors import MissingExtraError
 from mnist_helpers.evaluation import evaluate
 from mnist_helpers.runtime import seed_everything
 from mnist_helpers.studies.ladder import OneByOne, synchronise, textbook_network
@@ -40,7 +40,7 @@ class Run:
 def published_training_set() -> LabelledImages:
     """Return all 60,000 training images in the order of their file."""
     images, labels = read_images("mnist", train=True)
-    return LabelledImages(images, labels, class_names("mnist"))
+    return LabelledImages(images, labels, class_names("mnist"), "mnist")
 
 
 def until_target(one_epoch: Callable[[], object], score: Callable[[], float], epochs: int) -> Run:
@@ -153,8 +153,7 @@ def keras_network(seed: int = 0) -> Any:
         import keras
         import tensorflow
     except ImportError as error:
-        remedy = ".venv/bin/pip install -c requirements-lock.txt -e '.[bench]'"
-        raise CourseError(f"Keras is not installed ({error}). Install it: {remedy}") from error
+        raise MissingExtraError(f"Keras is not installed ({error})", "bench") from error
     tensorflow.config.set_visible_devices([], "GPU")
     with contextlib.suppress(RuntimeError):  # once it has computed, it keeps the threads it has
         tensorflow.config.threading.set_intra_op_parallelism_threads(torch.get_num_threads())

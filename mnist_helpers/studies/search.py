@@ -16,12 +16,12 @@ from pathlib import Path
 from torch import nn
 
 from mnist_helpers.architectures import stacked_conv
-from mnist_helpers.data import BatchLoader, LabelledImages, load_part
-from mnist_helpers.errors import CourseError
+from mnist_helpers.data import LabelledImages, load_part
+from mnist_helpers.errors import CourseError, MissingExtraError
 from mnist_helpers.evaluation import evaluate
 from mnist_helpers.recipes import Recipe, make_optimizer
 from mnist_helpers.runtime import ROOT, is_named_pipe, pick_device, seed_everything
-from mnist_helpers.training import TrainingError, train_one_epoch
+from mnist_helpers.training import TrainingError, make_loader, train_one_epoch
 
 try:
     import optuna
@@ -29,7 +29,7 @@ try:
     from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
     from optuna.trial import TrialState
 except ModuleNotFoundError as error:
-    raise CourseError("The search needs Optuna. Install it with: pip install 'mnist-helpers[search]'") from error
+    raise MissingExtraError("The search needs Optuna", "search") from error
 
 STUDY_NAME = "keras-tuned"
 RECORD = ROOT / "docs" / "keras-tuned.journal"  # the full search, from which the recipe was taken
@@ -137,12 +137,12 @@ def train_trial(trial: optuna.Trial, train: LabelledImages, val: LabelledImages,
     seed_everything(seed)
     network = propose_network(trial).to(train.labels.device)
     recipe = Recipe("trial", "stacked", epochs, BATCH_SIZE, lr=trial.suggest_float("lr", *RATES, log=True))
-    loader = BatchLoader(train, recipe.batch_size, shuffle=True, seed=seed)
+    loader = make_loader(train, recipe, seed)
     optimizer, scheduler = make_optimizer(network, recipe, epochs * len(loader))
     losses = []
     for epoch in range(1, epochs + 1):
         try:
-            train_one_epoch(network, loader, optimizer, scheduler)
+            train_one_epoch(network, loader, optimizer, scheduler, recipe)
         except TrainingError as error:
             raise optuna.TrialPruned(str(error)) from error
         scores = evaluate(network, val)

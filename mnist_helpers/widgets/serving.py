@@ -17,7 +17,7 @@ from tornado.web import HTTPError, RequestHandler
 from traitlets import Int
 from traitlets.config import Config
 
-from mnist_helpers.errors import CourseError
+from mnist_helpers.errors import MissingExtraError
 from mnist_helpers.startup import THREADS_VARIABLE
 
 try:
@@ -26,7 +26,7 @@ try:
     from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
     from voila.app import Voila
 except ModuleNotFoundError as error:
-    raise CourseError("The page needs Voilà. Install it with: pip install 'mnist-helpers[app]'") from error
+    raise MissingExtraError("The page needs Voilà", "app") from error
 
 PAGE = Path(__file__).parent / "app.ipynb"
 READY = 2  # kernels that have run the page and wait for a visitor
@@ -54,6 +54,7 @@ class FewKernels(AsyncMappingKernelManager):
         super().__init__(**options)
         self.alone_since: dict[str, float] = {}
         self.out_of_pool: set[str] = set()
+        self.clearing: set[asyncio.Task] = set()
 
     async def start_kernel(self, **arguments) -> str:
         """Start a kernel, or refuse with a page that says why. One that dies gives its place away."""
@@ -68,7 +69,9 @@ class FewKernels(AsyncMappingKernelManager):
         return kernel_id
 
     def _died(self, kernel_id: str) -> None:
-        self.clearing = asyncio.ensure_future(self._clear_away(kernel_id))
+        task = asyncio.ensure_future(self._clear_away(kernel_id))
+        self.clearing.add(task)  # the event loop keeps only weak references
+        task.add_done_callback(self.clearing.discard)
 
     async def _clear_away(self, kernel_id: str) -> None:
         with contextlib.suppress(HTTPError):  # the kernel itself is forgotten already, its place in the pool is not

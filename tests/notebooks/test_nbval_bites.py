@@ -27,6 +27,7 @@ def run_nbval(path: Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=path.parent)
 
 
+@pytest.mark.slow
 def test_a_committed_page_passes(beginning):
     done = run_nbval(beginning)
     assert done.returncode == 0, done.stdout
@@ -43,6 +44,7 @@ def test_one_altered_output_fails_and_is_named(beginning):
     assert "(27, 27)" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_altered_source_fails(beginning):
     page = nbformat.read(beginning, as_version=4)
     cell = next(cell for cell in page.cells if "def convolve" in cell.source)

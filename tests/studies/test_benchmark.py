@@ -1,16 +1,12 @@
 """Each way is run often enough, and the page holds what was measured."""
 
-import threading
-
 import pytest
-import torch
 
 from mnist_helpers.commands import studies
 from mnist_helpers.errors import CourseError
 from mnist_helpers.runtime import artifacts_folder
-from mnist_helpers.startup import THREADS_VARIABLE
 from mnist_helpers.studies import benchmark
-from mnist_helpers.studies.benchmark import Row, measure, several_at_once, students_table, table
+from mnist_helpers.studies.benchmark import Row, measure, table
 from mnist_helpers.studies.ladder import rungs
 from mnist_helpers.studies.peers import Run
 
@@ -32,38 +28,13 @@ def test_the_table_gives_medians_ranges_spread_and_ratios():
     assert "| quick | 1 | 1 | 2.00 (2.00–2.00) | 99.00% | 1.0 |" in text
 
 
-def test_students_train_at_once_in_processes_of_their_own(monkeypatch):
-    monkeypatch.setattr(benchmark, "_student", student)
-    assert several_at_once(2, "1") == [0.0, 1.0, 1.0, 1.0]
-    text = students_table({(1, ""): [2.0], (4, "1"): [1.0, 3.0, 2.0]})
-    assert "| 1 | all cores | 2.00 (2.00–2.00) |" in text
-    assert "| 4 | 1 | 2.00 (1.00–3.00) |" in text
-
-
-def student(threads: str, seed: int) -> list[float]:
-    """Stand in for a training; one that is alone would wait here for ever."""
-    benchmark.all_there.wait(timeout=100)
-    return [float(seed), float(threads)]
-
-
-def test_a_student_trains_with_the_threads_it_is_given(monkeypatch):
-    monkeypatch.setattr(benchmark, "STUDENT_IMAGES", 100)
-    benchmark._meet_at(threading.Barrier(1))
-    before = torch.get_num_threads()
-    monkeypatch.setenv(THREADS_VARIABLE, "2")
-    try:
-        assert len(benchmark._student("1", 0)) == 3
-        assert torch.get_num_threads() == 1
-    finally:
-        torch.set_num_threads(before)
-
-
+@pytest.mark.slow
 def test_a_small_benchmark_runs_from_end_to_end(monkeypatch, train, val):
     monkeypatch.setattr(benchmark, "load_part", lambda _dataset, part: train if part == "train" else val)
     monkeypatch.setattr(benchmark, "published_training_set", lambda: train)
     monkeypatch.setattr(benchmark, "TEXTBOOK_EPOCHS", 2)
     monkeypatch.setattr(benchmark, "time_peers_apart", benchmark.time_peers)  # what is replaced here is replaced there
-    monkeypatch.setattr(benchmark, "several_at_once", lambda *_: [1.0])
+    monkeypatch.setattr(benchmark.crowd, "measure", lambda: {("`vgg`", "asleep", "alone"): 1.0})
 
     def without_keras(*_arguments):
         raise CourseError("Keras is not installed.")
@@ -74,7 +45,7 @@ def test_a_small_benchmark_runs_from_end_to_end(monkeypatch, train, val):
     for name in ["textbook script", "record recipe", "`fastest-99`", *(rung.change for rung in rungs())]:
         assert f"| {name} | 1 |" in text
     assert "| Keras on the CPU |" not in text
-    assert "| 4 | all cores | 1.00" in text
+    assert "| `vgg` | asleep | 1.00 |" in text
 
 
 @pytest.mark.parametrize(("seeds", "committed"), [(30, True), (29, False)])
@@ -82,7 +53,7 @@ def test_only_a_whole_benchmark_writes_the_committed_page(monkeypatch, tmp_path,
     row = Row("way", [Run(1.0, 0.99)])
     for name in ("climb_ladder", "time_peers_apart"):
         monkeypatch.setattr(benchmark, name, lambda *_: [row])
-    monkeypatch.setattr(benchmark, "several_at_once", lambda *_: [1.0])
+    monkeypatch.setattr(benchmark.crowd, "measure", lambda: {("`vgg`", "asleep", "alone"): 1.0})
     monkeypatch.setattr(studies, "SPEED_PAGE", tmp_path / "docs" / "speed.md")
     studies.bench(seeds=seeds, device="cpu")
     written = tmp_path / "docs" / "speed.md" if committed else artifacts_folder() / "speed.md"

@@ -47,9 +47,7 @@ def test_its_steps_are_those_of_the_course_s_loop(train, monkeypatch):
     model = build_model("linear")
     optimizer, scheduler = make_optimizer(model, recipe, 2 * training.batches)
     for order in orders:
-        train_one_epoch(
-            model, AsDrawn(train, order), optimizer, scheduler, None, recipe.label_smoothing, recipe.bfloat16
-        )
+        train_one_epoch(model, AsDrawn(train, order), optimizer, scheduler, recipe)
     assert len(orders) == 2
     assert not torch.equal(*orders)
     for name, tensor in model.state_dict().items():

@@ -44,7 +44,7 @@ def test_images_one_by_one_are_torchvision_s_and_the_network_s_own_scaling():
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
     theirs = torchvision.datasets.MNIST(ROOT / "data", train=True, transform=transform)
     images, labels = read_images("mnist", train=True)
-    ours = OneByOne(LabelledImages(images, labels, class_names("mnist")))
+    ours = OneByOne(LabelledImages(images, labels, class_names("mnist"), "mnist"))
     assert len(ours) == len(theirs)
     for index in (0, 7, 59_999):
         torch.testing.assert_close(ours[index][0], theirs[index][0])

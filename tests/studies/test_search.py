@@ -140,6 +140,7 @@ def start(place, trials: int, program: str = PROGRAM, **changes) -> subprocess.P
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_two_processes_share_one_study(tmp_path):
     place = tmp_path / "a.journal"
     settings = {"train_limit": 2_000}
@@ -161,6 +162,7 @@ HANGING = PROGRAM.replace("s.search(", "s.train_one_epoch = hang\ns.search(").re
 )
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_only_its_trial_and_that_one_is_tried_again(tmp_path, monkeypatch):
     place = tmp_path / "a.journal"
     process = start(place, 3, program=HANGING)

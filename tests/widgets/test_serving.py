@@ -110,6 +110,7 @@ def test_a_kernel_is_stopped_when_it_has_been_without_a_page_for_a_minute(monkey
     assert ended == (["visitor"] if stopped else [])
 
 
+@pytest.mark.slow
 def test_the_first_answer_brings_the_cookie_that_the_closing_page_needs(tmp_path):
     page = tmp_path / "page.ipynb"
     nbformat.write(nbformat.v4.new_notebook(), page)  # empty: what it shows does not matter here
@@ -185,3 +186,25 @@ def test_a_kernel_beyond_the_limit_is_refused_and_one_that_failed_to_start_count
         assert started == [1]
 
     asyncio.run(visits())
+
+
+def test_two_kernels_that_die_at_once_are_both_cleared_away(monkeypatch):
+    kernels, cleared = FewKernels(), []
+
+    async def both_die() -> None:
+        may_go = asyncio.Event()
+
+        async def clear_away(kernel_id: str) -> None:
+            await may_go.wait()
+            cleared.append(kernel_id)
+
+        monkeypatch.setattr(kernels, "_clear_away", clear_away)
+        kernels._died("first")
+        kernels._died("second")
+        assert len(kernels.clearing) == 2  # the loop itself would let them be forgotten
+        may_go.set()
+        await asyncio.gather(*kernels.clearing)
+
+    asyncio.run(both_die())
+    assert sorted(cleared) == ["first", "second"]
+    assert not kernels.clearing
