@@ -40,6 +40,7 @@ def call(monkeypatch, capsys):
     return call
 
 
+@pytest.mark.slow
 def test_the_module_and_the_installed_command_are_the_same_program():
     for command in ([sys.executable, "-m", "mnist_helpers"], [str(Path(sys.executable).with_name("mnist-helpers"))]):
         done = subprocess.run([*command, "nonsense"], capture_output=True, text=True, check=False, cwd=ROOT)

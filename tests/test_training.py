@@ -141,6 +141,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(train, val
     assert not torch.equal(first.conv1.weight, other.conv1.weight)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
 def test_a_killed_training_resumes_to_bitwise_the_same_weights(tmp_path, train, val, recipe, schedule):
     """A process of its own trains and is killed without warning in its second epoch."""

@@ -2,7 +2,7 @@
 
 from nbformat import NotebookNode
 
-from mnist_helpers.errors import CourseError, MissingExtraError
+from mnist_helpers.errors import MissingExtraError
 
 STUB = "raise NotImplementedError()"
 

@@ -26,11 +26,11 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from mnist_helpers.datasets import DATASETS
 from mnist_helpers.course.local_kernel import LocalKernelManager
+from mnist_helpers.datasets import DATASETS
+from mnist_helpers.errors import CourseError
 from mnist_helpers.pages import REPORT_MIME, readable
 from mnist_helpers.recipes import RECIPES
-from mnist_helpers.errors import CourseError
 from mnist_helpers.runtime import ARTIFACTS_VARIABLE, ROOT, artifacts_folder, artifacts_folders, pick_device, whole_file
 
 SOURCES = ROOT / "notebooks"

@@ -72,6 +72,7 @@ def test_the_zip_holds_the_same(edition):
     assert names == {f"student/{path.relative_to(edition).as_posix()}" for path in edition.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_the_packed_checks_work_and_the_commands_that_a_student_uses(edition, tmp_path):
     program = (
         "from mnist_helpers.checks import data; import mnist_helpers, torch;"

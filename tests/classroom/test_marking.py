@@ -21,6 +21,8 @@ from mnist_helpers.runtime import ROOT
 CELL_SECONDS = 25
 SHUT_IN = ("spies", "remounts")
 
+pytestmark = pytest.mark.slow  # most of them wait for the class to be marked
+
 
 @dataclass
 class Class:
@@ -63,7 +65,7 @@ def marked(tmp_path_factory) -> Class:
         done = grade(place, folder, "--sheets", "01", "--cell-seconds", str(CELL_SECONDS), "--seconds", "100")
         visits = 0
         try:
-            listener.accept()
+            listener.accept()[0].close()
             visits += 1
         except BlockingIOError:
             pass

@@ -11,6 +11,8 @@ from pupils import ALL, NAME, POINTS, edited, page, written
 from mnist_helpers.classroom.gradebook import SHEETS, Gradebook
 from mnist_helpers.runtime import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 def nbgrader(folder: Path, *words: str) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

@@ -133,6 +133,7 @@ def test_what_notebooks_make_is_published_at_the_end_and_nothing_is_left_over(wr
     assert list((tmp_path / "build").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_do_not_see_each_others_results(write_notebook, tmp_path):
     """The first page of each run waits until the other run is there too, so the two really overlap."""
     meet = tmp_path / "meet"

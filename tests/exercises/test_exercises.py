@@ -152,6 +152,7 @@ def unsettling(*_given):
 GARBAGE = [None, 7, "conv", list, Odd(), unlike_any, leaving, unsettling, lambda: 1, lambda *given: given, print]
 
 
+@pytest.mark.slow
 def test_garbage_gets_a_verdict_and_changes_nothing(exercise):
     sheet, name = exercise
     for answer in GARBAGE:
@@ -186,6 +187,7 @@ def changed_line(mutant: str, solution: str) -> str:
     return next((line.strip() for line in mutant.splitlines() if line not in solution.splitlines()), "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for _, name in EXERCISES if name not in MANY_ARE_RIGHT])
 def test_mutants_of_the_solution_are_caught(name):
     sheet = by_name(name)

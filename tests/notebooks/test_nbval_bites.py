@@ -33,6 +33,7 @@ def test_a_committed_page_passes(beginning):
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 def test_one_altered_output_fails_and_is_named(beginning):
     page = nbformat.read(beginning, as_version=4)
     cell = next(cell for cell in page.cells if CHECKED in cell.metadata.get("tags", []))

@@ -21,6 +21,7 @@ def stands_in(monkeypatch):
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")  # what the reader has set is not what is measured
 
 
+@pytest.mark.slow
 def test_students_train_at_once_in_processes_that_are_told_how_to_wait(stands_in):
     found = seconds_in(Crowd("two", students=2, neighbours=1), "one thread: nobody waits", "`vgg`")
     assert found == [0.0, 1.0, 1.0, 1.0, 1.0, 1.0]

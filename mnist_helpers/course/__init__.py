@@ -1,0 +1,1 @@
+"""What is done with whole pages: run, renewed, copied for learners, handed out without solutions."""
