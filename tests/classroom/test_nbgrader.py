@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from nbformat.v4 import new_output
 from pupils import ALL, NAME, POINTS, edited, page, written
 
