@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import matplotlib as mpl
-import nbformat
 import pytest
 import torch
 
@@ -55,6 +54,7 @@ def csv_file(tmp_path_factory, train) -> Path:
 @pytest.fixture
 def write_notebook(tmp_path):
     """Write a small notebook, made for one test."""
+    import nbformat  # not there where only a GPU is tested
 
     def write(name: str, *sources: str, parameters: str = "", budget: float = 60) -> Path:
         page = nbformat.v4.new_notebook(
