@@ -51,7 +51,7 @@ run-notebooks: $(READY) ## run all notebooks end to end (NOTEBOOKS="01 04", PARA
 	@$(RUN) run-notebooks --notebooks "$(NOTEBOOKS)" --params "$(PARAMS)"
 
 TESTS = MNIST_ARTIFACTS=$(CURDIR)/build/test-artifacts MNIST_THREADS=1 OMP_NUM_THREADS=1 \
-	$(VENV)/bin/python -m pytest --numprocesses=logical --maxprocesses=4
+	$(VENV)/bin/python -m pytest --numprocesses=logical --maxprocesses=4 --no-loadscope-reorder
 
 test: $(READY) ## unit tests, structure of the notebooks, nbval against the committed outputs
 	$(TESTS) --dist=loadfile --nbval-lax -m "not slow" notebooks/*.ipynb tests
