@@ -307,7 +307,7 @@ def test_the_server_hands_out_nothing_else(app, browser, path):
 
 def kernels(server: psutil.Process) -> list[psutil.Process]:
     alive = [child for child in server.children() if child.status() != psutil.STATUS_ZOMBIE]
-    return [child for child in alive if "ipykernel_launcher" in " ".join(child.cmdline())]
+    return [child for child in alive if "mnist_helpers.course.kernel" in " ".join(child.cmdline())]
 
 
 def admitted(page) -> None:

@@ -38,6 +38,8 @@ def test_an_exercise_is_done_validated_and_marked(lab, workspace, visit, tmp_pat
     expect(check.locator(".jp-OutputArea")).to_contain_text("Right.", timeout=PATIENCE)
     screenshot(page, "lab-exercise")
     page.keyboard.press("Control+s")
+    # Validate saves too; two savings at once would find the file changed by each other.
+    expect(page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(0, timeout=PATIENCE)
     page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Validate").click()
     results = page.locator(".jp-Dialog")
     expect(results).to_contain_text("failed", timeout=5 * PATIENCE)  # the six that are not done
