@@ -20,7 +20,10 @@ def install(prefix: Path = Path(sys.prefix)) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     specification = get_kernel_dict()
     specification["argv"] = [sys.executable, "-m", "mnist_helpers.course.kernel", "-f", "{connection_file}"]
-    (folder / "kernel.json").write_text(json.dumps(specification, indent=1) + "\n", encoding="utf-8")
+    # Never written in place: an installer may have linked the file to one that it keeps for all environments.
+    temporary = folder / ".kernel.json"
+    temporary.write_text(json.dumps(specification, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(folder / "kernel.json")
     return folder
 
 
