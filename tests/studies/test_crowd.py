@@ -26,7 +26,6 @@ def test_students_train_at_once_in_processes_that_are_told_how_to_wait(stands_in
     found = seconds_in(Crowd("two", students=2, neighbours=1), "one thread: nobody waits", "`vgg`")
     assert found == [0.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     assert os.environ["OMP_WAIT_POLICY"] == "active"
-    assert "OMP_NUM_THREADS" not in crowd.WAYS["awake, as OpenMP does"]
 
 
 def test_the_table_has_a_row_for_each_way_and_a_column_for_each_crowd():
