@@ -75,7 +75,7 @@ def feature_maps(model: nn.Sequential, image: Tensor, *layers: str) -> dict[str,
 
 
 @dataclass(frozen=True)
-class Window:
+class ReceptiveField:
     """The square of input pixels that one value of a layer depends on.
 
     The value at (row, column) sees `size` × `size` pixels; the first row is `start + stride * row`, and so for columns.
@@ -86,7 +86,7 @@ class Window:
     start: int
 
 
-def receptive_field(model: nn.Sequential, layer: str) -> Window:
+def receptive_field(model: nn.Sequential, layer: str) -> ReceptiveField:
     """Work out how much of the input one value of a layer sees; behind the maps, each value sees what they all see.
 
     Source: the recurrence of Araujo, Norris and Sim, "Computing receptive fields of convolutional neural networks"
@@ -103,7 +103,7 @@ def receptive_field(model: nn.Sequential, layer: str) -> Window:
             stride *= step
             side = (side + 2 * padding - kernel) // step + 1
         if name == layer:
-            return Window(size, stride, start)
+            return ReceptiveField(size, stride, start)
     raise KeyError(f"the network has no layer {layer!r}; it has {', '.join(dict(model.named_children()))}")
 
 

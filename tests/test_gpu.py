@@ -13,7 +13,7 @@ from mnist_helpers.evaluation import evaluate, predict_logits
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import get_recipe
 from mnist_helpers.runtime import ROOT, pick_device, seed_everything
-from mnist_helpers.studies.graphs import GraphedTraining
+from mnist_helpers.studies.cuda_graphs import GraphedTraining
 from mnist_helpers.training import fit
 
 pytestmark = [

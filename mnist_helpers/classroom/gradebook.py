@@ -47,7 +47,7 @@ def sheet_names(choice: str = "") -> list[str]:
 
 
 @dataclass(frozen=True)
-class Grade:
+class CellGrade:
     """What nbgrader's book says of one cell: points for the check, points given by hand, and the most there are."""
 
     cell: str
@@ -147,12 +147,12 @@ class Gradebook:
         with _unwarned(), self._api.gradebook as book:
             return any(one.student.id == student for one in book.assignment_submissions(sheet))
 
-    def grades(self, student: str, sheet: str) -> list[Grade]:
+    def grades(self, student: str, sheet: str) -> list[CellGrade]:
         """Return what the book says of each marked cell, in the order of the sheet's cells."""
         with _unwarned(), self._api.gradebook as book:
             found = book.find_submission_notebook(sheet, sheet, student).grades
             return [
-                Grade(one.name, one.auto_score, one.manual_score, one.max_score, bool(one.needs_manual_grade))
+                CellGrade(one.name, one.auto_score, one.manual_score, one.max_score, bool(one.needs_manual_grade))
                 for one in found
             ]
 

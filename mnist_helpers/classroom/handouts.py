@@ -12,7 +12,6 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
 from mnist_helpers.classroom.gradebook import SHEETS, Gradebook, sheet_names
-from mnist_helpers.course.editions import without_outputs
 from mnist_helpers.course.runner import (
     BUILD,
     SLOW_BY,
@@ -22,6 +21,7 @@ from mnist_helpers.course.runner import (
     read_notebook,
     run_notebooks,
 )
+from mnist_helpers.course.stripping import without_outputs
 from mnist_helpers.runtime import ROOT
 
 STUDENT, SOLUTIONS = BUILD / "student", BUILD / "solutions"

@@ -54,7 +54,7 @@ class ExerciseMark:
 
 
 @dataclass(frozen=True)
-class Marked:
+class MarkedSubmission:
     """One submission with its marks; `remarks` say what was put in order, or why it could not be read."""
 
     student: str
@@ -86,7 +86,7 @@ def exercise_of(sheet: str, name: str) -> Exercise:
 
 def mark_class(
     submissions: list[Submission], book: Gradebook, limits: Limits, hidden: list[Path], at_once: int
-) -> Iterator[Marked]:
+) -> Iterator[MarkedSubmission]:
     """Mark submissions, some at once, and yield them one after the other; what goes wrong with one stays with it."""
     load_part("mnist", "validation")  # unpacked here, because what is shut in cannot
     with ThreadPoolExecutor(at_once) as pool:
@@ -98,11 +98,11 @@ def mark_class(
                 yield _record(submission, page, verdicts, book)
             except Exception as error:  # a page that nbgrader stumbles over, say
                 reason = f"It could not be marked ({type(error).__name__}: {harmless(str(error))})."
-                yield Marked(submission.student, submission.sheet, [], [*submission.remarks, reason])
+                yield MarkedSubmission(submission.student, submission.sheet, [], [*submission.remarks, reason])
 
 
 @dataclass(frozen=True)
-class Ran:
+class TrialResult:
     """What came of running a page: for each check its outcomes, or why there are none; `ended` if all ended early."""
 
     found: dict[str, list[Outcome] | str] = field(default_factory=dict)
@@ -110,10 +110,10 @@ class Ran:
     ended: str = ""
 
 
-def _run(submission: Submission, limits: Limits, hidden: list[Path]) -> Ran:
+def _run(submission: Submission, limits: Limits, hidden: list[Path]) -> TrialResult:
     """Run a page shut in, and put what its cells showed into it."""
     if submission.problem:
-        return Ran()
+        return TrialResult()
     page = submission.page
     checks = {grade_id(cell): number for number, cell in enumerate(page.cells) if grade_id(cell).endswith(CHECK)}
     seeds = {name: exercise_of(submission.sheet, name.removesuffix(CHECK)).seeds() for name in checks}
@@ -125,12 +125,12 @@ def _run(submission: Submission, limits: Limits, hidden: list[Path]) -> Ran:
         ran = _result(folder)
     reason = "" if in_time else f"it was stopped after {limits.seconds} seconds, the time for a whole sheet"
     if ran is None or len(ran.cells) != len(page.cells):
-        return Ran({}, seeds, reason or "it ended without a result; did it take too much memory?")
+        return TrialResult({}, seeds, reason or "it ended without a result; did it take too much memory?")
     for cell, shown in zip(page.cells, ran.cells, strict=True):
         if cell.cell_type == "code":
             cell.outputs = shown_outputs(shown)
     found = {name: _outcomes(ran.cells[number]) for name, number in checks.items()}
-    return Ran(found, seeds, reason or harmless(str(ran.metadata.get("ended", "")))[:LONGEST_REASON])
+    return TrialResult(found, seeds, reason or harmless(str(ran.metadata.get("ended", "")))[:LONGEST_REASON])
 
 
 @contextmanager
@@ -198,7 +198,7 @@ def _outcomes(cell: NotebookNode) -> list[Outcome] | str:
     return "The check did not come to its end." if cell.get("metadata", {}).get("begun") else ""
 
 
-def _judged(submission: Submission, ran: Ran) -> tuple[NotebookNode, dict[str, Verdict]]:
+def _judged(submission: Submission, ran: TrialResult) -> tuple[NotebookNode, dict[str, Verdict]]:
     """Judge every check of a sheet; return its page, and the verdicts by the names of the checks' cells."""
     if submission.problem:
         return _untried(submission)
@@ -215,7 +215,9 @@ def _judged(submission: Submission, ran: Ran) -> tuple[NotebookNode, dict[str, V
     return submission.page, verdicts
 
 
-def _record(submission: Submission, page: NotebookNode, verdicts: dict[str, Verdict], book: Gradebook) -> Marked:
+def _record(
+    submission: Submission, page: NotebookNode, verdicts: dict[str, Verdict], book: Gradebook
+) -> MarkedSubmission:
     """Write the verdicts into the page and the page into the book of marks; return the marks that are in the book."""
     for cell in page.cells:
         verdict = verdicts.get(grade_id(cell))
@@ -241,7 +243,7 @@ def _record(submission: Submission, page: NotebookNode, verdicts: dict[str, Verd
             ExerciseMark(name, grade.points, grade.most, by_hand, grade.waits, verdict.status, verdict.message)
         )
     feedback = book.write_feedback(submission.student, submission.sheet)
-    return Marked(submission.student, submission.sheet, marks, remarks, feedback)
+    return MarkedSubmission(submission.student, submission.sheet, marks, remarks, feedback)
 
 
 def processors() -> int:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from matplotlib.figure import Figure
 
 from mnist_helpers.checks.exercise import Status
-from mnist_helpers.classroom.marking import Marked
+from mnist_helpers.classroom.marking import MarkedSubmission
 from mnist_helpers.runtime import whole_file
 
 NEEDS_HELP = 0.5  # of the points that checks give: whoever has less is named
@@ -26,7 +26,7 @@ th, td { padding: .3rem .6rem; border-bottom: 1px solid #999; text-align: left; 
 img { max-width: 100%; }"""
 
 
-def write_marks(marked: Sequence[Marked], path: Path) -> None:
+def write_marks(marked: Sequence[MarkedSubmission], path: Path) -> None:
     """Write a line for each submission as CSV: points, what waits for a person, and remarks."""
     text = io.StringIO()
     table = csv.writer(text)
@@ -40,7 +40,7 @@ def write_marks(marked: Sequence[Marked], path: Path) -> None:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
-def summary(marked: Sequence[Marked], isolation: Sequence[str]) -> dict[str, Any]:
+def summary(marked: Sequence[MarkedSubmission], isolation: Sequence[str]) -> dict[str, Any]:
     """Return what there is to know about a class, as plain data: exercises, marks, who needs help."""
     exercises: dict[tuple[str, str], list] = {}
     for one in marked:
@@ -81,13 +81,13 @@ def _exercise(sheet: str, name: str, marks: list) -> dict[str, Any]:
     }
 
 
-def _share(one: Marked) -> float:
+def _share(one: MarkedSubmission) -> float:
     """Return the share of the points that checks give; a submission without marks has none."""
     most = sum(mark.most for mark in one.marks if not mark.by_hand)
     return sum(mark.points for mark in one.marks if not mark.by_hand) / most if most else 0.0
 
 
-def write_class(marked: Sequence[Marked], isolation: Sequence[str], folder: Path) -> None:
+def write_class(marked: Sequence[MarkedSubmission], isolation: Sequence[str], folder: Path) -> None:
     """Write class.json and class.html into a folder."""
     found = summary(marked, isolation)
     texts = {
@@ -99,7 +99,7 @@ def write_class(marked: Sequence[Marked], isolation: Sequence[str], folder: Path
             temporary.write_text(text, encoding="utf-8")
 
 
-def _page(marked: Sequence[Marked], found: dict[str, Any], folder: Path) -> str:
+def _page(marked: Sequence[MarkedSubmission], found: dict[str, Any], folder: Path) -> str:
     exercises = [
         (
             *(one[name] for name in ("sheet", "exercise", "tried", "solved")),
@@ -139,7 +139,7 @@ class _Link(str):
     """HTML that is ours and is not to be escaped."""
 
 
-def _link(one: Marked, folder: Path) -> str:
+def _link(one: MarkedSubmission, folder: Path) -> str:
     if one.feedback is None:
         return ""
     place = quote(Path(os.path.relpath(one.feedback, folder)).as_posix())  # relative: the folder may move
@@ -154,7 +154,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return f"<table><tr>{''.join(f'<th>{html.escape(name)}</th>' for name in head)}</tr>{''.join(lines)}</table>"
 
 
-def _distribution(marked: Sequence[Marked]) -> Figure:
+def _distribution(marked: Sequence[MarkedSubmission]) -> Figure:
     figure = Figure(figsize=(7, 2.6), layout="constrained")
     ax = figure.subplots()
     ax.hist(

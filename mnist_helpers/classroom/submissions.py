@@ -34,7 +34,7 @@ class SubmissionsError(CourseError):
 
 
 @dataclass(frozen=True)
-class HandedIn:
+class HandedInFile:
     """A file as it came: whose, its name, and a notebook's bytes; None where it is none, too large or broken."""
 
     student: str
@@ -56,7 +56,7 @@ class Submission:
     remarks: list[str] = field(default_factory=list)
 
 
-def handed_in(place: Path) -> list[HandedIn]:
+def handed_in(place: Path) -> list[HandedInFile]:
     """Return the files of a folder or a zip: a folder for each student, or a notebook named after its student.
 
     Of files that are no notebooks only the names are read. Raises: SubmissionsError if there is nothing to read.
@@ -72,7 +72,7 @@ def handed_in(place: Path) -> list[HandedIn]:
     above = common_folder(set(files))
     found = [(path.relative_to(above), files[path]) for path in sorted(files)]
     return [
-        HandedIn(path.parts[0] if len(path.parts) > 1 else path.stem, str(path), content) for path, content in found
+        HandedInFile(path.parts[0] if len(path.parts) > 1 else path.stem, str(path), content) for path, content in found
     ]
 
 
@@ -160,7 +160,7 @@ def student_ids(names: list[str], known: dict[str, str]) -> dict[str, str]:
     return ids
 
 
-def sort_out(files: list[HandedIn], sheets: dict[str, NotebookNode], known: dict[str, str]) -> list[Submission]:
+def sort_out(files: list[HandedInFile], sheets: dict[str, NotebookNode], known: dict[str, str]) -> list[Submission]:
     """Make of a class's files one submission for each student and sheet; every student gets at least one.
 
     `sheets` are the sheets that are marked, as the students got them; `known` are the ids of students, and grows.
@@ -197,7 +197,7 @@ def _without_doubles(found: dict[tuple[str, str], Submission]) -> list[Submissio
     return sorted([*good, *(one for one in first.values() if one.problem)], key=lambda one: (one.student, one.sheet))
 
 
-def read_notebook(file: HandedIn) -> tuple[NotebookNode | None, str]:
+def read_notebook(file: HandedInFile) -> tuple[NotebookNode | None, str]:
     """Read a notebook, or say why that cannot be done; of its cells, only type, source and nbgrader's mark are kept."""
     if not is_notebook(file.name):
         return None, f"{file.name} is not a notebook (.ipynb)."

@@ -16,7 +16,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from mnist_helpers.course.local_kernel import LocalKernelManager
+from mnist_helpers.course.kernel import RUNNING
 
 OUTCOMES_MIME = "application/x-mnist-outcomes"
 PAGE, RESULT = "page.ipynb", "result.ipynb"
@@ -77,14 +77,13 @@ def run_page(folder: Path, cell_seconds: int) -> None:
 
     client = TolerantClient(
         page,
-        km=LocalKernelManager(kernel_name="python3"),
         timeout=cell_seconds,
         interrupt_on_timeout=True,
         allow_errors=True,
         record_timing=False,
         on_cell_start=begin,
         on_cell_executed=keep,
-        coalesce_streams=True,
+        **RUNNING,
     )
     try:
         client.execute()

@@ -102,12 +102,12 @@ def bench(
 
     The committed page is written by a run with at least 30 seeds; one with fewer writes its page to artifacts/.
     """
-    from mnist_helpers.studies import benchmark, crowd  # with torchvision, which takes seconds
+    from mnist_helpers.studies import crowd, speed  # with torchvision, which takes seconds
 
     pick_device(device)
-    peers = benchmark.time_peers_apart(device, seeds, _say)
-    ladder = benchmark.climb_ladder(device, seeds, _say)
-    text = benchmark.page(peers, ladder, crowd.measure(), device)
+    published = speed.time_published_apart(device, seeds, _say)
+    ladder = speed.climb_ladder(device, seeds, _say)
+    text = speed.page(published, ladder, crowd.measure(), device)
     path = SPEED_PAGE if seeds >= WHOLE_BENCH else artifacts_folder() / "speed.md"
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -122,7 +122,7 @@ def gpu(
 
     It needs no network and only the torch at hand. With --pretend the page goes to artifacts/.
     """
-    from mnist_helpers.studies import gpu as measuring
+    from mnist_helpers.studies import speed_gpu as measuring
 
     device = pick_device("cpu" if pretend else "cuda")
     record = measuring.Record(artifacts_folder() / f"speed-gpu-{device.type}.jsonl", measuring.machine(device), _say)

@@ -22,11 +22,10 @@ from typing import Any
 import nbformat
 import papermill
 from nbformat import NotebookNode
-from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from mnist_helpers.course.local_kernel import LocalKernelManager
+from mnist_helpers.course.kernel import RUNNING
 from mnist_helpers.datasets import DATASETS
 from mnist_helpers.errors import CourseError
 from mnist_helpers.pages import REPORT_MIME, readable
@@ -153,24 +152,6 @@ def check_parameters(parameters: dict[str, Any], paths: list[Path]) -> None:
             parameters[name] = str(Path(parameters[name]).resolve())
 
 
-class _CountingEngine(NBClientEngine):
-    """papermill's own engine, which also moves on a bar that counts the cells of all notebooks."""
-
-    @classmethod
-    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, bar: tqdm, **kwargs: Any) -> Any:
-        cell_complete = nb_man.cell_complete
-
-        def complete_and_count(*args: Any, **details: Any) -> None:
-            cell_complete(*args, **details)
-            bar.update()
-
-        nb_man.cell_complete = complete_and_count
-        return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
-
-
-papermill_engines.register("counting", _CountingEngine)
-
-
 def run_notebooks(paths: list[Path], parameters: dict[str, Any], output: Path = BUILD / "notebooks") -> list[RunResult]:
     """Run notebooks in order, each in a fresh kernel, and put the executed copies into `output`.
 
@@ -224,13 +205,10 @@ def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm) -
             path,
             staging / path.name,
             mine,
-            engine_name="counting",
             cwd=path.parent,
             progress_bar=False,
-            bar=bar,
-            kernel_manager_class=LocalKernelManager,
-            coalesce_streams=True,  # what a cell prints may arrive in pieces
-            extra_arguments=["--log-level=CRITICAL"],  # its logs are for those who mend kernels
+            on_cell_start=lambda **_: bar.update(),  # one bar for the cells of all notebooks
+            **RUNNING,
         )
     except PapermillExecutionError as error:
         failure = f"{path.name}, cell In [{error.exec_count}]: {error.ename}: {error.evalue}"

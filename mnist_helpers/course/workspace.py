@@ -4,8 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from mnist_helpers.course.editions import has_solutions, without_outputs, without_solutions
 from mnist_helpers.course.runner import SOURCES, as_text, find_notebooks, read_notebook
+from mnist_helpers.course.stripping import has_solutions, without_outputs, without_solutions
 from mnist_helpers.errors import CourseError
 from mnist_helpers.runtime import whole_file
 

@@ -40,7 +40,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Trained:
+class VariantScore:
     """What one training gave: accuracy (0 … 1) on images not trained on."""
 
     change: str
@@ -93,7 +93,7 @@ def split() -> tuple[LabelledImages, LabelledImages]:
     return train.select(chosen), replace(val, images=images, labels=labels)
 
 
-def train(variant: Variant, learn: LabelledImages, measure: LabelledImages, seed: int, device: str) -> Trained:
+def train(variant: Variant, learn: LabelledImages, measure: LabelledImages, seed: int, device: str) -> VariantScore:
     """Train one variant on `learn` and score what it learned on `measure`."""
     chosen, recipe = pick_device(device), variant.recipe
     seed_everything(seed)
@@ -109,12 +109,12 @@ def train(variant: Variant, learn: LabelledImages, measure: LabelledImages, seed
 
     for _ in range(recipe.epochs):
         train_one_epoch(model, loader, optimizer, scheduler, recipe, average)
-    return Trained(variant.change, seed, evaluate(scored, measure.to(chosen)).accuracy)
+    return VariantScore(variant.change, seed, evaluate(scored, measure.to(chosen)).accuracy)
 
 
 def train_variants(
     path: Path, seeds: int, device: str = "auto", resume: bool = False, say: Callable[[str], None] = print
-) -> list[Trained]:
+) -> list[VariantScore]:
     """Train every variant with the seeds 0, 1, …; the record in `path` grows by a line after each training.
 
     With `resume`, what an interrupted run has written there is not trained again.
@@ -134,15 +134,15 @@ def train_variants(
     return list(found.values())
 
 
-def write(path: Path, found: list[Trained]) -> None:
+def write(path: Path, found: list[VariantScore]) -> None:
     """Write a record: one line a training."""
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        lines = csv.DictWriter(file, fieldnames=list(Trained.__dataclass_fields__), lineterminator="\n")
+        lines = csv.DictWriter(file, fieldnames=list(VariantScore.__dataclass_fields__), lineterminator="\n")
         lines.writeheader()
         lines.writerows(asdict(one) for one in found)
 
 
-def read(path: Path = RECORD) -> list[Trained]:
+def read(path: Path = RECORD) -> list[VariantScore]:
     """Read a record.
 
     Raises: CourseError for a file that is none.
@@ -150,13 +150,14 @@ def read(path: Path = RECORD) -> list[Trained]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return [
-                Trained(line["change"], int(line["seed"]), float(line["accuracy"])) for line in csv.DictReader(file)
+                VariantScore(line["change"], int(line["seed"]), float(line["accuracy"]))
+                for line in csv.DictReader(file)
             ]
     except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise CourseError(f"{path} is not the record of an ablation ({error}). Make it with: ablate") from error
 
 
-def table(found: list[Trained]) -> str:
+def table(found: list[VariantScore]) -> str:
     """Lay out the record as a table, the best first: mistakes in 100 images, their spread, and their share."""
     changes = by_mistakes(found)
     width = max(map(len, changes))
@@ -171,11 +172,11 @@ def table(found: list[Trained]) -> str:
     return "\n".join(lines)
 
 
-def by_mistakes(found: list[Trained]) -> list[str]:
+def by_mistakes(found: list[VariantScore]) -> list[str]:
     """Return the changes, the one with the fewest mistakes first."""
     return sorted({one.change for one in found}, key=lambda change: mean_mistakes(found, change))
 
 
-def mean_mistakes(found: list[Trained], change: str) -> float:
+def mean_mistakes(found: list[VariantScore], change: str) -> float:
     """Return the mean number of mistakes in a hundred images after trainings with a change."""
     return statistics.mean(one.mistakes for one in found if one.change == change)

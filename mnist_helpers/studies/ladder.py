@@ -19,7 +19,7 @@ from mnist_helpers.evaluation import evaluate
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import Recipe, get_recipe, make_optimizer
 from mnist_helpers.runtime import autocast, pick_device, seed_everything
-from mnist_helpers.studies.graphs import GraphedTraining
+from mnist_helpers.studies.cuda_graphs import GraphedTraining
 from mnist_helpers.training import make_loader, train_one_epoch
 
 WARM_UP = 3  # steps of another network before the clock starts: libraries prepare themselves in them
@@ -44,7 +44,7 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class Climb:
+class RungResult:
     """What one training on a rung gave: seconds of an epoch, and the trained network.
 
     If it was stopped before the end of the epoch, `whole` is False and the seconds are extrapolated from its steps.
@@ -161,17 +161,17 @@ def rungs(on_gpu: bool = False) -> list[Rung]:
 
 def climb(
     rung: Rung, train: LabelledImages, seed: int = 0, device: str = "auto", at_most: float = float("inf")
-) -> Climb:
+) -> RungResult:
     """Train for one epoch as a rung says, but stop it after `at_most` seconds; a graph runs to its end."""
     chosen = pick_device(device)
     if rung.graphed:
         training = GraphedTraining(rung.network, train.to(chosen), rung.recipe)
-        return Climb(training.run(seed), training.model, whole=True)
+        return RungResult(training.run(seed), training.model, whole=True)
     _train(rung, train.select(torch.arange(min(len(train), WARM_UP * rung.recipe.batch_size))), seed, chosen, at_most)
     return _train(rung, train, seed, chosen, at_most)
 
 
-def _train(rung: Rung, train: LabelledImages, seed: int, device: torch.device, at_most: float) -> Climb:
+def _train(rung: Rung, train: LabelledImages, seed: int, device: torch.device, at_most: float) -> RungResult:
     seed_everything(seed)
     recipe, model = rung.recipe, rung.network().to(device)
     model.to(memory_format=torch.channels_last if rung.channels_last else torch.contiguous_format)
@@ -186,7 +186,7 @@ def _train(rung: Rung, train: LabelledImages, seed: int, device: torch.device, a
     synchronise(device)
     train_one_epoch(learner, batches, optimizer, scheduler, recipe)
     synchronise(device)
-    return Climb(batches.seconds_of_all(end=time.perf_counter()), model, batches.whole)
+    return RungResult(batches.seconds_of_all(end=time.perf_counter()), model, batches.whole)
 
 
 def synchronise(device: torch.device) -> None:
@@ -222,6 +222,6 @@ def arithmetic_speed(device: torch.device, bfloat16: bool, side: int = 2_048, re
     return 2 * side**3 / min(times)
 
 
-def accuracy(climbed: Climb, labelled: LabelledImages) -> float | None:
+def accuracy(climbed: RungResult, labelled: LabelledImages) -> float | None:
     """Return the accuracy (0 … 1) after the epoch, or None where it was stopped: half an epoch says little."""
     return evaluate(climbed.model, labelled).accuracy if climbed.whole else None

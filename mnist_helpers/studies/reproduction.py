@@ -19,7 +19,7 @@ LEAST_SEEDS = 3  # for a table that is worth committing
 
 @dataclass(frozen=True)
 class Claim:
-    """What a publication says of its network: the quantity (a field of `Found`), its words, and its number."""
+    """What a publication says of its network: the quantity (a field of `Reproduction`), its words, and its number."""
 
     quantity: str
     text: str
@@ -46,7 +46,7 @@ DEFAULT = (*PUBLISHED, "walkthrough", *OURS)  # handwriting is measured by other
 
 
 @dataclass(frozen=True)
-class Found:
+class Reproduction:
     """What the trainings of one recipe gave: accuracies (0 … 1) and seconds, one for each seed."""
 
     recipe: str
@@ -85,7 +85,7 @@ def reproduce(
     resume: bool = False,
     limit: int | None = None,
     on_epoch: Callable[[int, History], None] | None = None,
-) -> Found:
+) -> Reproduction:
     """Train a recipe on MNIST with seeds 0, 1, …; then, and only then, score each network on the test images.
 
     Each training leaves its network in `folder`/seed-N; with `resume`, what an interrupted run left there is not done
@@ -95,7 +95,7 @@ def reproduce(
     chosen = pick_device(device)
     train, val = load_part("mnist", "train", limit).to(chosen), load_part("mnist", "validation")
     test = load_part("mnist", "test")
-    found = Found(name, count_parameters(build_model(recipe.architecture)), [], [], [], [])
+    found = Reproduction(name, count_parameters(build_model(recipe.architecture)), [], [], [], [])
     for seed in range(seeds):
         seed_everything(seed)
         model = build_model(recipe.architecture, recipe.dropout)
@@ -110,7 +110,7 @@ def reproduce(
     return found
 
 
-def holds(claim: Claim, found: Found) -> bool:
+def holds(claim: Claim, found: Reproduction) -> bool:
     """Decide whether what was found bears a claim out: an accuracy at least, a time at most, a count exactly."""
     value = getattr(found, claim.quantity)
     if claim.quantity == "parameters":
@@ -118,7 +118,7 @@ def holds(claim: Claim, found: Found) -> bool:
     return value <= claim.value if claim.quantity == "seconds" else value >= claim.value
 
 
-def table(results: list[Found]) -> str:
+def table(results: list[Reproduction]) -> str:
     """Return what was claimed beside what was found, as a Markdown table."""
     seeds = max(len(found.test_accuracies) for found in results)
     head = ["recipe", "claimed", "held?", f"test accuracy, mean of {seeds}", "sd", "each seed", "in training"]
@@ -143,14 +143,14 @@ def table(results: list[Found]) -> str:
     return markdown_table(head, rows)
 
 
-def _ours(found: Found, results: list[Found]) -> list[Claim]:
+def _ours(found: Reproduction, results: list[Reproduction]) -> list[Claim]:
     published = [other.test_accuracy for other in results if other.recipe in PUBLISHED]
     if found.recipe not in OURS or not published:
         return []
     return [Claim("test_accuracy", "ours: above all published ones here", max(published) + 1e-9)]
 
 
-def page(results: list[Found], device: str) -> str:
+def page(results: list[Reproduction], device: str) -> str:
     """Return the page that is committed: the table, how it was made, and on what machine."""
     seeds = max(len(found.test_accuracies) for found in results)
     return f"""# Published systems, reproduced

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from visitor import PATIENCE, screenshot
 
 from mnist_helpers.classroom.gradebook import SHEETS
-from mnist_helpers.course.editions import without_solutions
+from mnist_helpers.course.stripping import without_solutions
 from mnist_helpers.runtime import ROOT
 
 # Stands in for a script that nbgrader's page would fetch from the network.

@@ -18,8 +18,8 @@ from mnist_helpers.checks.exercise import Outcome, same
 from mnist_helpers.checks.inputs import own_choice
 from mnist_helpers.classroom import submissions
 from mnist_helpers.classroom.plaintext import read_outcomes, write_outcomes
-from mnist_helpers.classroom.submissions import HandedIn, common_folder, grade_id, handed_in, sort_out, student_ids
-from mnist_helpers.course.editions import without_solutions
+from mnist_helpers.classroom.submissions import HandedInFile, common_folder, grade_id, handed_in, sort_out, student_ids
+from mnist_helpers.course.stripping import without_solutions
 
 SHEETS = {NAME: without_solutions(page())}
 
@@ -183,7 +183,10 @@ def test_a_student_keeps_the_id_whoever_else_hands_in():
 
 def test_another_sheet_is_not_taken_for_the_one_that_is_marked():
     other = SHEETS_BY_NAME["02_model"].page
-    files = [HandedIn("ann", "ann/01.ipynb", written(page(ALL))), HandedIn("ann", "ann/02.ipynb", written(other))]
+    files = [
+        HandedInFile("ann", "ann/01.ipynb", written(page(ALL))),
+        HandedInFile("ann", "ann/02.ipynb", written(other)),
+    ]
     (one,) = sort_out(files, SHEETS, {})
     assert not one.problem
     assert len(marks(one)) > 10
@@ -192,7 +195,7 @@ def test_another_sheet_is_not_taken_for_the_one_that_is_marked():
 
 def test_a_stray_file_beside_a_notebook_makes_no_submission_of_its_own():
     sheets = {"00_other": nbformat.v4.new_notebook(), **SHEETS}
-    files = [HandedIn("ann", "ann/01.ipynb", written(page(ALL))), HandedIn("ann", "ann/photo.png", None)]
+    files = [HandedInFile("ann", "ann/01.ipynb", written(page(ALL))), HandedInFile("ann", "ann/photo.png", None)]
     (one,) = sort_out(files, sheets, {})
     assert one.sheet == NAME
     assert not one.problem
@@ -202,7 +205,10 @@ def test_a_stray_file_beside_a_notebook_makes_no_submission_of_its_own():
 def test_of_several_notebooks_the_one_with_most_answers_is_marked():
     little = page(ALL)
     little.cells = little.cells[:4]
-    files = [HandedIn("ann", "ann/a.ipynb", written(page(ALL))), HandedIn("ann", "ann/z.ipynb", written(little))]
+    files = [
+        HandedInFile("ann", "ann/a.ipynb", written(page(ALL))),
+        HandedInFile("ann", "ann/z.ipynb", written(little)),
+    ]
     (one,) = sort_out(files, SHEETS, {})
     assert one.remarks == ["There is more than one notebook; ann/a.ipynb was marked."]
 
@@ -241,7 +247,7 @@ def test_a_link_in_a_folder_is_not_followed(tmp_path):
 def sorted_out(content: bytes) -> submissions.Submission:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        (one,) = sort_out([HandedIn("ann", "ann/x.ipynb", content)], SHEETS, {})
+        (one,) = sort_out([HandedInFile("ann", "ann/x.ipynb", content)], SHEETS, {})
     return one
 
 

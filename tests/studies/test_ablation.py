@@ -15,8 +15,8 @@ from mnist_helpers.runtime import artifacts_folder
 from mnist_helpers.studies import ablation
 from mnist_helpers.studies.ablation import (
     WHOLE,
-    Trained,
     Variant,
+    VariantScore,
     read,
     split,
     table,
@@ -78,7 +78,7 @@ def test_averaged_weights_are_other_weights(train, val):
 def stub(monkeypatch, trained):
     def train(variant, _learn, _measure, seed, _device):
         trained.append((variant.change, seed))
-        return Trained(variant.change, seed, 0.99 + seed / 1000)
+        return VariantScore(variant.change, seed, 0.99 + seed / 1000)
 
     monkeypatch.setattr(ablation, "train", train)
     monkeypatch.setattr(ablation, "split", lambda: (None, None))
@@ -107,7 +107,7 @@ def test_only_a_whole_ablation_writes_the_committed_record(tmp_path, monkeypatch
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path):
-    found = [Trained("no, dropout", 1, 0.9931), Trained(WHOLE, 0, 0.995)]
+    found = [VariantScore("no, dropout", 1, 0.9931), VariantScore(WHOLE, 0, 0.995)]
     write(tmp_path / "record.csv", found)
     assert read(tmp_path / "record.csv") == found
 
@@ -120,8 +120,8 @@ def test_what_is_no_record_is_refused_by_name(tmp_path, text):
 
 
 def test_the_table_sorts_by_mistakes_and_measures_by_the_whole_recipe():
-    worse = [Trained("no augmentation", seed, 0.98 + seed / 100) for seed in (0, 1)]
-    lines = table([*worse, Trained(WHOLE, 0, 0.99)]).splitlines()
+    worse = [VariantScore("no augmentation", seed, 0.98 + seed / 100) for seed in (0, 1)]
+    lines = table([*worse, VariantScore(WHOLE, 0, 0.99)]).splitlines()
     assert lines[1].split() == [WHOLE, "1", "1.00", "1.00"]
     assert lines[2].split() == ["no", "augmentation", "2", "1.50", "±", "0.71", "1.50"]
     assert len({len(line) for line in lines}) == 1

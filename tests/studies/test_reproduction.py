@@ -12,7 +12,7 @@ from mnist_helpers.studies.reproduction import (
     OURS,
     PUBLISHED,
     Claim,
-    Found,
+    Reproduction,
     holds,
     page,
     reproduce,
@@ -20,9 +20,9 @@ from mnist_helpers.studies.reproduction import (
 )
 
 
-def found(recipe: str, *accuracies: float, parameters: int = 121_930, seconds: float = 60.0) -> Found:
+def found(recipe: str, *accuracies: float, parameters: int = 121_930, seconds: float = 60.0) -> Reproduction:
     count = len(accuracies)
-    return Found(recipe, parameters, list(accuracies), [0.995] * count, [10] * count, [seconds] * count)
+    return Reproduction(recipe, parameters, list(accuracies), [0.995] * count, [10] * count, [seconds] * count)
 
 
 def test_every_published_system_is_a_recipe_and_every_claim_belongs_to_one():

@@ -20,7 +20,7 @@ from mnist_helpers.widgets import filters as filters_module
 from mnist_helpers.widgets import mistakes as mistakes_module
 from mnist_helpers.widgets.digits import ORDERS, DigitBrowser, ordered
 from mnist_helpers.widgets.filters import FilterExplorer, first_weights, predictions_without
-from mnist_helpers.widgets.kernel import OWN, PRESETS, KernelEditor, convolved
+from mnist_helpers.widgets.kernel_editor import OWN, PRESETS, KernelEditor, convolved
 from mnist_helpers.widgets.mistakes import ConfusionExplorer, ThresholdExplorer, behind, coverage
 
 

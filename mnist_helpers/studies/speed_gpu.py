@@ -26,11 +26,11 @@ from mnist_helpers.evaluation import evaluate, predict_logits
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import Recipe, get_recipe
 from mnist_helpers.runtime import ROOT, environment_report, processor, seed_everything, whole_file
-from mnist_helpers.studies.benchmark import Row, median_and_range, table
-from mnist_helpers.studies.graphs import GraphedTraining
+from mnist_helpers.studies.cuda_graphs import GraphedTraining
 from mnist_helpers.studies.ladder import Rung, climb, rungs
 from mnist_helpers.studies.markdown import markdown_table
-from mnist_helpers.studies.peers import Run, published_training_set, record
+from mnist_helpers.studies.published import TimedRun, published_training_set, record
+from mnist_helpers.studies.speed import TimedWay, median_and_range, table
 from mnist_helpers.training import fit
 
 ACCURATE = get_recipe("most-accurate")
@@ -59,7 +59,7 @@ PRETENDED = Extent(quick=2, rung=1, long=1, images=1_500, epochs=1)  # enough to
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measurement:
     """One measured figure: seconds, accuracy (0 … 1) or None where nothing is scored, and what else is to be said."""
 
     section: str
@@ -71,17 +71,17 @@ class Figure:
     remark: str = ""
 
 
-class Record:
+class Measurements:
     """The figures measured so far, in a file; those of another machine, or of other code, do not count."""
 
     def __init__(self, path: Path, machine: str, say: Callable[[str], None]) -> None:
         self.path, self.machine, self.say = path, machine, say
-        self.figures: list[Figure] = []
+        self.figures: list[Measurement] = []
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         if lines and lines[0] == machine:
-            self.figures = [Figure(**json.loads(line)) for line in lines[1:]]
+            self.figures = [Measurement(**json.loads(line)) for line in lines[1:]]
 
-    def once(self, section: str, way: str, seed: int, measure: Callable[[], Figure]) -> None:
+    def once(self, section: str, way: str, seed: int, measure: Callable[[], Measurement]) -> None:
         """Measure a figure and write it down, unless it is there already."""
         if any((one.section, one.way, one.seed) == (section, way, seed) for one in self.figures):
             return
@@ -93,18 +93,18 @@ class Record:
         scored = "" if figure.accuracy is None else f", {figure.accuracy:.2%}"
         self.say(f"{way}, seed {seed}: {figure.seconds:.3f} s{scored} {figure.remark}".rstrip())
 
-    def trained(self, section: str, way: str, seed: int, train: Callable[[int], Run]) -> None:
+    def trained(self, section: str, way: str, seed: int, train: Callable[[int], TimedRun]) -> None:
         """Measure a training."""
 
-        def measure() -> Figure:
+        def measure() -> Measurement:
             run = train(seed)
-            return Figure(section, way, seed, run.seconds, run.accuracy, run.epochs)
+            return Measurement(section, way, seed, run.seconds, run.accuracy, run.epochs)
 
         self.once(section, way, seed, measure)
 
-    def of(self, section: str) -> dict[str, list[Figure]]:
+    def of(self, section: str) -> dict[str, list[Measurement]]:
         """Return the figures of a section by their way, in the order in which they were measured."""
-        ways: dict[str, list[Figure]] = {}
+        ways: dict[str, list[Measurement]] = {}
         for figure in self.figures:
             if figure.section == section:
                 ways.setdefault(figure.way, []).append(figure)
@@ -117,10 +117,10 @@ def machine(device: torch.device) -> str:
     return f"{environment_report(device.type)}; {processor()}, {os.cpu_count()} cores; code {code.hexdigest()[:12]}"
 
 
-class Measurements:
+class GpuStudy:
     """All parts of `make gpu`, each writing its figures into one record."""
 
-    def __init__(self, record: Record, device: torch.device, extent: Extent) -> None:
+    def __init__(self, record: Measurements, device: torch.device, extent: Extent) -> None:
         self.record, self.device, self.extent = record, device, extent
         self.test = load_part("mnist", "test", extent.images)
         self.train = load_part("mnist", "train", extent.images).to(device)
@@ -168,9 +168,9 @@ class Measurements:
         """Run the tests that need a GPU."""
         command = ["pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", str(ROOT / "tests" / "test_gpu.py")]
 
-        def measure() -> Figure:
+        def measure() -> Measurement:
             seconds, said = _command(command)
-            return Figure("tests", "the tests marked `gpu`", 0, seconds, remark=said.strip().splitlines()[-1])
+            return Measurement("tests", "the tests marked `gpu`", 0, seconds, remark=said.strip().splitlines()[-1])
 
         self.record.once("tests", "the tests marked `gpu`", 0, measure)
 
@@ -179,16 +179,16 @@ class Measurements:
         training = ["mnist_helpers", "train", "--recipe", "walkthrough", "--epochs", "1", "--device", self.device.type]
         started = ["torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", "1", "-m"]
 
-        def measure() -> Figure:
+        def measure() -> Measurement:
             with tempfile.TemporaryDirectory() as name:
                 folders = [Path(name) / "plain", Path(name) / "torchrun"]
                 for before, folder in zip(([], started), folders, strict=True):
                     seconds, said = _command([*before, *training, "--output", str(folder)])
                     if not (folder / "model.safetensors").is_file():
-                        return Figure("torchrun", "one process", 0, seconds, remark=f"failed: {said[-300:]}")
+                        return Measurement("torchrun", "one process", 0, seconds, remark=f"failed: {said[-300:]}")
                 plain, shared = (load_file(folder / "model.safetensors") for folder in folders)
                 same = all(torch.equal(plain[key], shared[key]) for key in plain)
-            return Figure("torchrun", "one process", 0, seconds, remark=SAME if same else "the weights differ")
+            return Measurement("torchrun", "one process", 0, seconds, remark=SAME if same else "the weights differ")
 
         self.record.once("torchrun", "one process", 0, measure)
 
@@ -197,7 +197,7 @@ class Measurements:
         for folder in sorted((ROOT / "pretrained" / "mnist").iterdir()):
             self.record.once("reading", folder.name, 0, functools.partial(self._read, folder))
 
-    def _read(self, folder: Path) -> Figure:
+    def _read(self, folder: Path) -> Measurement:
         on_cpu = predict_logits(load_model(folder, "cpu")[0], self.test.images).argmax(dim=1)
         model = load_model(folder, self.device.type)[0]
         predict_logits(model, self.test.images)  # to warm up
@@ -209,35 +209,37 @@ class Measurements:
         same = (logits.argmax(dim=1) == on_cpu).sum().item()
         seconds = statistics.median(times)
         remark = f"{len(on_cpu) / seconds:,.0f} images a second; {same:,} of {len(on_cpu):,} read as on the CPU"
-        return Figure("reading", folder.name, 0, seconds, evaluate(model, self.test).accuracy, remark=remark)
+        return Measurement("reading", folder.name, 0, seconds, evaluate(model, self.test).accuracy, remark=remark)
 
     def _short(self, recipe: Recipe) -> Recipe:
         return replace(recipe, epochs=self.extent.epochs or recipe.epochs)
 
-    def _climb(self, rung: Rung, seed: int) -> Run:
+    def _climb(self, rung: Rung, seed: int) -> TimedRun:
         climbed = climb(rung, self.train, seed, self.device.type)
-        return Run(climbed.seconds, evaluate(climbed.model, self.test).accuracy)
+        return TimedRun(climbed.seconds, evaluate(climbed.model, self.test).accuracy)
 
-    def _replayed(self, recipe: Recipe) -> Callable[[int], Run]:
+    def _replayed(self, recipe: Recipe) -> Callable[[int], TimedRun]:
         @functools.cache
         def prepared() -> GraphedTraining:
             training = GraphedTraining(lambda: build_model(recipe.architecture, recipe.dropout), self.train, recipe)
-            figure = Figure("capture", recipe.name, 0, training.preparation, remark="to warm up and capture one step")
+            figure = Measurement(
+                "capture", recipe.name, 0, training.preparation, remark="to warm up and capture one step"
+            )
             self.record.once("capture", recipe.name, 0, lambda: figure)
             return training
 
-        def once(seed: int) -> Run:
+        def once(seed: int) -> TimedRun:
             seconds = prepared().run(seed)
-            return Run(seconds, evaluate(prepared().model, self.test).accuracy, recipe.epochs)
+            return TimedRun(seconds, evaluate(prepared().model, self.test).accuracy, recipe.epochs)
 
         return once
 
-    def _fitted(self, recipe: Recipe, seed: int) -> Run:
+    def _fitted(self, recipe: Recipe, seed: int) -> TimedRun:
         seed_everything(seed)
         model, val = build_model(recipe.architecture, recipe.dropout), load_part("mnist", "validation")
         history = fit(model, self.train, val, recipe, seed=seed, device=self.device.type)
         seconds = sum(epoch.seconds for epoch in history.epochs)
-        return Run(seconds, evaluate(model, self.test).accuracy, recipe.epochs)
+        return TimedRun(seconds, evaluate(model, self.test).accuracy, recipe.epochs)
 
 
 def _command(arguments: list[str]) -> tuple[float, str]:
@@ -250,9 +252,9 @@ def _command(arguments: list[str]) -> tuple[float, str]:
     return time.perf_counter() - started, done.stdout or "It said nothing."
 
 
-def measure(record: Record, device: torch.device, extent: Extent, page_file: Path) -> str:
+def measure(record: Measurements, device: torch.device, extent: Extent, page_file: Path) -> str:
     """Measure all parts, and write the page anew after each of them; return its text."""
-    for part in Measurements(record, device, extent).parts():
+    for part in GpuStudy(record, device, extent).parts():
         part()
         text = page(record)
         with whole_file(page_file) as temporary:
@@ -260,7 +262,7 @@ def measure(record: Record, device: torch.device, extent: Extent, page_file: Pat
     return text
 
 
-def page(record: Record) -> str:
+def page(record: Measurements) -> str:
     """Return the page about all that a record holds."""
     return f"""# What a GPU makes of it
 
@@ -300,15 +302,15 @@ Machine: {record.machine}.
 """
 
 
-def _trainings(record: Record, section: str) -> str:
+def _trainings(record: Measurements, section: str) -> str:
     rows = [
-        Row(way, [Run(one.seconds, one.accuracy, one.epochs) for one in figures])
+        TimedWay(way, [TimedRun(one.seconds, one.accuracy, one.epochs) for one in figures])
         for way, figures in record.of(section).items()
     ]
     return table(rows) if rows else NOT_YET
 
 
-def _others(record: Record) -> str:
+def _others(record: Measurements) -> str:
     rows = []
     for section in ("capture", "tests", "torchrun", "reading"):
         for way, figures in record.of(section).items():

@@ -16,11 +16,11 @@ from mnist_helpers.startup import keep_memory
 from mnist_helpers.studies import crowd
 from mnist_helpers.studies.ladder import Rung, accuracy, arithmetic_speed, climb, operations, rungs
 from mnist_helpers.studies.markdown import markdown_table
-from mnist_helpers.studies.peers import (
+from mnist_helpers.studies.published import (
     KERAS_EPOCHS,
     TARGET,
     TEXTBOOK_EPOCHS,
-    Run,
+    TimedRun,
     published_keras,
     published_training_set,
     record,
@@ -30,7 +30,7 @@ from mnist_helpers.studies.peers import (
 SLOW = 10  # seconds; what takes longer is trained with a tenth of the seeds
 
 
-ABOUT_PEERS = f"""\
+ABOUT_PUBLISHED = f"""\
 - The **textbook script** is PyTorch's own MNIST example with its published settings. It was run once, and stopped
   after the first epoch that reached {TARGET:.0%} on the test images, or after its {TEXTBOOK_EPOCHS}.
 - The **record recipe** is train_mnist_fast by tuomaso: 0.76 s on its author's GPU, for 99.04% (mean of 30).
@@ -45,11 +45,11 @@ ABOUT_PEERS = f"""\
 
 
 @dataclass(frozen=True)
-class Row:
+class TimedWay:
     """What was measured of one way to train, with the seeds 0, 1, …"""
 
     name: str
-    runs: list[Run]
+    runs: list[TimedRun]
 
     @property
     def median(self) -> float:
@@ -71,40 +71,40 @@ def median_and_range(seconds: list[float]) -> str:
     return f"{statistics.median(seconds):.{digits}f} ({min(seconds):.{digits}f}–{max(seconds):.{digits}f})"
 
 
-def measure(name: str, once: Callable[[int], Run], seeds: int, say: Callable[[str], None]) -> Row:
+def measure(name: str, once: Callable[[int], TimedRun], seeds: int, say: Callable[[str], None]) -> TimedWay:
     """Repeat a training with the seeds 0, 1, …; slow ones a tenth as often."""
-    runs: list[Run] = []
+    runs: list[TimedRun] = []
     for seed in range(seeds):
         runs.append(once(seed))
         say(f"{name}, seed {seed}: {runs[-1].seconds:.2f} s, {runs[-1].accuracy:.2%}, {runs[-1].epochs} epochs")
         if runs[-1].seconds > SLOW and 10 * (seed + 1) >= seeds:
             break
-    return Row(name, runs)
+    return TimedWay(name, runs)
 
 
-def climb_ladder(device: str, seeds: int, say: Callable[[str], None]) -> list[Row]:
+def climb_ladder(device: str, seeds: int, say: Callable[[str], None]) -> list[TimedWay]:
     """Climb every rung with several seeds; the networks are scored on the test images, and nothing is chosen by it."""
     return [climb_often(rung.change, rung, device, seeds, say) for rung in rungs()]
 
 
-def climb_often(name: str, rung: Rung, device: str, seeds: int, say: Callable[[str], None]) -> Row:
+def climb_often(name: str, rung: Rung, device: str, seeds: int, say: Callable[[str], None]) -> TimedWay:
     """Climb one rung with the seeds 0, 1, …, on images that are loaded once."""
     train, test = load_part("mnist", "train"), load_part("mnist", "test")
 
-    def once(seed: int) -> Run:
+    def once(seed: int) -> TimedRun:
         climbed = climb(rung, train, seed, device)
-        return Run(climbed.seconds, accuracy(climbed, test))
+        return TimedRun(climbed.seconds, accuracy(climbed, test))
 
     return measure(name, once, seeds, say)
 
 
-def time_peers_apart(device: str, seeds: int, say: Callable[[str], None]) -> list[Row]:
+def time_published_apart(device: str, seeds: int, say: Callable[[str], None]) -> list[TimedWay]:
     """Run the published ways in a process that was not prepared as the course's own are."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(time_peers, device, seeds, say).result()
+        return pool.submit(time_published, device, seeds, say).result()
 
 
-def time_peers(device: str, seeds: int, say: Callable[[str], None]) -> list[Row]:
+def time_published(device: str, seeds: int, say: Callable[[str], None]) -> list[TimedWay]:
     """Run the published ways as they were published; what takes minutes once, and Keras only where it is installed."""
     chosen, train, test = pick_device(device), published_training_set(), load_part("mnist", "test")
     for channels_last in (False, True):  # to warm up
@@ -124,14 +124,16 @@ def time_peers(device: str, seeds: int, say: Callable[[str], None]) -> list[Row]
     return rows
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: list[TimedWay]) -> str:
     """Return the rows as a Markdown table, with the seconds of the last as the measure of the others."""
     head = ["way", "runs", "epochs", "seconds, median (range)", "test accuracy", "times the last"]
     return markdown_table(head, [[*row.cells(), f"{row.median / rows[-1].median:.1f}"] for row in rows])
 
 
-def page(peers: list[Row], ladder: list[Row], crowds: dict[tuple[str, str, str], float], device: str) -> str:
-    """Return the page that is committed: the peers, the ladder, a busy machine, the arithmetic."""
+def page(
+    published: list[TimedWay], ladder: list[TimedWay], crowds: dict[tuple[str, str, str], float], device: str
+) -> str:
+    """Return the page that is committed: the published ways, the ladder, a busy machine, the arithmetic."""
     last = ladder[-1]
     return f"""# How fast 99% can be reached
 
@@ -142,9 +144,9 @@ themselves. All rows of the first two tables were run one after the other in one
 
 ## Published ways, and ours
 
-{table([*peers, Row("`fastest-99`", last.runs)])}
+{table([*published, TimedWay("`fastest-99`", last.runs)])}
 
-{ABOUT_PEERS}
+{ABOUT_PUBLISHED}
 
 ## The ladder, one change a rung
 

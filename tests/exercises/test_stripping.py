@@ -5,7 +5,7 @@ import sys
 import nbformat
 import pytest
 
-from mnist_helpers.course.editions import STUB, has_solutions, without_solutions
+from mnist_helpers.course.stripping import STUB, has_solutions, without_solutions
 from mnist_helpers.course.workspace import copy_notebooks
 from mnist_helpers.errors import CourseError
 

@@ -10,15 +10,15 @@ import torchvision
 from mnist_helpers.errors import CourseError
 from mnist_helpers.models import build_model, count_parameters
 from mnist_helpers.runtime import ROOT
-from mnist_helpers.studies import peers
-from mnist_helpers.studies.peers import record, record_network, textbook, until_target
+from mnist_helpers.studies import published
+from mnist_helpers.studies.published import record, record_network, textbook, until_target
 
 CPU = torch.device("cpu")
 
 
 def test_the_published_scripts_get_all_images_in_the_order_of_the_file():
     theirs = torchvision.datasets.MNIST(ROOT / "data", train=True)
-    ours = peers.published_training_set()
+    ours = published.published_training_set()
     assert torch.equal(ours.images[:, 0], theirs.data)
     assert torch.equal(ours.labels, theirs.targets)
 
@@ -28,7 +28,7 @@ def test_the_published_scripts_get_all_images_in_the_order_of_the_file():
 )
 def test_a_training_stops_at_99_percent_or_at_its_end_and_scoring_is_not_timed(monkeypatch, accuracies, epochs):
     clock = [0.0]
-    monkeypatch.setattr(peers.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(published.time, "perf_counter", lambda: clock[0])
     scores = iter(accuracies)
 
     def pass_time(seconds):
@@ -55,7 +55,7 @@ def test_the_record_s_network_is_the_published_one_and_learns(train, val):
 def test_without_keras_its_extra_is_named(train, val, monkeypatch):
     monkeypatch.setitem(sys.modules, "keras", None)  # importing it fails from here on
     with pytest.raises(CourseError, match=r"Keras is not installed .*mnist-helpers\[bench\]"):
-        peers.published_keras(train, val, seed=0, epochs=1)
+        published.published_keras(train, val, seed=0, epochs=1)
 
 
 @pytest.mark.skipif(
@@ -63,7 +63,7 @@ def test_without_keras_its_extra_is_named(train, val, monkeypatch):
 )
 @pytest.mark.filterwarnings("ignore")  # TensorFlow's own
 def test_keras_trains_the_published_network(train, val):
-    assert peers.keras_network().count_params() == count_parameters(build_model("two-conv"))
-    run = peers.published_keras(train, val, seed=0, epochs=2)
+    assert published.keras_network().count_params() == count_parameters(build_model("two-conv"))
+    run = published.published_keras(train, val, seed=0, epochs=2)
     assert run.epochs == 2
     assert run.accuracy > 0.5

@@ -29,7 +29,7 @@ KERAS_EPOCHS = 10  # as published
 
 
 @dataclass(frozen=True)
-class Run:
+class TimedRun:
     """What one training gave: its seconds, the accuracy (0 … 1) on the test images, and its epochs."""
 
     seconds: float
@@ -43,7 +43,7 @@ def published_training_set() -> LabelledImages:
     return LabelledImages(images, labels, class_names("mnist"), "mnist")
 
 
-def until_target(one_epoch: Callable[[], object], score: Callable[[], float], epochs: int) -> Run:
+def until_target(one_epoch: Callable[[], object], score: Callable[[], float], epochs: int) -> TimedRun:
     """Train until 99 % of the test images are read rightly, or `epochs` are over; scoring is not timed.
 
     Looking at the test images after every epoch helps the one who is measured: it stops at the first lucky one.
@@ -54,10 +54,10 @@ def until_target(one_epoch: Callable[[], object], score: Callable[[], float], ep
         one_epoch()
         seconds += time.perf_counter() - started
         accuracy, done = score(), done + 1
-    return Run(seconds, accuracy, done)
+    return TimedRun(seconds, accuracy, done)
 
 
-def textbook(train: LabelledImages, test: LabelledImages, device: torch.device, seed: int, epochs: int) -> Run:
+def textbook(train: LabelledImages, test: LabelledImages, device: torch.device, seed: int, epochs: int) -> TimedRun:
     """Train as PyTorch's own MNIST example does: images one by one, Adadelta, the rate times 0.7 an epoch."""
     seed_everything(seed)
     model = textbook_network().to(device)
@@ -99,7 +99,7 @@ def record_network() -> nn.Sequential:
 
 def record(
     train: LabelledImages, test: LabelledImages, device: torch.device, seed: int, channels_last: bool = False
-) -> Run:
+) -> TimedRun:
     """Train for one epoch as train_mnist_fast by tuomaso does; its images are standardised before the clock starts."""
     seed_everything(seed)
     model = record_network().to(device)
@@ -121,10 +121,10 @@ def record(
         optimizer.step()
         scheduler.step()
     synchronise(device)
-    return Run(time.perf_counter() - started, evaluate(model, test).accuracy)
+    return TimedRun(time.perf_counter() - started, evaluate(model, test).accuracy)
 
 
-def published_keras(train: LabelledImages, test: LabelledImages, seed: int, epochs: int) -> Run:
+def published_keras(train: LabelledImages, test: LabelledImages, seed: int, epochs: int) -> TimedRun:
     """Train the published Keras network with Keras itself, on the CPU: Adam, batches of 64.
 
     Its author is silent on the scale of the images: [0, 1], as in Keras's own example. Three steps come before the

@@ -11,8 +11,8 @@ from mnist_helpers.evaluation import evaluate
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import get_recipe, make_optimizer
 from mnist_helpers.runtime import seed_everything
-from mnist_helpers.studies import graphs
-from mnist_helpers.studies.graphs import GraphedTraining
+from mnist_helpers.studies import cuda_graphs
+from mnist_helpers.studies.cuda_graphs import GraphedTraining
 from mnist_helpers.training import TrainingError, train_one_epoch
 
 RECIPE = replace(get_recipe("fastest-99"), epochs=2, batch_size=64, bfloat16=False)
@@ -78,6 +78,6 @@ def test_a_loss_that_is_no_number_is_an_error(train):
 
 
 def test_several_processes_are_refused(train, monkeypatch):
-    monkeypatch.setattr(graphs, "processes", lambda: 2)
+    monkeypatch.setattr(cuda_graphs, "processes", lambda: 2)
     with pytest.raises(CourseError, match="one process"):
         GraphedTraining(network, train, RECIPE)

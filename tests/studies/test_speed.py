@@ -5,10 +5,10 @@ import pytest
 from mnist_helpers.commands import studies
 from mnist_helpers.errors import CourseError
 from mnist_helpers.runtime import artifacts_folder
-from mnist_helpers.studies import benchmark
-from mnist_helpers.studies.benchmark import Row, measure, table
+from mnist_helpers.studies import speed
 from mnist_helpers.studies.ladder import rungs
-from mnist_helpers.studies.peers import Run
+from mnist_helpers.studies.published import TimedRun
+from mnist_helpers.studies.speed import TimedWay, measure, table
 
 
 def silent(_line: str) -> None:
@@ -17,29 +17,29 @@ def silent(_line: str) -> None:
 
 @pytest.mark.parametrize(("seconds", "seeds", "runs"), [(1, 30, 30), (11, 30, 3), (11, 5, 1), (1, 2, 2)])
 def test_what_is_slow_is_run_a_tenth_as_often(seconds, seeds, runs):
-    row = measure("way", lambda seed: Run(seconds + seed / 1000, 0.9), seeds, silent)
+    row = measure("way", lambda seed: TimedRun(seconds + seed / 1000, 0.9), seeds, silent)
     assert len(row.runs) == runs
 
 
 def test_the_table_gives_medians_ranges_spread_and_ratios():
-    slow = Row("slow", [Run(30.0, 0.98), Run(10.0, 0.99), Run(20.0, 1.0)])
-    text = table([slow, Row("quick", [Run(2.0, 0.99)])])
+    slow = TimedWay("slow", [TimedRun(30.0, 0.98), TimedRun(10.0, 0.99), TimedRun(20.0, 1.0)])
+    text = table([slow, TimedWay("quick", [TimedRun(2.0, 0.99)])])
     assert "| slow | 3 | 1 | 20.00 (10.00–30.00) | 99.00% ± 1.00 | 10.0 |" in text
     assert "| quick | 1 | 1 | 2.00 (2.00–2.00) | 99.00% | 1.0 |" in text
 
 
 @pytest.mark.slow
 def test_a_small_benchmark_runs_from_end_to_end(monkeypatch, train, val):
-    monkeypatch.setattr(benchmark, "load_part", lambda _dataset, part: train if part == "train" else val)
-    monkeypatch.setattr(benchmark, "published_training_set", lambda: train)
-    monkeypatch.setattr(benchmark, "TEXTBOOK_EPOCHS", 2)
-    monkeypatch.setattr(benchmark, "time_peers_apart", benchmark.time_peers)  # what is replaced here is replaced there
-    monkeypatch.setattr(benchmark.crowd, "measure", lambda: {("`vgg`", "asleep", "alone"): 1.0})
+    monkeypatch.setattr(speed, "load_part", lambda _dataset, part: train if part == "train" else val)
+    monkeypatch.setattr(speed, "published_training_set", lambda: train)
+    monkeypatch.setattr(speed, "TEXTBOOK_EPOCHS", 2)
+    monkeypatch.setattr(speed, "time_published_apart", speed.time_published)  # what is replaced here is replaced there
+    monkeypatch.setattr(speed.crowd, "measure", lambda: {("`vgg`", "asleep", "alone"): 1.0})
 
     def without_keras(*_arguments):
         raise CourseError("Keras is not installed.")
 
-    monkeypatch.setattr(benchmark, "published_keras", without_keras)
+    monkeypatch.setattr(speed, "published_keras", without_keras)
     studies.bench(seeds=1, device="cpu")
     text = (artifacts_folder() / "speed.md").read_text(encoding="utf-8")
     for name in ["textbook script", "record recipe", "`fastest-99`", *(rung.change for rung in rungs())]:
@@ -50,10 +50,10 @@ def test_a_small_benchmark_runs_from_end_to_end(monkeypatch, train, val):
 
 @pytest.mark.parametrize(("seeds", "committed"), [(30, True), (29, False)])
 def test_only_a_whole_benchmark_writes_the_committed_page(monkeypatch, tmp_path, seeds, committed):
-    row = Row("way", [Run(1.0, 0.99)])
-    for name in ("climb_ladder", "time_peers_apart"):
-        monkeypatch.setattr(benchmark, name, lambda *_: [row])
-    monkeypatch.setattr(benchmark.crowd, "measure", lambda: {("`vgg`", "asleep", "alone"): 1.0})
+    row = TimedWay("way", [TimedRun(1.0, 0.99)])
+    for name in ("climb_ladder", "time_published_apart"):
+        monkeypatch.setattr(speed, name, lambda *_: [row])
+    monkeypatch.setattr(speed.crowd, "measure", lambda: {("`vgg`", "asleep", "alone"): 1.0})
     monkeypatch.setattr(studies, "SPEED_PAGE", tmp_path / "docs" / "speed.md")
     studies.bench(seeds=seeds, device="cpu")
     written = tmp_path / "docs" / "speed.md" if committed else artifacts_folder() / "speed.md"
