@@ -72,17 +72,12 @@ def test_no_function_is_longer_than_a_screen(path):
             assert node.end_lineno - node.lineno < 40, f"{path.name}: {node.name} has more than 40 lines"
 
 
-def imported_with_the_core(names: list[str], expression: str = "") -> list[str]:
-    """Import the core in a process of its own; return which names came along, and the value of an expression."""
+def test_importing_the_core_brings_torch_nothing_of_jupyter_nothing_slow_and_touches_no_device():
     program = "; ".join(f"import mnist_helpers.{name}" for name in CORE if name != "pages")  # which speaks to Jupyter
-    program += f"; import sys, torch; print(*[name for name in {names} if name in sys.modules], {expression})"
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-
-
-def test_the_core_imports_nothing_of_jupyter():
-    assert imported_with_the_core(["IPython", "ipykernel", "nbformat", "papermill", "optuna", "nbgrader"]) == []
-
-
-def test_importing_the_core_costs_little_more_than_torch_and_touches_no_device():
-    slow = ["torchvision", "scipy.stats", "sklearn", "torch._dynamo"]  # a second or more each
-    assert imported_with_the_core(slow, "torch.cuda.is_initialized()") == ["False"]
+    program += "; import sys, torch; print(torch.cuda.is_initialized(), *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    initialized, *modules = done.stdout.split()
+    assert initialized == "False"
+    slow = {"torchvision", "scipy.stats", "sklearn", "torch._dynamo"}  # a second or more each
+    assert {"torch", "mnist_helpers.training"} <= set(modules)
+    assert not set(modules) & ({"IPython", "ipykernel", "nbformat", "papermill", "optuna", "nbgrader"} | slow)

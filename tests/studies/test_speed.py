@@ -53,6 +53,7 @@ def test_only_a_whole_benchmark_writes_the_committed_page(monkeypatch, tmp_path,
     row = TimedWay("way", [TimedRun(1.0, 0.99)])
     for name in ("climb_ladder", "time_published_apart"):
         monkeypatch.setattr(speed, name, lambda *_: [row])
+    monkeypatch.setattr(speed, "arithmetic_speed", lambda *_: 1e11)
     monkeypatch.setattr(speed.crowd, "measure", lambda: {("`vgg`", "asleep", "alone"): 1.0})
     monkeypatch.setattr(studies, "SPEED_PAGE", tmp_path / "docs" / "speed.md")
     studies.bench(seeds=seeds, device="cpu")

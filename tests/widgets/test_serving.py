@@ -17,6 +17,8 @@ import pytest
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_msg_to_ws_v1
 from tornado.web import HTTPError
 
+from mnist_helpers import widgets
+from mnist_helpers.cli import main
 from mnist_helpers.commands import course
 from mnist_helpers.runtime import ROOT
 from mnist_helpers.startup import THREADS_VARIABLE
@@ -67,15 +69,16 @@ def test_the_page_is_a_clean_notebook_that_shows_the_pad():
     assert "DrawingPad" in {node.id for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)}
 
 
-def test_without_voila_the_extra_is_named():
-    script = (
-        "import sys; sys.modules['voila'] = None; sys.argv = ['mnist-helpers', 'app']\n"
-        "from mnist_helpers.cli import main; main()"
-    )
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
-    assert ended.returncode == 1
-    assert "mnist-helpers[app]" in ended.stderr
-    assert "Traceback" not in ended.stderr
+def test_without_voila_the_extra_is_named(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "voila.app", None)
+    monkeypatch.delitem(sys.modules, serving.__name__)
+    monkeypatch.delattr(widgets, "serving")
+    monkeypatch.setattr(sys, "argv", ["mnist-helpers", "app"])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    said = capsys.readouterr().err
+    assert "mnist-helpers[app]" in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize(
