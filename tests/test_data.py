@@ -67,6 +67,10 @@ def test_an_unknown_part_is_refused():
         load_part("mnist", "val")
 
 
+def test_all_images_may_be_asked_for_by_their_number():
+    assert torch.equal(load_part("mnist", "test", limit=10_000).labels, load_part("mnist", "test").labels)
+
+
 def test_a_limited_part_keeps_the_mixture_of_classes(train):
     counts = torch.bincount(train.labels, minlength=10)
     assert len(train) == 640

@@ -8,7 +8,7 @@ from torch import nn
 from mnist_helpers import inspection
 from mnist_helpers.architectures import Residual
 from mnist_helpers.checkpoints import load_model
-from mnist_helpers.data import to_float
+from mnist_helpers.data import load_part, to_float
 from mnist_helpers.evaluation import evaluate, predict_logits
 from mnist_helpers.models import ARCHITECTURES, build_model
 from mnist_helpers.runtime import ROOT
@@ -225,3 +225,35 @@ def test_looking_leaves_the_mode_of_every_part_as_it_was(look, val):
     before = [module.training for module in model.modules()]
     look(model, to_float(val.images[0]))
     assert [module.training for module in model.modules()] == before
+
+
+@pytest.mark.parametrize(
+    ("architecture", "layers"),
+    [
+        ("two-conv", ["relu1", "relu2"]),
+        ("resnet", ["relu1", "block1", "block2", "block3"]),
+        ("linear", []),
+    ],
+)
+def test_the_layers_with_maps_are_found(architecture, layers):
+    model = build_model(architecture)
+    assert inspection.layers_with_maps(model) == layers
+    assert list(inspection.lit_maps(model, torch.zeros(1, 28, 28, dtype=torch.uint8))) == layers
+
+
+def test_maps_are_laid_out_row_by_row():
+    maps = torch.arange(1.0, 9.0)[:, None, None].expand(-1, 2, 3)  # eight maps, each of one value
+    laid = inspection.mosaic(maps)
+    assert laid.shape == (2 * 3 - 1, 4 * 4 - 1)
+    assert laid[0, 0] == round(255 / 8)
+    assert laid[3, 12] == 255
+    assert laid[0, 3] == laid[2, 0] == 0  # the lines between
+    assert not inspection.mosaic(torch.zeros(3, 2, 2)).any()
+
+
+def test_a_known_digit_is_its_own_nearest_neighbour(trained):
+    known = load_part("mnist", "train", 200)
+    found = inspection.Neighbours(trained, known).of(known.images[17], 3)
+    assert len(found) == 3
+    assert torch.equal(found.images[0], known.images[17])
+    assert found.labels[0] == known.labels[17]

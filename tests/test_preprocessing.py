@@ -152,6 +152,14 @@ def test_a_picture_full_of_marks_is_refused_at_once():
         read_digits(page)
 
 
+def test_specks_alone_are_no_digit():
+    page = Image.new("L", (200, 200), 255)
+    for x, y in [(40, 40), (100, 60), (150, 150)]:
+        page.putpixel((x, y), 0)
+    with pytest.raises(PictureError, match="too small to be a digit"):
+        read_digits(page)
+
+
 def test_mnist_images_come_out_nearly_as_they_went_in(train):
     """MNIST's own images went through these steps once already."""
     differences = []

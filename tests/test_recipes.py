@@ -52,6 +52,7 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones():
         {"beta1": -0.1},
         {"beta2": 1.0},
         {"epochs": 10_001},
+        {"augment": "mirror"},
     ],
 )
 def test_settings_that_make_no_training_are_refused_with_their_value(change):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from mnist_helpers import checkpoints, data, datasets, runtime
 from mnist_helpers.checkpoints import CheckpointError, load_model, load_training_state, save_training_state
@@ -245,6 +246,17 @@ def test_a_loss_that_explodes_stops_with_epoch_step_and_learning_rate(train, val
     broken = replace(train)
     with pytest.raises(TrainingError, match=r"Epoch 1: The loss became (nan|inf) at step \d+.*was 1e\+20.*ten times"):
         train_new(replace(recipe, lr=1e20), broken, val)
+
+
+def test_a_network_that_breaks_on_the_validation_images_alone_stops_the_training(train, val, recipe):
+    class Breaking(nn.Module):  # standard deviations, say, that only evaluation uses
+        def forward(self, values):
+            return values if self.training else values * float("inf")
+
+    model = build_model("two-conv")
+    model.add_module("breaking", Breaking())
+    with pytest.raises(TrainingError, match=r"Epoch 1: the validation loss is (nan|inf). Try a smaller learning rate"):
+        fit(model, train, val, recipe, device="cpu")
 
 
 def test_the_first_bad_step_is_named_even_though_the_losses_are_looked_at_later(train, recipe):

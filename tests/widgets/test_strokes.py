@@ -6,8 +6,6 @@ import torch
 
 from mnist_helpers.checkpoints import find_model, load_model
 from mnist_helpers.data import load_csv, load_part
-from mnist_helpers.inspection import Neighbours, layers_with_maps, lit_maps, mosaic
-from mnist_helpers.models import build_model
 from mnist_helpers.pictures import PictureError
 from mnist_helpers.widgets.strokes import (
     MOST_POINTS,
@@ -85,38 +83,6 @@ def test_what_is_no_drawing_is_refused(value, message):
 
 def test_strokes_without_points_draw_nothing():
     assert np.asarray(draw_strokes(strokes_from([{"points": [], "width": 0.1}]))).min() == 255
-
-
-@pytest.mark.parametrize(
-    ("architecture", "layers"),
-    [
-        ("two-conv", ["relu1", "relu2"]),
-        ("resnet", ["relu1", "block1", "block2", "block3"]),
-        ("linear", []),
-    ],
-)
-def test_the_layers_with_maps_are_found(architecture, layers):
-    model = build_model(architecture)
-    assert layers_with_maps(model) == layers
-    assert list(lit_maps(model, torch.zeros(1, 28, 28, dtype=torch.uint8))) == layers
-
-
-def test_maps_are_laid_out_row_by_row():
-    maps = torch.arange(1.0, 9.0)[:, None, None].expand(-1, 2, 3)  # eight maps, each of one value
-    laid = mosaic(maps)
-    assert laid.shape == (2 * 3 - 1, 4 * 4 - 1)
-    assert laid[0, 0] == round(255 / 8)
-    assert laid[3, 12] == 255
-    assert laid[0, 3] == laid[2, 0] == 0  # the lines between
-    assert not mosaic(torch.zeros(3, 2, 2)).any()
-
-
-def test_a_known_digit_is_its_own_nearest_neighbour(network):
-    known = load_part("mnist", "train", 200)
-    found = Neighbours(network, known).of(known.images[17], 3)
-    assert len(found) == 3
-    assert torch.equal(found.images[0], known.images[17])
-    assert found.labels[0] == known.labels[17]
 
 
 def test_kept_digits_are_read_again_as_they_were(tmp_path):
