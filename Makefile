@@ -56,7 +56,7 @@ TESTS = MNIST_ARTIFACTS=$(CURDIR)/build/test-artifacts MNIST_THREADS=1 OMP_NUM_T
 test: $(READY) ## unit tests, structure of the notebooks, nbval against the committed outputs
 	$(TESTS) --dist=loadfile --nbval-lax -m "not slow" notebooks/*.ipynb tests
 
-test-all: test ## and the slow ones: a class of 37, a real browser, killed processes, whole sheets
+test-all: test ## and the slow ones: a whole class marked, a real browser, killed processes
 	$(TESTS) --dist=loadfile -m slow tests
 
 lint: $(READY) ## ruff over code and notebooks, and a spelling check

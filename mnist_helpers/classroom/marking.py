@@ -22,7 +22,7 @@ from mnist_helpers.checks import clinic, data, evaluation, filters, model, train
 from mnist_helpers.checks.exercise import Exercise, Outcome, Status, Verdict, usual_torch
 from mnist_helpers.classroom.gradebook import Gradebook
 from mnist_helpers.classroom.isolation import Limits, run_shut_in
-from mnist_helpers.classroom.plaintext import harmless, read_outcomes
+from mnist_helpers.classroom.outcomes import harmless, read_outcomes
 from mnist_helpers.classroom.submissions import Submission, grade_id, read_json_page, shown_outputs
 from mnist_helpers.classroom.trial import OUTCOMES_MIME, PAGE, RESULT, check_cell
 from mnist_helpers.data import load_part

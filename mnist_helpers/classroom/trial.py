@@ -38,7 +38,7 @@ def show_outcomes(chapter: str, exercise: str, seeds: list[int], answer: Callabl
     """Try an answer with the input of each seed, and show what came of it; `answer` finds the function by its name."""
     from IPython.display import display
 
-    from mnist_helpers.classroom.plaintext import write_outcomes
+    from mnist_helpers.classroom.outcomes import write_outcomes
 
     check = getattr(importlib.import_module(f"mnist_helpers.checks.{chapter}"), exercise)
     outcomes = check.try_out(lambda *given: answer()(*given), seeds)

@@ -1,4 +1,4 @@
-"""Thirty submissions to sheet 1, each with the marks it must get, known from how it was made."""
+"""A class of submissions to sheet 1, each with the marks it must get, known from how it was made."""
 
 import copy
 import json
@@ -25,11 +25,11 @@ ALL = set(POINTS)
 
 @dataclass
 class Pupil:
-    """What one student hands in, which exercises must count as solved, and a word that must stand in the remarks."""
+    """What one student hands in, which exercises must count as solved, and words that must stand in the remarks."""
 
     content: bytes
     right: set[str]
-    remark: str = ""
+    remarks: tuple[str, ...] = ()
     hints: dict[str, str] = field(default_factory=dict)
     path: str = f"{NAME}.ipynb"
 
@@ -89,8 +89,8 @@ def before(mark: str, source: str, **how) -> bytes:
     return changed(lambda cells: cells.insert(index(cells, mark), new_code_cell(source)), **how)
 
 
-def delete(mark: str) -> bytes:
-    return changed(lambda cells: cells.pop(index(cells, mark)))
+def delete(*marks: str) -> bytes:
+    return changed(lambda cells: [cells.pop(index(cells, mark)) for mark in marks])
 
 
 def double(cells: list[NotebookNode]) -> None:
@@ -153,14 +153,14 @@ def pupils(port: int, folder: Path) -> dict[str, Pupil]:
     some = list(POINTS)
     found = {
         "perfect": Pupil(written(page(ALL)), ALL),
-        "renamed": Pupil(written(page(ALL)), ALL, path="my homework (final) v2.ipynb"),
-        "in_nbgraders_folders": Pupil(written(page(ALL)), ALL, path=f"{NAME}/{NAME}.ipynb"),
         "untouched": Pupil(written(page()), set(), hints=dict.fromkeys(ALL, "Not attempted")),
-        **{f"solved_{k}": Pupil(written(page(set(some[:k]))), set(some[:k])) for k in (1, 2, 4, 6)},
+        "solved_four": Pupil(written(page(set(some[:4]))), set(some[:4]), path="my homework (final) v2.ipynb"),
     }
-    for name in POINTS:
-        source, hint = edited(name, 0)
-        found[f"wrong_in_{name}"] = Pupil(written(page(ALL, {name: source})), ALL - {name}, hints={name: hint})
+    for start in (0, 1):  # every second answer is wrong
+        wrong = {name: edited(name, 0) for name in some[start::2]}
+        content = written(page(ALL, {name: source for name, (source, _) in wrong.items()}))
+        hints = {name: hint for name, (_, hint) in wrong.items()}
+        found[f"wrong_from_{start}"] = Pupil(content, ALL - set(wrong), hints=hints, path=f"{NAME}/{NAME}.ipynb")
     hostile = {
         "crashes": Pupil(before("standardise", "import os; os._exit(1)"), set(some[:3]), hints={"shift": "died"}),
         "never_ends": Pupil(with_body("image_at", "while True: pass"), ALL - {"image_at"}, hints={"image_at": "loop"}),
@@ -169,12 +169,13 @@ def pupils(port: int, folder: Path) -> dict[str, Pupil]:
             with_body("shift", "return bytearray(2 * 10**9)"), ALL - {"shift"}, hints={"shift": "Memory"}
         ),
         "prints_for_ever": Pupil(before("sizes", "while True: print('x' * 1000)"), ALL),
-        "deleted_check": Pupil(delete("hold_out-check"), ALL, "hold_out-check was deleted"),
-        "deleted_answer": Pupil(delete("hold_out"), ALL - {"hold_out"}, "hold_out was deleted"),
-        "doubled_cells": Pupil(changed(double), ALL - {"sizes"}, "more than once", {"sizes": "wrong order"}),
-        "not_json": Pupil(written(page(ALL))[:-200], set(), "cannot be read as a notebook"),
-        "no_notebook": Pupil(b"%PDF-1.4 my solutions", set(), "not a notebook", path="solutions.pdf"),
-        "another_page": Pupil(json.dumps(nbformat.v4.new_notebook()).encode(), set(), "holds no cell"),
+        "deleted_cells": Pupil(
+            delete("hold_out-check", "shift"), ALL - {"shift"}, ("hold_out-check was deleted", "shift was deleted")
+        ),
+        "doubled_cells": Pupil(changed(double), ALL - {"sizes"}, ("more than once",), {"sizes": "wrong order"}),
+        "not_json": Pupil(written(page(ALL))[:-200], set(), ("cannot be read as a notebook",)),
+        "no_notebook": Pupil(b"%PDF-1.4 my solutions", set(), ("not a notebook",), path="solutions.pdf"),
+        "another_page": Pupil(json.dumps(nbformat.v4.new_notebook()).encode(), set(), ("holds no cell",)),
         "overwrites_checks": Pupil(before("sizes", NO_ANSWER_RUNS, solved=set()), set()),
         "patches_torch": Pupil(before("sizes", PATCHED, solved=set(), answers={"sizes": "sizes = abs"}), set()),
         "breaks_print": Pupil(before("sizes", "import builtins; builtins.print = None"), ALL),

@@ -1,4 +1,4 @@
-"""A class of thirty and more is marked, and every mark is the one that is known; no submission harms another."""
+"""A class is marked, and every mark is the one that is known; no submission harms another."""
 
 import csv
 import json
@@ -76,10 +76,6 @@ def marked(tmp_path_factory) -> Class:
 NAMES = list(pupils(0, Path()))
 
 
-def test_there_are_thirty_and_more():
-    assert len(NAMES) >= 30
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_the_marks_are_those_that_are_known(marked, name):
     pupil, found = marked.pupils[name], marked.of(name)
@@ -88,7 +84,8 @@ def test_the_marks_are_those_that_are_known(marked, name):
         right = right | {"sizes"} if name == "reaches_out" else right - {"sizes"} if name in SHUT_IN else right
     assert set(found["right"]) == right, found
     assert found["points"] == sum(POINTS[one] for one in right)
-    assert pupil.remark in " ".join(found["remarks"])
+    for remark in pupil.remarks:
+        assert remark in " ".join(found["remarks"])
     feedback = marked.feedback(name)
     for hint in pupil.hints.values():
         assert hint in feedback

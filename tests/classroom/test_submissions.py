@@ -17,7 +17,7 @@ from pupils import SHEETS as SHEETS_BY_NAME
 from mnist_helpers.checks.exercise import Outcome, same
 from mnist_helpers.checks.inputs import own_choice
 from mnist_helpers.classroom import submissions
-from mnist_helpers.classroom.plaintext import read_outcomes, write_outcomes
+from mnist_helpers.classroom.outcomes import read_outcomes, write_outcomes
 from mnist_helpers.classroom.submissions import HandedInFile, common_folder, grade_id, handed_in, sort_out, student_ids
 from mnist_helpers.course.stripping import without_solutions
 
