@@ -5,11 +5,12 @@ import shutil
 import subprocess
 import sys
 
+import nbformat
 from playwright.sync_api import expect
 from test_lab import open_notebook
 from visitor import PATIENCE, screenshot
 
-from mnist_helpers.classroom.handouts import make_student_edition
+from mnist_helpers.classroom.gradebook import Gradebook
 from mnist_helpers.runtime import ROOT
 
 ANSWER = "    return torch.bincount(labels, minlength=10) / len(labels)"
@@ -17,9 +18,8 @@ ANSWER = "    return torch.bincount(labels, minlength=10) / len(labels)"
 
 def test_an_exercise_is_done_validated_and_marked(lab, workspace, visit, tmp_path, monkeypatch):
     monkeypatch.setenv("MNIST_COURSE", str(tmp_path / "course"))
-    make_student_edition(tmp_path / "student")
     sheet = workspace / "handed_out.ipynb"
-    shutil.copyfile(tmp_path / "student" / "notebooks" / "exercises" / "01_data.ipynb", sheet)
+    nbformat.write(Gradebook().hand_out("01_data"), sheet)
     page = open_notebook(visit, lab, sheet.name)
     cells = page.locator(".jp-Notebook .jp-CodeCell")
     cells.nth(0).locator(".cm-content").click()

@@ -16,6 +16,7 @@ import pytest
 from pupils import ALL, NAME, POINTS, STAYING, Pupil, page, pupils, written
 
 from mnist_helpers.classroom.isolation import has_bubblewrap
+from mnist_helpers.cli import main
 from mnist_helpers.runtime import ROOT
 
 CELL_SECONDS = 25
@@ -166,10 +167,12 @@ def test_a_zip_gives_the_same_as_a_folder(tmp_path):
         (lambda path: path.write_bytes(b"PK\x03\x04 broken"), "cannot be read as a zip"),
     ],
 )
-def test_a_place_without_submissions_is_refused_in_a_line(tmp_path, make, said):
+def test_a_place_without_submissions_is_refused_in_a_line(tmp_path, monkeypatch, capsys, make, said):
     place = tmp_path / "place"
     make(place)
-    done = grade(place, tmp_path / "course")
-    assert done.returncode == 1
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    monkeypatch.setenv("MNIST_COURSE", str(tmp_path / "course"))
+    monkeypatch.setattr(sys, "argv", ["mnist-helpers", "grade", str(place)])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
