@@ -1,15 +1,14 @@
 """What a class hands in: renamed notebooks, deleted and doubled cells, zips, and files that are no notebooks."""
 
-import contextlib
 import copy
-import lzma
 import re
 import warnings
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,7 +20,9 @@ from mnist_helpers.classroom.outcomes import harmless
 from mnist_helpers.errors import CourseError
 
 LARGEST = 20_000_000  # bytes of a notebook
+LARGEST_SUM = 60_000_000  # bytes of all notebooks of a student
 MOST_FILES = 10_000
+MOST_CELLS = 1_000
 LONGEST_CELL, MOST_TEXT = 20_000, 500_000  # characters of a cell, and of all cells
 MOST_PARTS = 300_000  # lists and objects in a notebook's JSON
 MOST_OUTPUTS = 50  # of a cell
@@ -35,11 +36,14 @@ class SubmissionsError(CourseError):
 
 @dataclass(frozen=True)
 class HandedInFile:
-    """A file as it came: whose, its name, and a notebook's bytes; None where it is none, too large or broken."""
+    """A file as it came: whose, its name, and how its bytes are read, when wanted: a class does not fit in memory.
+
+    `read` raises ValueError with the reason if the bytes cannot be had.
+    """
 
     student: str
     name: str
-    content: bytes | None
+    read: Callable[[], bytes]
 
 
 @dataclass
@@ -59,7 +63,7 @@ class Submission:
 def handed_in(place: Path) -> list[HandedInFile]:
     """Return the files of a folder or a zip: a folder for each student, or a notebook named after its student.
 
-    Of files that are no notebooks only the names are read. Raises: SubmissionsError if there is nothing to read.
+    Raises: SubmissionsError if there is nothing to read.
     """
     if not place.exists():
         raise SubmissionsError(f"There is no {place}. SUBMISSIONS= takes a folder, or a zip, with a folder a student.")
@@ -71,41 +75,53 @@ def handed_in(place: Path) -> list[HandedInFile]:
         raise SubmissionsError(f"There are no files in {place}. It should hold a folder for each student.")
     above = common_folder(set(files))
     found = [(path.relative_to(above), files[path]) for path in sorted(files)]
-    return [
-        HandedInFile(path.parts[0] if len(path.parts) > 1 else path.stem, str(path), content) for path, content in found
-    ]
+    return [HandedInFile(path.parts[0] if len(path.parts) > 1 else path.stem, str(path), read) for path, read in found]
 
 
-def _zipped(place: Path) -> Iterator[tuple[PurePosixPath, bytes | None]]:
-    with zipfile.ZipFile(place) as archive:
-        members = archive.infolist()
-        _refuse_too_many(len(members), place)
-        for member in members:
-            path = _meant(member.filename)
-            if path and not member.is_dir():
-                yield path, _member(archive, member) if is_notebook(path.name) else None
+def _zipped(place: Path) -> Iterator[tuple[PurePosixPath, Callable[[], bytes]]]:
+    archive = zipfile.ZipFile(place)  # open as long as its files may be wanted
+    _refuse_too_many(len(archive.infolist()), place)
+    for member in archive.infolist():
+        path = _meant(member.filename)
+        if path and not member.is_dir():
+            yield path, partial(_member, archive, member)
 
 
-def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | None:
-    """Read one file of a zip; None if it is too large, encrypted or broken, which is one student's trouble only."""
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """Read one file of a zip.
+
+    Raises: ValueError if that cannot be done, which is one student's trouble only.
+    """
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError("is packed in a way that may need any amount of memory; pack it as usual")  # LZMA, bzip2
     try:
         with archive.open(member) as file:
             content = file.read(LARGEST + 1)  # the size that a zip states may be a lie
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, EOFError, OSError):
-        return None
-    return content if len(content) <= LARGEST else None
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError) as error:
+        raise ValueError("is encrypted or broken") from error
+    return _not_too_large(content)
 
 
-def _in_folder(place: Path) -> Iterator[tuple[PurePosixPath, bytes | None]]:
+def _file(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return _not_too_large(opened.read(LARGEST + 1))
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror})") from error
+
+
+def _not_too_large(content: bytes) -> bytes:
+    if len(content) > LARGEST:
+        raise ValueError(f"is larger than {LARGEST // 10**6} MB")
+    return content
+
+
+def _in_folder(place: Path) -> Iterator[tuple[PurePosixPath, Callable[[], bytes]]]:
     for number, file in enumerate(place.rglob("*")):
         _refuse_too_many(number, place)
         path = _meant(file.relative_to(place).as_posix())
         if path and file.is_file() and not file.is_symlink():
-            content = None
-            if is_notebook(path.name) and file.stat().st_size <= LARGEST:
-                with contextlib.suppress(OSError):
-                    content = file.read_bytes()
-            yield path, content
+            yield path, partial(_file, file)
 
 
 def _refuse_too_many(count: int, place: Path) -> None:
@@ -166,7 +182,8 @@ def sort_out(files: list[HandedInFile], sheets: dict[str, NotebookNode], known: 
     `sheets` are the sheets that are marked, as the students got them; `known` are the ids of students, and grows.
     """
     ids = student_ids(list(dict.fromkeys(file.student for file in files)), known)
-    read = [(ids[file.student], file, *read_notebook(file)) for file in files]
+    sums: Counter[str] = Counter()
+    read = [(ids[file.student], file, *read_notebook(file, sums)) for file in files]
     sheet_of = {file: best_sheet(page, sheets) if page else ("", 0) for _, file, page, _ in read}
     counts = Counter(sheet for sheet, _ in sheet_of.values() if sheet)
     usual = counts.most_common(1)[0][0] if counts else next(iter(sheets))
@@ -197,14 +214,22 @@ def _without_doubles(found: dict[tuple[str, str], Submission]) -> list[Submissio
     return sorted([*good, *(one for one in first.values() if one.problem)], key=lambda one: (one.student, one.sheet))
 
 
-def read_notebook(file: HandedInFile) -> tuple[NotebookNode | None, str]:
-    """Read a notebook, or say why that cannot be done; of its cells, only type, source and nbgrader's mark are kept."""
+def read_notebook(file: HandedInFile, sums: Counter[str]) -> tuple[NotebookNode | None, str]:
+    """Read a notebook, or say why that cannot be done; of its cells, only type, source and nbgrader's mark are kept.
+
+    `sums` counts the bytes that each student has handed in so far.
+    """
     if not is_notebook(file.name):
         return None, f"{file.name} is not a notebook (.ipynb)."
-    if file.content is None:
-        return None, f"{file.name} is larger than {LARGEST // 10**6} MB, encrypted or broken."
+    if sums[file.student] > LARGEST_SUM:
+        return None, f"{file.name} was left out: its student's notebooks have more than {LARGEST_SUM // 10**6} MB."
     try:
-        page = nbformat.v4.new_notebook(cells=[_clean(cell) for cell in read_json_page(file.content).cells])
+        content = file.read()
+    except ValueError as error:
+        return None, f"{file.name} {error}."
+    sums[file.student] += len(content)
+    try:
+        page = nbformat.v4.new_notebook(cells=[_clean(cell) for cell in read_json_page(content).cells])
         if sum(len(cell.source) for cell in page.cells) > MOST_TEXT:
             raise ValueError(f"more than {MOST_TEXT} characters")
         return page, ""
@@ -219,6 +244,8 @@ def read_json_page(content: bytes) -> NotebookNode:
     Raises: ValueError if it has far too many parts, and whatever nbformat raises.
     """
     text = content.decode("utf-8-sig")
+    if text.count('"cell_type"') > MOST_CELLS:
+        raise ValueError(f"more than {MOST_CELLS} cells")
     if text.count("{") + text.count("[") > MOST_PARTS:
         raise ValueError(f"more than {MOST_PARTS} parts")
     with warnings.catch_warnings():

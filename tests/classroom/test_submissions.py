@@ -1,7 +1,9 @@
 """What comes in is sorted out, whatever it is; what comes out of a submission's process is read, and not believed."""
 
+import copy
 import json
 import re
+import tracemalloc
 import warnings
 import zipfile
 from pathlib import PurePosixPath
@@ -114,18 +116,47 @@ def test_the_folder_around_all_students_is_not_a_student(paths, above):
     assert common_folder({PurePosixPath(path) for path in paths}) == PurePosixPath(above)
 
 
+def handed(student: str, name: str, content: bytes) -> HandedInFile:
+    return HandedInFile(student, name, lambda: content)
+
+
 def test_a_zip_cannot_reach_out_of_itself_or_fill_the_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(submissions, "LARGEST", 1_000)
     with zipfile.ZipFile(tmp_path / "class.zip", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("../evil/sheet.ipynb", b"{}")
         file.writestr("ann/sheet.ipynb", b" " * 10**7)
         file.writestr("bob/sheet.ipynb", b"{}")
-    found = {one.student: one.content for one in handed_in(tmp_path / "class.zip")}
-    assert found == {"ann": None, "bob": b"{}"}
-    assert (
-        "larger than"
-        in {one.student: one for one in sort_out(handed_in(tmp_path / "class.zip"), SHEETS, {})}["ann"].problem
-    )
+    files = {one.student: one for one in handed_in(tmp_path / "class.zip")}
+    assert list(files) == ["ann", "bob"]
+    assert files["bob"].read() == b"{}"
+    with pytest.raises(ValueError, match="larger than"):
+        files["ann"].read()
+    assert "larger than" in sort_out(list(files.values()), SHEETS, {})[0].problem
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packings_that_may_need_any_amount_of_memory_are_refused_unread(tmp_path, packing):
+    with zipfile.ZipFile(tmp_path / "class.zip", "w", packing) as file:
+        file.writestr("ann/sheet.ipynb", written(page(ALL)))
+        file.writestr("bob/sheet.ipynb", written(page(ALL)), zipfile.ZIP_DEFLATED)
+    ann, bob = sort_out(handed_in(tmp_path / "class.zip"), SHEETS, {})
+    assert "any amount of memory" in ann.problem
+    assert not bob.problem
+
+
+def test_a_class_is_read_one_file_at_a_time_and_a_student_s_sum_is_limited(monkeypatch):
+    large = written(page(ALL)) + b" " * 1_000_000
+    monkeypatch.setattr(submissions, "LARGEST_SUM", 3 * len(large))
+    read = []
+    files = [HandedInFile("ann", f"ann/{n:03}.ipynb", lambda n=n: read.append(n) or large) for n in range(30)]
+    files.append(HandedInFile("bob", "bob/sheet.ipynb", lambda: large))
+    tracemalloc.start()
+    ann, bob = sort_out(files, SHEETS, {})
+    assert tracemalloc.get_traced_memory()[1] < 8 * len(large)
+    tracemalloc.stop()
+    assert len(read) == 4
+    assert "ann/004.ipynb was left out: its student's notebooks have more than" in " ".join(ann.remarks)
+    assert not bob.remarks
 
 
 @pytest.mark.parametrize(
@@ -184,8 +215,8 @@ def test_a_student_keeps_the_id_whoever_else_hands_in():
 def test_another_sheet_is_not_taken_for_the_one_that_is_marked():
     other = SHEETS_BY_NAME["02_model"].page
     files = [
-        HandedInFile("ann", "ann/01.ipynb", written(page(ALL))),
-        HandedInFile("ann", "ann/02.ipynb", written(other)),
+        handed("ann", "ann/01.ipynb", written(page(ALL))),
+        handed("ann", "ann/02.ipynb", written(other)),
     ]
     (one,) = sort_out(files, SHEETS, {})
     assert not one.problem
@@ -195,7 +226,7 @@ def test_another_sheet_is_not_taken_for_the_one_that_is_marked():
 
 def test_a_stray_file_beside_a_notebook_makes_no_submission_of_its_own():
     sheets = {"00_other": nbformat.v4.new_notebook(), **SHEETS}
-    files = [HandedInFile("ann", "ann/01.ipynb", written(page(ALL))), HandedInFile("ann", "ann/photo.png", None)]
+    files = [handed("ann", "ann/01.ipynb", written(page(ALL))), handed("ann", "ann/photo.png", b"")]
     (one,) = sort_out(files, sheets, {})
     assert one.sheet == NAME
     assert not one.problem
@@ -206,8 +237,8 @@ def test_of_several_notebooks_the_one_with_most_answers_is_marked():
     little = page(ALL)
     little.cells = little.cells[:4]
     files = [
-        HandedInFile("ann", "ann/a.ipynb", written(page(ALL))),
-        HandedInFile("ann", "ann/z.ipynb", written(little)),
+        handed("ann", "ann/a.ipynb", written(page(ALL))),
+        handed("ann", "ann/z.ipynb", written(little)),
     ]
     (one,) = sort_out(files, SHEETS, {})
     assert one.remarks == ["There is more than one notebook; ann/a.ipynb was marked."]
@@ -244,10 +275,18 @@ def test_a_link_in_a_folder_is_not_followed(tmp_path):
     assert [one.name for one in handed_in(tmp_path / "class")] == ["ann/a.ipynb"]
 
 
+def test_a_page_of_far_too_many_cells_is_refused_before_it_is_looked_at(monkeypatch):
+    monkeypatch.setattr(submissions, "MOST_CELLS", 100)
+    long = page(ALL)
+    long.cells += [copy.deepcopy(long.cells[0]) for _ in range(101)]
+    monkeypatch.setattr(submissions.nbformat, "reads", lambda *_a, **_k: pytest.fail("it was looked at"))
+    assert "more than 100 cells" in sorted_out(written(long)).problem
+
+
 def sorted_out(content: bytes) -> submissions.Submission:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        (one,) = sort_out([HandedInFile("ann", "ann/x.ipynb", content)], SHEETS, {})
+        (one,) = sort_out([handed("ann", "ann/x.ipynb", content)], SHEETS, {})
     return one
 
 
