@@ -4,10 +4,11 @@ A study lies in a file (or a database), so that several processes, on one machin
 killed one loses nothing but its own trial. Notebook 06 tells the story.
 """
 
+import contextlib
 import hashlib
 import os
 import platform
-import sys
+import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
@@ -25,8 +26,10 @@ from mnist_helpers.training import TrainingError, make_loader, train_one_epoch
 
 try:
     import optuna
+    import psutil
+    from optuna.exceptions import UpdateFinishedTrialError
     from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
     from optuna.trial import TrialState
 except ModuleNotFoundError as error:
     raise MissingExtraError("The search needs Optuna", "search") from error
@@ -83,7 +86,7 @@ def _storage(place: str) -> BaseStorage:
     if is_named_pipe(path):
         raise ValueError("it is a pipe")
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = JournalFileSymlinkLock(place, grace_period=LOCK_GRACE_S)
+    lock = JournalFileOpenLock(place, grace_period=LOCK_GRACE_S)
     lock.acquire()
     try:
         _remove_torn_line(path)
@@ -121,11 +124,21 @@ def search(study: optuna.Study, trials: int, device: str = "auto", say: Callable
         study.tell(trial.number, state=TrialState.FAIL)
         study.enqueue_trial(trial.params)
         say(f"trial {trial.number} was left unfinished by a process that is gone; it is tried again")
-    if len(study.get_trials(deepcopy=False, states=FINISHED)) < trials:
-        study.optimize(
-            lambda trial: train_trial(trial, train, val, settings["epochs"], settings["seed"]),
-            callbacks=[optuna.study.MaxTrialsCallback(trials, states=FINISHED), lambda _, trial: say(describe(trial))],
-        )
+    while len(study.get_trials(deepcopy=False, states=FINISHED)) < trials:
+        trial = study.ask()
+        try:
+            say(describe(_tried(study, trial, train, val, settings)))
+        except UpdateFinishedTrialError:  # this process stood still for long: a laptop that slept, say
+            say(f"trial {trial.number} was given up by another process, which thought this one gone")
+
+
+def _tried(
+    study: optuna.Study, trial: optuna.Trial, train: LabelledImages, val: LabelledImages, settings: dict
+) -> optuna.trial.FrozenTrial:
+    try:
+        return study.tell(trial, train_trial(trial, train, val, settings["epochs"], settings["seed"]))
+    except optuna.TrialPruned:
+        return study.tell(trial, state=TrialState.PRUNED)
 
 
 def train_trial(trial: optuna.Trial, train: LabelledImages, val: LabelledImages, epochs: int, seed: int = 0) -> float:
@@ -178,8 +191,25 @@ def summary(study: optuna.Study) -> str:
 
 
 def worker() -> str:
-    """Name this process among all that work on a study, without naming the machine."""
-    return f"{hashlib.sha256(platform.node().encode()).hexdigest()[:8]}-{os.getpid()}"
+    """Name this process among all that work on a study: a code for its machine, its start, its number."""
+    return f"{_machine()}-{_start_of(os.getpid())}-{os.getpid()}"
+
+
+def _machine() -> str:
+    """Name what this process sees the processes of: a machine since it was started, or a container on it."""
+    seen = [platform.node()]
+    for path in map(Path, ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid")):  # containers may share a name
+        with contextlib.suppress(OSError):
+            seen.append(str(path.readlink()) if path.is_symlink() else path.read_text())
+    return hashlib.sha256(" ".join(seen).encode()).hexdigest()[:8]
+
+
+def _start_of(process: int) -> int | None:
+    """Return when a process was started, in seconds; None if it is gone."""
+    try:
+        return int(psutil.Process(process).create_time())
+    except psutil.NoSuchProcess:
+        return None
 
 
 def abandoned_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
@@ -187,24 +217,16 @@ def abandoned_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
     That is known of the processes of this machine, and of one that ended before it had put its name to its trial.
     """
-    here = worker().rpartition("-")[0]
     abandoned = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        machine, _, process = str(trial.user_attrs.get("worker", "")).rpartition("-")
+        signed = re.fullmatch(r"(\w+)-(\d+)-(\d+)", str(trial.user_attrs.get("worker", "")))
         age = (datetime.now(tz=trial.datetime_start.tzinfo) - trial.datetime_start).total_seconds()
-        nameless = not process.isdigit() and age > SECONDS_TO_SIGN
-        if nameless or (machine == here and process.isdigit() and not _is_alive(int(process))):
+        if signed is None:
+            gone = age > SECONDS_TO_SIGN
+        else:
+            machine, start, process = signed.groups()
+            # A later process may have the number of one that is gone.
+            gone = machine == _machine() and _start_of(int(process)) != int(start)
+        if gone:
             abandoned.append(trial)
     return abandoned
-
-
-def _is_alive(process: int) -> bool:
-    if sys.platform == "win32":
-        return True  # not to be found out there by a signal, which would end the process
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

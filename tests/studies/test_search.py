@@ -29,6 +29,7 @@ from mnist_helpers.studies.search import (
     train_trial,
     worker,
 )
+from mnist_helpers.training import train_one_epoch
 
 SMALL = {"dataset": "mnist", "train_limit": 256, "epochs": 1, "seed": 0}
 
@@ -201,3 +202,37 @@ def test_a_trial_without_a_name_is_abandoned_only_after_a_minute(tmp_path, monke
     assert abandoned_trials(study) == []
     monkeypatch.setattr("mnist_helpers.studies.search.SECONDS_TO_SIGN", -1)
     assert [trial.number for trial in abandoned_trials(study)] == [0]
+
+
+def signed(study: optuna.Study, name: str) -> None:
+    study._storage.set_trial_user_attr(study.ask()._trial_id, "worker", name)
+
+
+def test_a_worker_is_known_by_its_machine_its_number_and_its_start(tmp_path):
+    study = open_study(tmp_path / "a.journal", SMALL)
+    machine, start, number = worker().split("-")
+    signed(study, worker())
+    signed(study, f"0a0b0c0d-{start}-{number}")  # another machine's, of which nothing is known
+    assert abandoned_trials(study) == []
+    signed(study, f"{machine}-{int(start) - 100}-{number}")  # a container's that was started anew, with the same number
+    signed(study, f"{machine}-{start}-4999999")
+    assert [trial.number for trial in abandoned_trials(study)] == [2, 3]
+
+
+@pytest.mark.usefixtures("small_space")
+def test_a_trial_that_another_has_given_up_is_a_line_and_the_next_is_taken(tmp_path, monkeypatch, caplog):
+    study = open_study(str(tmp_path / "a.journal"), SMALL)
+    trained = []
+
+    def given_up_once(*arguments):
+        trained.append(arguments)
+        if len(trained) == 1:
+            open_study(str(tmp_path / "a.journal")).tell(0, state=optuna.trial.TrialState.FAIL)
+        return train_one_epoch(*arguments)
+
+    monkeypatch.setattr("mnist_helpers.studies.search.train_one_epoch", given_up_once)
+    lines = []
+    search(study, 1, "cpu", lines.append)
+    assert "trial 0 was given up by another" in lines[0]
+    assert not caplog.records  # of Optuna, with a traceback
+    assert [trial.state.name for trial in open_study(str(tmp_path / "a.journal")).trials] == ["FAIL", "COMPLETE"]
