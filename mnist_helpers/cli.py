@@ -1,6 +1,7 @@
 """The command line: `python -m mnist_helpers`. The commands are in `commands/`; here is how they end."""
 
 import os
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,11 +16,14 @@ FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 
 def main() -> None:
     """Run the command line; an error that the reader can mend is two lines at most, never a traceback."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # who ends it so is answered as Ctrl-C is
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - closed by the shell (2>&-)
     try:
         status = _run()
     except (typer.Abort, KeyboardInterrupt):
         status = INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if status == INTERRUPTED:
         typer.echo("\nStopped. Every file that was written is whole.", err=True)
     sys.exit(status)

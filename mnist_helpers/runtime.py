@@ -9,9 +9,11 @@ import platform
 import random
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import platformdirs
@@ -20,10 +22,17 @@ import torch
 from mnist_helpers.errors import CourseError, UsageError
 from mnist_helpers.startup import WAITING_VARIABLE
 
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None
+
 PACKAGE_PARENT = Path(__file__).resolve().parent.parent
 # Installed as a plain wheel there is no checkout around the package: then the current folder is the workplace.
 ROOT = PACKAGE_PARENT if (PACKAGE_PARENT / "pyproject.toml").is_file() else Path.cwd()
 ARTIFACTS_VARIABLE = "MNIST_ARTIFACTS"
+UNFINISHED = ".unfinished"  # in the name of a file that is being written
+JUST_MADE = 1.0  # seconds
 AWAKE = f" that wait awake (slow on a busy machine: set {WAITING_VARIABLE}=passive before torch is imported)"
 
 
@@ -146,7 +155,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path` in one step, on failure it is removed.
 
     A reader therefore sees the old file or the new one, never half of either, whatever interrupts the writing. A link
-    stays, and what it points to is replaced.
+    stays, and what it points to is replaced. What killed processes have left in the folder is removed.
 
     Raises: OSError with the name of `path` if it cannot be written, or is a folder, a device or a pipe.
     """
@@ -154,16 +163,17 @@ def whole_file(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         raise OSError(errno.EISDIR if path.is_dir() else errno.EINVAL, "it is not an ordinary file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
+    _remove_unfinished(path.parent)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED + path.suffix)
     temporary = Path(name)
     try:
-        yield temporary
-        # mkstemp makes files private; a shared classroom folder wants the usual permissions.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        with temporary.open("rb+") as written:  # Windows flushes only what is open for writing
+        with os.fdopen(handle, "rb+") as written:
+            hold(written)
+            yield temporary
+            # mkstemp makes files private; a shared classroom folder wants the usual permissions.
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
             os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
@@ -171,3 +181,33 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove the temporary files whose writers are dead."""
+    for path in folder.glob(f".*.????????{UNFINISHED}*"):  # as mkstemp names them
+        if is_abandoned(path):
+            path.unlink(missing_ok=True)
+
+
+def is_abandoned(path: Path) -> bool:
+    """Say whether nobody holds this file any more, which a process `hold`s until it is done, or dies."""
+    try:
+        # One that has just been made may not be held yet.
+        if not path.is_file() or time.time() - path.stat().st_mtime < JUST_MADE:
+            return False
+        with path.open("rb+") as file:
+            return hold(file)
+    except OSError:
+        return False
+
+
+def hold(file: IO[bytes]) -> bool:
+    """Lock a file until it is closed, or its process ends; return False if that cannot be done, or another has it."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # there are file systems without locks
+        return False
+    return True

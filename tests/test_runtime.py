@@ -100,6 +100,26 @@ def test_a_killed_process_leaves_the_old_file(tmp_path):
     ended = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
     assert ended.returncode == -signal.SIGKILL
     assert path.read_text() == "old"
+    (left,) = tmp_path.glob(".*")
+    os.utime(left, (0, 0))  # it was killed a while ago
+    with whole_file(tmp_path / "another.txt"):
+        assert not left.exists()
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "another.txt", path]
+
+
+@pytest.mark.skipif(runtime.fcntl is None, reason="This system's Python cannot lock files.")
+def test_what_another_is_still_writing_is_not_removed(tmp_path):
+    mine = tmp_path / ".my.unfinished"  # named by a person
+    mine.touch()
+    os.utime(mine, (0, 0))
+    with whole_file(tmp_path / "slow.txt") as temporary:
+        temporary.write_text("half")
+        os.utime(temporary, (0, 0))
+        with whole_file(tmp_path / "quick.txt") as other:
+            other.write_text("whole")
+        assert temporary.exists()
+    assert (tmp_path / "slow.txt").read_text() == "half"
+    assert mine.exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")

@@ -5,6 +5,7 @@ VS Code, papermill and nbval all start it. No torch here: whoever only runs page
 """
 
 import json
+import os
 import sys
 import tempfile
 import uuid
@@ -19,6 +20,16 @@ from traitlets import default
 from mnist_helpers.startup import prepare_process
 
 NAME = "python3"
+LONGEST_FOLDER = 70  # bytes
+
+
+def folder_for_sockets() -> Path | None:
+    """Return a folder for a kernel's sockets: the temporary one, or, as systems allow a socket 100 characters, /tmp.
+
+    None where there is neither, as on Windows.
+    """
+    folders = [] if sys.platform == "win32" else [Path(tempfile.gettempdir()), Path("/tmp")]
+    return next((one for one in folders if len(os.fsencode(one)) <= LONGEST_FOLDER and os.access(one, os.W_OK)), None)
 
 
 class LocalKernelManager(AsyncKernelManager):
@@ -26,13 +37,13 @@ class LocalKernelManager(AsyncKernelManager):
 
     @default("transport")
     def _use_files(self) -> str:
-        return "tcp" if sys.platform == "win32" else "ipc"
+        return "ipc" if folder_for_sockets() else "tcp"
 
     @default("ip")
     def _own_files(self) -> str:
-        # jupyter_client's own choice can be the same for two kernels at once. Kept short: systems allow 100 characters.
-        own = Path(tempfile.gettempdir()) / f"kernel-{uuid.uuid4().hex[:12]}"
-        return "127.0.0.1" if sys.platform == "win32" else str(own)
+        folder = folder_for_sockets()
+        # jupyter_client's own choice can be the same for two kernels at once.
+        return str(folder / f"kernel-{uuid.uuid4().hex[:12]}") if folder else "127.0.0.1"
 
 
 # How every page runs, a lesson or a submission: what nbclient is told, by itself or through papermill.

@@ -30,7 +30,16 @@ from mnist_helpers.datasets import DATASETS
 from mnist_helpers.errors import CourseError
 from mnist_helpers.pages import REPORT_MIME, readable
 from mnist_helpers.recipes import RECIPES
-from mnist_helpers.runtime import ARTIFACTS_VARIABLE, ROOT, artifacts_folder, artifacts_folders, pick_device, whole_file
+from mnist_helpers.runtime import (
+    ARTIFACTS_VARIABLE,
+    ROOT,
+    artifacts_folder,
+    artifacts_folders,
+    hold,
+    is_abandoned,
+    pick_device,
+    whole_file,
+)
 
 SOURCES = ROOT / "notebooks"
 BUILD = ROOT / "build"
@@ -40,6 +49,7 @@ SLOW_BY = 1.5  # a run that takes this many times its budget is marked
 NOTHING = {"text/plain": ""}  # what a live display leaves when it is over
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 WIDGET_IS_LIVE = "A widget to play with is here when the page runs in JupyterLab."
+RUNNING_FILE = ".running"  # held by the run whose folder this is
 LONGEST_CELL = 60  # seconds; whoever waits longer looks elsewhere
 
 
@@ -91,13 +101,15 @@ def find_notebooks(choice: str = "", folder: Path = SOURCES, option: str = "NOTE
     return [path for path in notebooks if not words or any(path.name.startswith(word) for word in words)]
 
 
-def read_parameters(text: str) -> dict[str, Any]:
-    """Read "epochs=1 dataset=kmnist" into {"epochs": 1, "dataset": "kmnist"}.
+def read_parameters(text: str) -> dict[str, str]:
+    """Read "epochs=1 dataset=kmnist" into {"epochs": "1", "dataset": "kmnist"}; `check_parameters` knows their kinds.
 
     Raises: NotebookError for a word that is not name=value.
     """
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", ""  # a backslash stands in Windows's paths
     try:
-        words = shlex.split(text)
+        words = list(lexer)
     except ValueError as error:
         raise NotebookError(f"PARAMS={text!r} cannot be read ({error}).") from error
     parameters = {}
@@ -105,11 +117,16 @@ def read_parameters(text: str) -> dict[str, Any]:
         name, equals, value = word.partition("=")
         if not (name.isidentifier() and equals):
             raise NotebookError(f"PARAMS: {word!r} is not name=value, as in PARAMS='epochs=1 dataset=fashion_mnist'.")
-        try:
-            parameters[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            parameters[name] = value
+        parameters[name] = value
     return parameters
+
+
+def _value(text: str) -> Any:
+    """Return what a text stands for, as Python reads it: 1 for "1"; the text itself where it is no literal."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
 
 
 def declared_parameters(notebook: NotebookNode) -> dict[str, tuple[type, ...]]:
@@ -126,7 +143,10 @@ def declared_parameters(notebook: NotebookNode) -> dict[str, tuple[type, ...]]:
 
 
 def check_parameters(parameters: dict[str, Any], paths: list[Path]) -> None:
-    """Refuse parameters that no chosen notebook declares, or whose value is of the wrong kind or not known.
+    """Give parameters their kinds; refuse those that no chosen notebook declares, or whose value is wrong or not known.
+
+    A text stays a text where one is declared ("7" as the name of a picture), and else is what it stands for. Paths
+    become absolute.
 
     Raises: CourseError saying what is allowed.
     """
@@ -137,6 +157,8 @@ def check_parameters(parameters: dict[str, Any], paths: list[Path]) -> None:
     for name, value in parameters.items():
         if name not in declared:
             raise NotebookError(f"PARAMS: {name!r} is not a parameter of these notebooks: {', '.join(declared)}.")
+        if isinstance(value, str) and str not in declared[name]:
+            value = parameters[name] = _value(value)
         # bool is a kind of int in Python, but epochs=True is a slip; a whole number of seconds is none.
         if type(value) not in (*declared[name], *([int] if float in declared[name] else [])):
             kinds = " or ".join(kind.__name__ for kind in declared[name])
@@ -173,8 +195,14 @@ def run_notebooks(paths: list[Path], parameters: dict[str, Any], output: Path = 
 
 @contextlib.contextmanager
 def _apart() -> Iterator[Path]:
-    """Give a run its own folder and artifacts, so that runs at the same time do not mix; publish them at the end."""
+    """Give a run its own folder and artifacts, so that runs at the same time do not mix; publish them at the end.
+
+    What runs that were killed have left is removed.
+    """
     BUILD.mkdir(exist_ok=True)
+    for held in BUILD.glob(f"run-*/{RUNNING_FILE}"):
+        if is_abandoned(held):
+            shutil.rmtree(held.parent, ignore_errors=True)
     published = artifacts_folder()
     before = os.environ.get(ARTIFACTS_VARIABLE)
     with tempfile.TemporaryDirectory(dir=BUILD, prefix="run-") as folder:
@@ -182,7 +210,9 @@ def _apart() -> Iterator[Path]:
         places = [staging / "artifacts", *artifacts_folders()]  # written to the first, looked for in all
         os.environ[ARTIFACTS_VARIABLE] = os.pathsep.join(map(str, places))
         try:
-            yield staging
+            with (staging / RUNNING_FILE).open("wb") as held:
+                hold(held)
+                yield staging
         finally:
             if before is None:
                 del os.environ[ARTIFACTS_VARIABLE]

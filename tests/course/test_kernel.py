@@ -4,7 +4,11 @@ import json
 import os
 import sys
 
-from mnist_helpers.course.kernel import install
+import pytest
+
+from mnist_helpers.course import kernel
+from mnist_helpers.course.kernel import LocalKernelManager, install
+from mnist_helpers.course.runner import run_notebooks
 
 
 def test_the_kernel_is_this_python_s_and_a_linked_file_elsewhere_stays(tmp_path):
@@ -18,3 +22,20 @@ def test_the_kernel_is_this_python_s_and_a_linked_file_elsewhere_stays(tmp_path)
     assert specification["argv"][:3] == [sys.executable, "-m", "mnist_helpers.course.kernel"]
     assert kept.read_text() == "{}"
     assert [path.name for path in folder.iterdir()] == ["kernel.json"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such sockets.")
+def test_a_page_runs_where_the_temporary_folder_s_name_is_too_long_for_a_socket(write_notebook, tmp_path, monkeypatch):
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr(kernel.tempfile, "tempdir", str(long))
+    (result,) = run_notebooks([write_notebook("01_x.ipynb", "1 + 1")], {}, output=tmp_path / "out")
+    assert not result.failure
+
+
+@pytest.mark.parametrize(("platform", "writable"), [("win32", True), ("linux", False)])
+def test_without_a_folder_for_sockets_this_machine_s_own_address_is_used(monkeypatch, platform, writable):
+    monkeypatch.setattr(kernel.sys, "platform", platform)
+    monkeypatch.setattr(kernel.os, "access", lambda *_: writable)
+    manager = LocalKernelManager(kernel_name="python3")
+    assert (manager.transport, manager.ip) == ("tcp", "127.0.0.1")

@@ -25,7 +25,7 @@ from mnist_helpers.course.runner import (
     slowest_cell,
 )
 from mnist_helpers.errors import CourseError
-from mnist_helpers.runtime import ROOT, artifacts_folder
+from mnist_helpers.runtime import ROOT, artifacts_folder, hold
 
 REPORT = "from mnist_helpers.pages import report\nreport(value={})"
 
@@ -39,13 +39,16 @@ def _own_build(tmp_path, monkeypatch):
     ("text", "expected"),
     [
         ("", {}),
-        ("epochs=1 dataset=fashion_mnist device=cpu", {"epochs": 1, "dataset": "fashion_mnist", "device": "cpu"}),
-        ("lr=1e-3 flag=True none=None", {"lr": 1e-3, "flag": True, "none": None}),
+        ("epochs=1 dataset=fashion_mnist device=cpu", {"epochs": "1", "dataset": "fashion_mnist", "device": "cpu"}),
+        (
+            r"picture=C:\Users\me\7.png study='D:\my study#1'",
+            {"picture": r"C:\Users\me\7.png", "study": r"D:\my study#1"},
+        ),
         ("picture='my digit.png'", {"picture": "my digit.png"}),
         ("picture=", {"picture": ""}),
     ],
 )
-def test_parameters_are_read_as_plain_values(text, expected):
+def test_parameters_are_read_as_they_stand(text, expected):
     assert read_parameters(text) == expected
 
 
@@ -56,8 +59,29 @@ def test_what_is_not_a_parameter_is_refused(text):
 
 
 @pytest.mark.parametrize(
+    ("kinds", "given", "expected"),
+    [
+        ("int | None", "1", 1),
+        ("int | None", "None", None),
+        ("float", "3", 3),
+        ("float", "1e-3", 1e-3),
+        ("bool", "True", True),
+        ("str", "7", "7"),
+        ("str", "None", "None"),
+    ],
+)
+def test_a_text_becomes_what_is_declared(write_notebook, kinds, given, expected):
+    path = write_notebook("01_x.ipynb", "pass", parameters=f"value: {kinds} = None")
+    parameters = read_parameters(f"value={given}")
+    check_parameters(parameters, [path])
+    assert parameters == {"value": expected}
+    assert type(parameters["value"]) is type(expected)
+
+
+@pytest.mark.parametrize(
     ("parameters", "message"),
     [
+        ({"epochs": "[1, 2]"}, r"epochs=\[1, 2\] should be of type int"),
         ({"epoch": 1}, "'epoch' is not a parameter of these notebooks: .*epochs"),
         ({"epochs": "many"}, "epochs='many' should be of type int or NoneType"),
         ({"epochs": True}, "epochs=True should be of type int"),
@@ -160,7 +184,8 @@ def test_two_runs_at_once_do_not_see_each_others_results(write_notebook, tmp_pat
     assert [run.communicate()[0].strip() for run in runs] == ["1", "2"]
 
 
-def test_control_c_leaves_the_old_page_whole_and_no_kernel_behind(write_notebook, tmp_path):
+@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_who_is_stopped_leaves_the_old_page_whole_and_no_kernel_behind(write_notebook, tmp_path, stop):
     started = tmp_path / "started"
     forever = f"import os, pathlib, time\npathlib.Path({str(started)!r}).write_text(str(os.getpid()))\ntime.sleep(600)"
     path = write_notebook("01_a.ipynb", forever)
@@ -179,13 +204,25 @@ def test_control_c_leaves_the_old_page_whole_and_no_kernel_behind(write_notebook
     run = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
     signal.signal(signal.SIGINT, before)
     wait_for(lambda: started.exists() and started.read_text())
-    run.send_signal(signal.SIGINT)
+    run.send_signal(stop)
     _, errors = run.communicate(timeout=60)
     assert run.returncode == 130
     assert "Stopped. Every file that was written is whole." in errors
     assert (tmp_path / "out" / "01_a.ipynb").read_text() == "the old page"
     assert list((tmp_path / "build").iterdir()) == []
     wait_for(lambda: not Path(f"/proc/{started.read_text()}").exists() or sys.platform != "linux")
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_and_a_living_one_s_folder_stays(write_notebook, tmp_path):
+    living, dead = (tmp_path / "build" / name / runner.RUNNING_FILE for name in ("run-living", "run-dead"))
+    for file in (living, dead):
+        file.parent.mkdir(parents=True)
+        file.touch()
+        os.utime(file, (0, 0))
+    with living.open("rb+") as held:
+        assert hold(held)
+        run_notebooks([write_notebook("01_a.ipynb", "1 + 1")], {}, tmp_path / "out")
+    assert [folder.name for folder in (tmp_path / "build").iterdir()] == ["run-living"]
 
 
 def wait_for(condition, seconds: float = 60) -> None:
