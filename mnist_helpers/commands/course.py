@@ -38,7 +38,7 @@ def workspace(folder: Annotated[Path, typer.Argument(help="where the copies go")
 
 
 def app(
-    port: Annotated[int, typer.Option(min=0, max=65_535)] = 8866,
+    port: Annotated[int, typer.Option(min=1, max=65_535)] = 8866,
     address: Annotated[str, typer.Option(help="0.0.0.0 lets other machines in")] = "127.0.0.1",
     most: Annotated[int, typer.Option(min=1, help="kernels, of visitors and in reserve")] = 10,
     base_url: Annotated[str, typer.Option(help="path of the page behind a proxy")] = "/",
@@ -47,8 +47,7 @@ def app(
     """Serve the drawing pad as a web page, on this machine only unless told otherwise."""
     from mnist_helpers.widgets.serving import serve
 
-    typer.echo(f"The pad is at http://{address}:{port}{base_url} (Ctrl-C stops it)")
-    serve(port, address, most, base_url, theme)
+    serve(port, address, most, base_url, theme, typer.echo)
 
 
 def contact_sheet(

@@ -8,8 +8,10 @@ import asyncio
 import contextlib
 import functools
 import os
+import socket
 import struct
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from tornado.web import HTTPError, RequestHandler
 from traitlets import Int
 from traitlets.config import Config
 
-from mnist_helpers.errors import MissingExtraError
+from mnist_helpers.errors import CourseError, MissingExtraError
 from mnist_helpers.startup import THREADS_VARIABLE
 
 try:
@@ -184,7 +186,36 @@ def settings(port: int, address: str, most: int, base_url: str = "/", theme: str
     return config
 
 
-def serve(port: int, address: str, most: int, base_url: str = "/", theme: str = "light") -> None:
-    """Serve the page until Ctrl-C; each visitor's kernel computes with one thread, unless MNIST_THREADS says more."""
+def serve(
+    port: int,
+    address: str,
+    most: int,
+    base_url: str = "/",
+    theme: str = "light",
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Serve the page until Ctrl-C; each visitor's kernel computes with one thread, unless MNIST_THREADS says more.
+
+    `say` is told where the page is. Raises: CourseError if the port cannot be had.
+    """
+    check_free(port, address)
     os.environ.setdefault(THREADS_VARIABLE, "1")
-    Voila.launch_instance(argv=[str(PAGE)], config=settings(port, address, most, base_url, theme))
+    path = f"/{base_url.strip('/')}/".replace("//", "/")
+    say(f"The pad is at http://{f'[{address}]' if ':' in address else address}:{port}{path} (Ctrl-C stops it)")
+    Voila.launch_instance(argv=[str(PAGE)], config=settings(port, address, most, path, theme))
+
+
+def check_free(port: int, address: str) -> None:
+    """Make sure that a port can be listened on.
+
+    Raises: CourseError with the reason if it cannot.
+    """
+    try:
+        kind = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.create_server((address, port), family=kind):
+            pass
+    except OSError as error:
+        raise CourseError(
+            f"The page cannot be served at {address}, port {port} ({error.strerror or error}). Perhaps it is served "
+            f"there already; another port is chosen with --port {port % 65_535 + 1}."
+        ) from error

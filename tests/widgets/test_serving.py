@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import inspect
+import re
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from tornado.web import HTTPError
 from mnist_helpers import widgets
 from mnist_helpers.cli import main
 from mnist_helpers.commands import course
+from mnist_helpers.errors import CourseError
 from mnist_helpers.runtime import ROOT
 from mnist_helpers.startup import THREADS_VARIABLE
 from mnist_helpers.widgets import serving
@@ -56,9 +58,36 @@ def test_each_kernel_gets_one_thread_unless_the_server_is_told_otherwise(monkeyp
     monkeypatch.delenv(THREADS_VARIABLE, raising=False)
     if set_to:
         monkeypatch.setenv(THREADS_VARIABLE, set_to)
+    monkeypatch.setattr(serving, "check_free", lambda *_: None)
     serving.serve(port=8_866, address="127.0.0.1", most=4)
     assert serving.os.environ[THREADS_VARIABLE] == (set_to or "1")
     assert served["argv"] == [str(PAGE)]
+
+
+@pytest.mark.parametrize("given", ["digits", "/digits", "digits/", "/digits/"])
+def test_a_path_behind_a_proxy_may_be_written_with_or_without_slashes(monkeypatch, given):
+    served, said = {}, []
+    monkeypatch.setattr(serving.Voila, "launch_instance", lambda config, **_: served.update(config=config))
+    serving.serve(free_port(), "127.0.0.1", most=1, base_url=given, say=said.append)
+    assert served["config"].Voila.base_url == "/digits/"
+    assert re.fullmatch(r"The pad is at http://127.0.0.1:\d+/digits/ \(Ctrl-C stops it\)", said[0])
+
+
+def test_a_port_that_is_taken_or_an_address_of_another_machine_is_a_sentence_and_nothing_is_announced(monkeypatch):
+    monkeypatch.setattr(serving.Voila, "launch_instance", lambda **_: pytest.fail("it was begun"))
+    said = []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(CourseError, match=f"port {port} .*in use.* --port {port % 65_535 + 1}"):
+            serving.serve(port, "127.0.0.1", most=1, say=said.append)
+    with pytest.raises(CourseError, match="cannot be served at 192.0.2.1"):
+        serving.serve(port, "192.0.2.1", most=1, say=said.append)
+    assert said == []
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
 
 
 def test_the_page_is_a_clean_notebook_that_shows_the_pad():
