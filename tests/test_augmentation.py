@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from torchvision.transforms.v2.functional import InterpolationMode, affine
 
 from mnist_helpers.augmentation import AUGMENTATIONS, random_affine, random_coarseness, random_strokes
@@ -56,6 +57,31 @@ def test_squeeze_and_slant_move_pixels_where_geometry_says():
     widths = squeezed[:, 0, 14].sum(dim=1)
     assert widths.min() < 23
     assert (squeezed[:, 0, :, 14].sum(dim=1) > 27.9).all()  # no image became lower
+
+
+def test_all_changes_of_form_together_are_one_after_the_other(train):
+    """A point of the output comes from: squeezed and slanted first, then turned and resized."""
+    images = to_float(train.images[:6])
+    ours = random_affine(
+        images, torch.Generator().manual_seed(5), degrees=20, shift=2, scale=0.2, squeeze=0.3, slant=0.4
+    )
+    generator = torch.Generator().manual_seed(5)
+    draws, form = torch.rand(6, 4, generator=generator) * 2 - 1, torch.rand(2, 6, generator=generator) * 2 - 1
+    for image, mine, (turn, size, right, down), slant, squeeze in zip(images, ours, draws, *form, strict=True):
+        angle = torch.deg2rad(20 * turn)
+        turned = torch.tensor([[angle.cos(), -angle.sin()], [angle.sin(), angle.cos()]]) / (1 + 0.2 * size)
+        formed = torch.tensor([[1 / (1 + 0.3 * squeeze), 0.4 * slant], [0, 1]])
+        theta = torch.cat([turned @ formed, torch.stack([right, down])[:, None] * 2 / 14], dim=1)
+        grid = F.affine_grid(theta[None], [1, 1, 28, 28], align_corners=False)
+        torch.testing.assert_close(mine, F.grid_sample(image[None], grid, align_corners=False)[0], atol=1e-4, rtol=0)
+
+
+def test_a_bend_moves_points_by_about_as_many_pixels_both_ways():
+    ramp = torch.linspace(0, 1, 28).expand(200, 1, 28, 28)
+    for image in (ramp, ramp.transpose(2, 3)):
+        bent = random_affine(image, torch.Generator().manual_seed(0), degrees=0, shift=0, scale=0, bend=0.8)
+        moves = (bent - image)[:, :, 4:-4, 4:-4] * 27  # pixels
+        assert 0.55 < moves.std() < 0.75  # between the points of the grid it is less than at them
 
 
 def test_a_bend_is_smooth(train):

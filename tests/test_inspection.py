@@ -122,6 +122,10 @@ def test_occlusion_finds_the_one_place_that_matters():
     heat = inspection.occlusion(model, torch.ones(1, 28, 28), label=3, size=3)
     assert divmod(heat.argmax().item(), 28) == (14, 14)
     assert heat[5, 5].item() == pytest.approx(0, abs=1e-6)
+    around = heat[11:18, 11:18]  # the cover has its middle on each pixel
+    for same in (around.flip(0), around.flip(1), around.T):
+        torch.testing.assert_close(around, same)
+    assert (around > 1e-6).sum() == 25
 
 
 def test_a_grown_input_excites_its_filter_more_than_any_digit_does(trained, val):

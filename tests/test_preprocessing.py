@@ -4,10 +4,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter
-from scipy.ndimage import center_of_mass
+from scipy.ndimage import center_of_mass, distance_transform_edt, maximum_filter
 
 from mnist_helpers.pictures import PictureError
-from mnist_helpers.preprocessing import read_digit, read_digits
+from mnist_helpers.preprocessing import WORKING_SIDE, read_digit, read_digits
 
 SEVEN = [(60, 40), (120, 40), (80, 130)]
 
@@ -115,6 +115,28 @@ def test_a_table_s_edge_and_dirt_are_not_taken_for_digits():
     digits = read_digits(picture)
     assert len(digits) == 1
     assert distance(digits[0].digit, read_digit(drawn()).digit) < 6
+
+
+@pytest.mark.parametrize("side", [(0, 60, 9, 150), (290, 60, 299, 150), (100, 0, 200, 9), (100, 190, 200, 199)])
+def test_what_lies_along_any_edge_is_no_digit(side):
+    picture = drawn()
+    ImageDraw.Draw(picture).rectangle(side, fill=60)
+    (digit,) = read_digits(picture)
+    assert distance(digit.digit, read_digit(drawn()).digit) < 6
+
+
+def test_the_box_is_where_the_digit_is():
+    picture = Image.new("L", (WORKING_SIDE, WORKING_SIDE), 255)
+    ImageDraw.Draw(picture).rectangle([100, 60, 139, 199], fill=0)
+    assert read_digit(picture).box == (100, 60, 140, 200)
+
+
+@pytest.mark.parametrize("width", [2, 30, 45])
+def test_strokes_become_about_as_wide_as_mnist_s(width):
+    digit = read_digit(drawn(width=width)).digit[0].numpy() > 100
+    depth = distance_transform_edt(np.pad(digit, 1))
+    ridge = depth[(depth == maximum_filter(depth, 3)) & (depth > 0)]
+    assert 1.5 <= 2 * np.median(ridge) <= 4.5
 
 
 def five(picture: Image.Image, left: int, gap: int) -> None:

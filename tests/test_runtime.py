@@ -46,6 +46,8 @@ def test_a_seed_fixes_every_source_of_random_numbers():
 
 def test_a_negative_seed_is_as_good_as_any():
     seed_everything(-1)
+    assert torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.benchmark
 
 
 def test_the_environment_report_is_one_line_with_the_torch_version():

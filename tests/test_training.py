@@ -248,6 +248,11 @@ def test_a_loss_that_explodes_stops_with_epoch_step_and_learning_rate(train, val
         train_new(replace(recipe, lr=1e20), broken, val)
 
 
+def test_a_patience_of_one_epoch_still_trains(train, val, recipe):
+    history = fit(build_model("two-conv"), train, val, replace(recipe, patience=1), device="cpu")
+    assert history.epochs
+
+
 def test_a_network_that_breaks_on_the_validation_images_alone_stops_the_training(train, val, recipe):
     class Breaking(nn.Module):  # standard deviations, say, that only evaluation uses
         def forward(self, values):
