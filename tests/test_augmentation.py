@@ -35,6 +35,7 @@ def test_random_affine_stays_within_its_ranges():
         assert offsets.abs().max() <= 3.001
         assert offsets.max() > 2.5
         assert offsets.min() < -2.5
+    assert torch.corrcoef(torch.stack([rows, columns]))[0, 1].abs() < 0.25  # each drawn for itself
 
 
 def test_random_affine_is_different_for_each_image_and_the_same_for_the_same_seed(train):

@@ -1,4 +1,5 @@
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,14 @@ def test_a_limit_out_of_range_is_refused(limit):
 def test_an_unknown_part_is_refused():
     with pytest.raises(DataError, match="'val' is not known. Use one of: train, validation, test"):
         load_part("mnist", "val")
+
+
+def test_a_fingerprint_tells_images_labels_and_their_order_apart(train):
+    few = train.select(torch.arange(8))
+    others = [few.select(torch.arange(8).flip(0)), replace(few, labels=few.labels.flip(0))]
+    others.append(replace(few, images=255 - few.images))
+    assert len({one.digest() for one in (few, *others)}) == 4
+    assert few.digest() == train.select(torch.arange(8)).digest()
 
 
 def test_all_images_may_be_asked_for_by_their_number():

@@ -19,7 +19,7 @@ from mnist_helpers.evaluation import evaluate
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import get_recipe, make_optimizer
 from mnist_helpers.runtime import seed_everything
-from mnist_helpers.training import Epoch, History, StopTraining, TrainingError, fit, train_one_epoch
+from mnist_helpers.training import Epoch, History, StopTraining, TrainingError, fit, make_loader, train_one_epoch
 
 
 def train_new(recipe, train, val, seed=0, **options):
@@ -246,6 +246,34 @@ def test_a_loss_that_explodes_stops_with_epoch_step_and_learning_rate(train, val
     broken = replace(train)
     with pytest.raises(TrainingError, match=r"Epoch 1: The loss became (nan|inf) at step \d+.*was 1e\+20.*ten times"):
         train_new(replace(recipe, lr=1e20), broken, val)
+
+
+def test_an_epoch_is_the_plain_loop_of_pytorch(train, recipe):
+    def begin():
+        seed_everything(0)
+        model = build_model("two-conv", dropout=0.3).eval()  # as whoever scores it leaves it
+        loader = make_loader(train, replace(recipe, schedule="one-cycle"), seed=0)
+        return model, loader, *make_optimizer(model, replace(recipe, schedule="one-cycle"), steps=len(loader))
+
+    ours, loader, optimizer, scheduler = begin()
+    loss, accuracy = train_one_epoch(ours, loader, optimizer, scheduler, recipe)
+    lr = optimizer.param_groups[0]["lr"]
+    plain, loader, optimizer, scheduler = begin()
+    plain.train()
+    losses, right = [], []
+    for images, labels in loader:
+        logits = plain(images)
+        losses.append(F.cross_entropy(logits, labels))
+        right.append((logits.argmax(dim=1) == labels).float().mean())
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+        scheduler.step()
+    for mine, expected in zip(ours.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(mine, expected)
+    assert loss == pytest.approx(torch.stack(losses).mean().item())
+    assert accuracy == pytest.approx(torch.stack(right).mean().item())
+    assert lr == optimizer.param_groups[0]["lr"] < recipe.lr / 50
 
 
 def test_a_patience_of_one_epoch_still_trains(train, val, recipe):
