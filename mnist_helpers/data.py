@@ -3,22 +3,15 @@
 Finding and checking the files is the job of `datasets`.
 """
 
-import gzip
 import hashlib
-import itertools
 import math
-import warnings
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from mnist_helpers.datasets import DataError, class_names, read_images
-from mnist_helpers.runtime import is_named_pipe
 
 VALIDATION_SIZE = 5_000
 SPLIT_SEED = 2024
@@ -88,42 +81,6 @@ def hold_out_validation(labelled: LabelledImages) -> tuple[LabelledImages, Label
         raise DataError(f"{len(labelled)} images are too few to hold some out for validation: at least 12 are needed.")
     kept, held_out = stratified_split(labelled.labels, size, seed=SPLIT_SEED)
     return labelled.select(kept), labelled.select(held_out)
-
-
-def load_csv(path: Path, dataset: str = "mnist") -> LabelledImages:
-    """Read a file of "MNIST in CSV" (Joseph Redmon): a line an image, its label and its 784 grey values, row by row.
-
-    A first line with names (label,1x1,…,28x28) is skipped; the file may be packed (.gz).
-
-    Raises: DataError naming the file and the line that cannot be read.
-    """
-    if is_named_pipe(path):
-        raise DataError(f"{path} is a pipe, which other programs write to. Save the lines as a file.")
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with warnings.catch_warnings(), opened(path, "rt", encoding="utf-8-sig") as file:
-            warnings.simplefilter("error")  # NumPy only warns of a file without rows
-            first = file.readline()
-            lines = file if first[:1].isalpha() or first[:1] in "\"'" else itertools.chain([first], file)
-            rows = np.loadtxt(lines, dtype=np.uint8, delimiter=",", ndmin=2)
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}).") from error
-    except UserWarning as error:
-        raise DataError(f"{path} has no lines with images.") from error
-    except ValueError as error:
-        reason = str(error).partition(";")[0]  # what follows is for users of NumPy
-        raise DataError(f"{path} is not in the form label,1x1,…,28x28 with whole numbers to 255 ({reason}).") from error
-    if rows.shape[1] != 785 or not len(rows):
-        raise DataError(
-            f"{path} has {rows.shape[1]} columns in {len(rows)} lines; a label and 784 grey values make 785."
-        )
-    if (highest := int(rows[:, 0].max())) > 9:
-        raise DataError(
-            f"{path} has the label {highest} in its row {int(rows[:, 0].argmax()) + 1}; labels go from 0 to 9."
-        )
-    images = torch.from_numpy(rows[:, 1:].reshape(-1, 1, 28, 28).copy())
-    labels = torch.from_numpy(rows[:, 0].astype(np.int64))
-    return LabelledImages(images, labels, class_names(dataset), dataset)
 
 
 def stratified_split(labels: Tensor, size: int, seed: int) -> tuple[Tensor, Tensor]:

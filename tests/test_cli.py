@@ -215,6 +215,20 @@ def test_predict_reads_what_it_can_and_names_what_it_cannot(call, tmp_path):
     assert "2 separate digits" in errors[1]
 
 
+def test_predict_reads_the_images_of_a_table_row_by_row(call, tmp_path, val):
+    rows = [",".join(map(str, image.flatten().tolist())) for image in val.images[:20]]
+    (tmp_path / "test.csv").write_text("\n".join(rows))
+    (tmp_path / "bad.csv").write_text("1,2,3")
+    done = call("predict", tmp_path / "test.csv", "--show", tmp_path / "steps.png")
+    assert done.returncode == 0
+    found = re.findall(r"test\.csv, row (\d+): (\d) ", done.stdout)
+    assert [int(row) for row, _ in found] == list(range(1, 21))
+    assert sum(int(digit) == label for (_, digit), label in zip(found, val.labels.tolist(), strict=False)) >= 19
+    done = call("predict", tmp_path / "bad.csv")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {tmp_path / 'bad.csv'} has 3 columns")
+
+
 def test_predict_prints_json_and_nothing_else(call, tmp_path):
     files = [seven(tmp_path / "a.png"), tmp_path / "none.png"]
     done = call("predict", "--json", *files)

@@ -1,6 +1,4 @@
-import gzip
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +9,6 @@ from mnist_helpers.data import (
     BatchLoader,
     LabelledImages,
     hold_out_validation,
-    load_csv,
     load_part,
     stratified_split,
     to_float,
@@ -122,61 +119,6 @@ def test_batches_are_floats_channels_last(numbered):
     assert labels.dtype == torch.int64
 
 
-def write_csv(path: Path, labelled: LabelledImages, header: bool = True) -> Path:
-    names = ",".join(["label", *(f"{row}x{column}" for row in range(1, 29) for column in range(1, 29))])
-    rows = torch.cat([labelled.labels[:, None], labelled.images.flatten(1).long()], dim=1).tolist()
-    lines = [names] * header + [",".join(map(str, row)) for row in rows]
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "wt", encoding="utf-8") as file:
-        file.write("\n".join(lines) + "\n")
-    return path
-
-
-@pytest.mark.parametrize(("name", "header"), [("a.csv", True), ("a.csv", False), ("a.csv.gz", True)])
-def test_a_csv_file_holds_the_same_images_as_the_original(tmp_path, train, name, header):
-    read = load_csv(write_csv(tmp_path / name, train, header))
-    assert torch.equal(read.images, train.images)
-    assert torch.equal(read.labels, train.labels)
-    assert read.digest() == train.digest()
-
-
-PIXELS = ",".join(["7"] * 784)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("", "has no lines with images"),
-        ("label,1x1\n", "has no lines with images"),
-        ("3,1,2,3\n", "4 columns in 1 lines; a label and 784"),
-        (f"12,{PIXELS}\n", "label 12 in its row 1"),
-        (f"3,{PIXELS}\n10,{PIXELS}\n", "label 10 in its row 2"),
-        (f"3,{PIXELS},5\n", "786 columns"),
-        (f"3,{PIXELS}\n4,1,2\n", r"not in the form[^(]*\([^()']*columns[^()']*\)\.$"),
-        (f"3,{PIXELS.replace('7', '256', 1)}\n", "not in the form.*256"),
-        (f"3,{PIXELS.replace('7', '-1', 1)}\n", "not in the form.*-1"),
-        (f"3,{PIXELS.replace('7', 'x', 1)}\n", "not in the form.*x"),
-        ("\x00\x01", "not in the form"),
-    ],
-)  # fmt: skip
-def test_a_csv_file_that_holds_something_else_is_said_plainly(tmp_path, content, message):
-    (tmp_path / "a.csv").write_text(content)
-    with pytest.raises(DataError, match=message) as caught:
-        load_csv(tmp_path / "a.csv")
-    assert len(str(caught.value).splitlines()) == 1
-
-
-def test_a_csv_file_that_is_missing_or_damaged_is_said_plainly(tmp_path):
-    with pytest.raises(DataError, match="No such file"):
-        load_csv(tmp_path / "a.csv")
-    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"3,4\n" * 999)[:20])
-    with pytest.raises(DataError, match="a.csv.gz cannot be read"):
-        load_csv(tmp_path / "a.csv.gz")
-    (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="cannot be read"):
-        load_csv(tmp_path / "a.csv")
-
-
 def test_a_twelfth_is_held_out_for_validation(train):
     kept, held_out = hold_out_validation(train)
     assert (len(kept), len(held_out)) == (587, 53)
@@ -191,6 +133,5 @@ def test_what_is_a_fraction_already_is_not_made_one_again(train, kind):
         to_float(once.to(kind))
 
 
-def test_every_part_knows_its_dataset_and_keeps_it(train, csv_file):
+def test_every_part_knows_its_dataset_and_keeps_it(train):
     assert {train.dataset, train.select(torch.arange(3)).dataset, train.to(torch.device("cpu")).dataset} == {"mnist"}
-    assert load_csv(csv_file, "kmnist").dataset == "kmnist"

@@ -22,9 +22,10 @@ from mnist_helpers import (
     models,
     pictures,
     preprocessing,
+    tables,
     visualization,
 )
-from mnist_helpers.datasets import DATASETS
+from mnist_helpers.datasets import DATASETS, DataError
 from mnist_helpers.errors import UsageError
 from mnist_helpers.recipes import RECIPES, Recipe, get_recipe
 from mnist_helpers.runtime import pick_device, real_path, seed_everything, whole_file
@@ -69,10 +70,10 @@ def train(
     settings = replace(get_recipe(recipe), **{name: value for name, value in changes.items() if value is not None})
     data.class_names(dataset), pick_device(device)  # a wrong name is said before minutes of reading
     if train_csv:
-        train_images, val_images = data.hold_out_validation(data.load_csv(train_csv, dataset))
+        train_images, val_images = data.hold_out_validation(tables.load_csv(train_csv, dataset))
     else:
         train_images, val_images = data.load_part(dataset, "train"), data.load_part(dataset, "validation")
-    test_images = data.load_csv(test_csv, dataset) if test_csv else None
+    test_images = tables.load_csv(test_csv, dataset) if test_csv else None
     folder = output or checkpoints.model_folder(dataset, recipe)
     seed_everything(seed)
     network = models.build_model(settings.architecture, settings.dropout)
@@ -204,7 +205,7 @@ def _evaluation_figures(folder: Path, test: data.LabelledImages, logits: torch.T
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="picture files")],
+    images: Annotated[list[Path], typer.Argument(help="picture files, or a CSV file of images, a line each")],
     checkpoint: Checkpoint = None,
     as_json: Json = False,
     every: Annotated[bool, typer.Option("--all", help="read every digit of a picture, from left to right")] = False,
@@ -216,17 +217,17 @@ def predict(
         raise UsageError(f"--show {show} would write over that picture. Name another file.")
     model, card = load(checkpoint, device)
     answers, shown, digits = [], [], 0
-    for path, steps, row, error in _readings(images, model, every):
-        answers.append(_answer(path, row, error))
+    for name, steps, row, error in _readings(images, model, every, card.dataset):
+        answers.append(_answer(name, row, error))
         if error:
-            typer.echo(f"error: {error if str(path) in error else f'{path}: {error}'}", err=True)
+            typer.echo(f"error: {error if name in error else f'{name}: {error}'}", err=True)
             continue
         digits += 1
-        if show and digits <= MOST_ROWS:
-            shown.append((path, steps, row))
+        if show and steps and digits <= MOST_ROWS:
+            shown.append((name, steps, row))
         if not as_json:
             likely = [f"{card.classes[i]} {row[i]:.1%}" for i in row.argsort(descending=True)[:3]]
-            typer.echo(f"{path}: {card.classes[row.argmax()]}   ({', '.join(likely)})")
+            typer.echo(f"{name}: {card.classes[row.argmax()]}   ({', '.join(likely)})")
     if as_json:
         typer.echo(json.dumps(answers))
     if shown:
@@ -236,25 +237,42 @@ def predict(
     raise typer.Exit(int(digits < len(answers)))
 
 
-def _readings(paths: list[Path], model: torch.nn.Module, every: bool) -> Iterator[tuple]:
-    """Yield path, steps and probabilities of each digit in pictures, or path and what is wrong with one, one by one."""
+def _readings(paths: list[Path], model: torch.nn.Module, every: bool, dataset: str) -> Iterator[tuple]:
+    """Yield name, steps and probabilities of each digit in pictures, or name and what is wrong with one, one by one.
+
+    The images of a table are digits already, and have no steps.
+    """
     for path in paths:
+        if tables.is_table(path):
+            yield from _rows(path, model, dataset)
+            continue
         try:
             picture = pictures.open_picture(path)
             found = preprocessing.read_digits(picture) if every else [preprocessing.read_digit(picture)]
         except pictures.PictureError as error:
             # The name stands in front of every message, so a message need not repeat it.
-            yield path, None, None, str(error)
+            yield str(path), None, None, str(error)
             continue
         rows = evaluation.steady_probabilities(model, torch.stack([steps.digit for steps in found]))
         for steps, row in zip(found, rows, strict=True):
-            yield path, steps, row, None
+            yield str(path), steps, row, None
 
 
-def _answer(path: Path, row: torch.Tensor | None, error: str | None) -> dict:
+def _rows(path: Path, model: torch.nn.Module, dataset: str) -> Iterator[tuple]:
+    try:
+        images = tables.load_pictures(path, dataset if dataset in DATASETS else "mnist")
+    except DataError as error:
+        yield str(path), None, None, str(error)
+        return
+    probabilities = evaluation.predict_logits(model, images).softmax(dim=1)
+    for number, row in enumerate(probabilities, start=1):
+        yield f"{path}, row {number}", None, row, None
+
+
+def _answer(name: str, row: torch.Tensor | None, error: str | None) -> dict:
     known = row is not None
     digit, probabilities = (int(row.argmax()), row.tolist()) if known else (None, [])
-    return {"image": str(path), "digit": digit, "probabilities": probabilities, "error": error}
+    return {"image": name, "digit": digit, "probabilities": probabilities, "error": error}
 
 
 def _show_steps(path: Path, answers: list, classes: list[str]) -> None:
@@ -265,7 +283,7 @@ def _show_steps(path: Path, answers: list, classes: list[str]) -> None:
     for row, (file, steps, probabilities) in zip(axes, answers, strict=True):
         for ax, name, title in zip(row, names, titles, strict=False):
             visualization.draw_images(ax, getattr(steps, name), [title])
-        name = os.fsencode(file.name[-24:]).decode(errors="replace")
+        name = os.fsencode(Path(file).name[-24:]).decode(errors="replace")
         row[0].set_title(name, fontsize=9, parse_math=False)
         visualization.draw_probabilities(row[5], probabilities, classes)
     _save(figure, path)

@@ -16,6 +16,7 @@ from mnist_helpers.runtime import whole_file
 
 SIDE = 224  # pixels of a picture's height; the 28 of MNIST, eight times
 MOST_STROKES, MOST_POINTS, WIDEST_SHEET = 200, 20_000, 6.0
+HEADER = ",".join(["label", *(f"{row}x{column}" for row in range(1, 29) for column in range(1, 29))])
 
 
 class DrawingError(CourseError):
@@ -101,8 +102,8 @@ def keep_digit(path: Path, digit: Tensor, label: int, classes: int = 10) -> int:
     """
     if not (isinstance(label, int) and 0 <= label < classes):
         raise DrawingError(f"label={label!r} is not a class: they are numbered 0 to {classes - 1}.")
-    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    before = path.read_text(encoding="utf-8") if path.is_file() else HEADER
     lines = [*before.splitlines(), ",".join(map(str, [label, *digit.flatten().tolist()]))]
     with whole_file(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return len(lines)
+    return len(lines) - (lines[0] == HEADER)

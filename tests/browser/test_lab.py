@@ -12,8 +12,8 @@ from playwright.sync_api import Page, expect
 from strokes import drawings
 from visitor import PATIENCE, Pad, screenshot, sticking_out, zoom_in
 
-from mnist_helpers.data import load_csv
 from mnist_helpers.runtime import ROOT
+from mnist_helpers.tables import load_csv
 
 BY_DIGIT = {drawing.digit: drawing for drawing in drawings() if drawing.style == "shape 1, upright"}
 WIDGETS = {  # how many views of widgets a lesson shows when it has run

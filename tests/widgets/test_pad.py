@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mnist_helpers.checkpoints import find_model, load_model
-from mnist_helpers.data import load_csv
 from mnist_helpers.models import build_model
+from mnist_helpers.tables import load_csv
 from mnist_helpers.widgets import pad as module
 from mnist_helpers.widgets.pad import INVITATION, DrawingPad, close_other_doors, overlay, smaller
 
