@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from playwright.sync_api import Page, expect
 from strokes import drawings
@@ -95,7 +96,7 @@ def slide(page: Page, widget, name: str) -> None:
 def test_a_lesson_runs_from_top_to_bottom_in_the_page(lesson, lab, workspace, visit):
     if lesson in QUICK:
         path = workspace / f"{lesson}.ipynb"
-        nbformat.write(parameterize_notebook(nbformat.read(path, as_version=4), QUICK[lesson]), path)
+        nbformat.write(parameterize_notebook(load_notebook_node(str(path)), QUICK[lesson]), path)
     page = open_notebook(visit, lab, f"{lesson}.ipynb")
     run_all(page)
     assert errors(page) == []
