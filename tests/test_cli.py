@@ -221,6 +221,7 @@ def test_predict_reads_the_images_of_a_table_row_by_row(call, tmp_path, val):
     (tmp_path / "bad.csv").write_text("1,2,3")
     done = call("predict", tmp_path / "test.csv", "--show", tmp_path / "steps.png")
     assert done.returncode == 0
+    assert "steps.png was not written: the images of a table are digits already" in done.stderr
     found = re.findall(r"test\.csv, row (\d+): (\d) ", done.stdout)
     assert [int(row) for row, _ in found] == list(range(1, 21))
     assert sum(int(digit) == label for (_, digit), label in zip(found, val.labels.tolist(), strict=False)) >= 19

@@ -234,6 +234,8 @@ def predict(
         if digits > MOST_ROWS:
             typer.echo(f"{show} shows the first {MOST_ROWS} of {digits} digits", err=True)
         _show_steps(show, shown, card.classes)
+    elif show and digits:
+        typer.echo(f"{show} was not written: the images of a table are digits already, and have no steps", err=True)
     raise typer.Exit(int(digits < len(answers)))
 
 

@@ -125,7 +125,9 @@ def gpu(
     from mnist_helpers.studies import speed_gpu as measuring
 
     device = pick_device("cpu" if pretend else "cuda")
-    record = measuring.Record(artifacts_folder() / f"speed-gpu-{device.type}.jsonl", measuring.machine(device), _say)
+    record = measuring.Measurements(
+        artifacts_folder() / f"speed-gpu-{device.type}.jsonl", measuring.machine(device), _say
+    )
     extent = measuring.PRETENDED if pretend else measuring.WHOLE
     path = artifacts_folder() / "speed-gpu.md" if pretend else GPU_PAGE
     typer.echo(measuring.measure(record, device, extent, path))
