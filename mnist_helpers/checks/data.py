@@ -1,5 +1,7 @@
 """Checks of exercise notebook 1: the file format, shares, scales, a baseline, an honest split, a shift."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -271,10 +273,19 @@ def hold_out(labels: Tensor, each: int) -> tuple[Tensor, Tensor]:
 
 def digits_and_way(random: np.random.Generator) -> tuple[Tensor, int, int]:
     """Draw digits that fill their images, and how far to move them, up or down, left or right."""
-    images, _ = inputs.digits(random, 3)
-    images = F.interpolate(images.float(), scale_factor=1.4, mode="nearest")[..., 5:33, 5:33].to(torch.uint8)
     down, right = (int(way) for way in random.choice([-7, -5, -3, 0, 2, 4, 6], size=2, replace=False))
-    return images, down, right
+    return wide_digits(random), down, right
+
+
+def wide_digits(random: np.random.Generator) -> Tensor:
+    """Draw digits that reach the edges of their images."""
+    images, _ = inputs.digits(random, 3)
+    return F.interpolate(images.float(), scale_factor=1.4, mode="nearest")[..., 5:33, 5:33].to(torch.uint8)
+
+
+def moved_by(down: int, right: int) -> Callable[[], tuple[Tensor, int, int]]:
+    """Return what gives digits that are to be moved by so much."""
+    return lambda: (wide_digits(np.random.default_rng(0)), down, right)
 
 
 def moved(images: Tensor, down: int, right: int) -> Tensor:
@@ -282,9 +293,18 @@ def moved(images: Tensor, down: int, right: int) -> Tensor:
     return F.pad(images, (right, -right, down, -down))
 
 
+def moved_by_slices(images: Tensor, down: int, right: int) -> Tensor:
+    """Move images as one does with slices from the end, forgetting that -0 is 0."""
+    result = torch.zeros_like(images)
+    rows, columns = ((slice(by, None), slice(-by)) if by > 0 else (slice(by), slice(-by, None)) for by in (down, right))
+    result[:, :, rows[0], columns[0]] = images[:, :, rows[1], columns[1]]
+    return result
+
+
 @exercise(
     draw=digits_and_way,
     rounds=10,
+    edges=[moved_by(0, 0), moved_by(0, 3), moved_by(-3, 0), moved_by(28, 0), moved_by(0, -28)],
     notice="What leaves on one side is gone, and what enters on the other is empty paper.",
     hint="Where the digit moves down by 2, the two uppermost rows become 0, and the two lowest are lost.",
     mistakes=[
@@ -299,6 +319,10 @@ def moved(images: Tensor, down: int, right: int) -> Tensor:
         Mistake(
             lambda images, down, right: moved(images, right, down),
             "Rows and columns are exchanged: the last dimension is the column.",
+        ),
+        Mistake(
+            moved_by_slices,
+            "Where the digit is not to move, the image is lost: `[:-0]` and `[-0:]` do not mean what they seem to.",
         ),
     ],
 )

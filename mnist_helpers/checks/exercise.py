@@ -74,9 +74,10 @@ class Mistake:
 class Exercise:
     """An exercise whose answer is a function; calling the exercise with that function checks it.
 
-    `draw` makes a fresh input from a generator of random numbers, and `solve` the truth for it. Where many results
-    are right, `examine` takes the place of a comparison: it gets the result and the input and returns a hint, or
-    nothing if all is well. `measure` turns a result that is no plain data (a network) into what is compared.
+    `draw` makes a fresh input from a generator of random numbers, and `solve` the truth for it. The inputs of `edges`
+    are tried first; a negative seed stands for each, -1 for the first. Where many results are right, `examine` takes
+    the place of a comparison: it gets the result and the input and returns a hint, or nothing if all is well. `measure`
+    turns a result that is no plain data (a network) into what is compared.
     """
 
     name: str
@@ -89,7 +90,8 @@ class Exercise:
     measure: Callable[..., Any] | None = None
     by_hand: Sequence[str] = ()  # functions of torch with such a word in their names are not to be used
     twice: bool = False  # the answer is called twice with the same input, and `examine` gets both results
-    rounds: int = ROUNDS
+    rounds: int = ROUNDS  # with inputs drawn at random
+    edges: Sequence[Callable[[], tuple]] = ()  # inputs that chance may miss (nothing, all, the last): met every time
 
     def __call__(self, answer: Callable[..., Any]) -> Verdict:
         """Check an answer with fresh input."""
@@ -126,12 +128,13 @@ class Exercise:
         return Verdict(Status.RIGHT, self.notice)
 
     def seeds(self) -> list[int]:
-        """Draw a seed for each round."""
-        return [secrets.randbits(32) for _ in range(self.rounds)]
+        """Return a seed for each edge, and draw one for each round."""
+        edges = [-number for number, _ in enumerate(self.edges, start=1)]
+        return edges + [secrets.randbits(32) for _ in range(self.rounds)]
 
     def input(self, seed: int) -> tuple:
         """Return the input that belongs to a seed."""
-        return self.draw(np.random.default_rng(seed))
+        return self.edges[-seed - 1]() if seed < 0 else self.draw(np.random.default_rng(seed))
 
     def _call(self, answer: Callable[..., Any], seed: int, without: Sequence[str] = ()) -> Outcome:
         given, kept = self.input(seed), self.input(seed)
