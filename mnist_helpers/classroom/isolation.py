@@ -1,24 +1,30 @@
-"""Run what a stranger wrote, shut in: limits of time and memory everywhere, and with bubblewrap also files and network.
+"""Run what a stranger wrote, shut in: limits of time, memory and processes, and with bubblewrap also files and network.
 
+What goes in and what comes out is a file in memory, so that a full disk takes nothing from anybody.
 bubblewrap (`bwrap`) is a small program of most Linux distributions, made for this by the Flatpak project.
 """
 
 import contextlib
 import functools
+import io
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
 from mnist_helpers.runtime import PACKAGE_PARENT
 
-FILES_IN_MEMORY = 100_000_000  # bytes that may be written to /tmp and the home folder, which are in memory
+FILES_IN_MEMORY = 100_000_000  # bytes that may be written to each folder in memory: its own, the home, /tmp
+LOOK_EVERY = 0.2  # seconds between two looks at what a submission has started
+TOGETHER = 2  # times the memory of one process, for all
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,15 @@ class Limits:
     seconds: int = 300
     cell_seconds: int = 60
     memory: int = 2 * 2**30
+    processes: int = 50  # at once
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command wrote, and why it was stopped, if it was."""
+
+    output: bytes
+    stopped: str = ""
 
 
 @functools.cache
@@ -44,45 +59,92 @@ def what_is_isolated(limits: Limits) -> list[str]:
     lines = [
         f"Each submission runs in its own process, for at most {limits.seconds} s ({limits.cell_seconds} s a cell)."
     ]
+    together = TOGETHER * limits.memory / 2**30
+    lines.append(f"It is stopped when it runs more than {limits.processes} processes at once, or takes more than")
+    lines[-1] += f" {together:.1f} GiB of memory together."
     if sys.platform == "linux":
         lines.append(f"Each of its processes gets {limits.memory / 2**30:.1f} GiB of memory.")
-        lines.append("How many processes it starts, and how many files it writes, is NOT limited.")
-    else:
-        lines.append("Its memory is NOT limited on this system.")
     if has_bubblewrap():
         lines.append(
-            "It has no network, sees no other submission, and can write to a folder of its own only (bubblewrap)."
+            "It has no network, sees no other submission, and can write to folders of its own only, which are in memory"
+            f" and hold {FILES_IN_MEMORY / 10**6:.0f} MB each (bubblewrap)."
         )
         lines.append("It can read the other files of this machine that you can read, outside your home folder.")
     else:
-        lines.append(
-            "It is NOT shut in: it can reach the network, and your files. Install bubblewrap (Linux) to change that."
-        )
+        lines.append("It is NOT shut in: it can reach the network and your files, and fill the disk.")
+        lines[-1] += " Install bubblewrap (Linux) to change that."
     return lines
 
 
-def run_shut_in(command: Sequence[str], folder: Path, seconds: float, hidden: Sequence[Path] = ()) -> bool:
-    """Run a command that may write to `folder` alone; return False if it was stopped when its time was up.
+def run_shut_in(command: Sequence[str], given: bytes, limits: Limits, most: int, hidden: Sequence[Path] = ()) -> Ran:
+    """Run a command in a folder of its own: it reads what is `given` from its standard input, and writes to its output.
 
-    `hidden` folders look empty to it, and `hidden` files cannot be read.
+    Of that, `most` bytes are taken. `hidden` folders look empty to it, and `hidden` files cannot be read.
     """
-    with (folder / "log.txt").open("w") as log:
+    with _own_folder() as folder, _nameless_file() as source, _nameless_file() as output:
+        source.write(given)
+        source.seek(0)
         process = subprocess.Popen(
             [*(_bubblewrap(folder, hidden) if has_bubblewrap() else []), *command],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdin=source,
+            stdout=output,
+            stderr=subprocess.DEVNULL,
             cwd=folder,
             env=_environment(folder),
             start_new_session=True,
         )
         try:
-            process.wait(seconds)
-            return True
-        except subprocess.TimeoutExpired:
-            return False
+            stopped = _wait(process, limits)
         finally:
             _end(process)
+        output.seek(0)
+        return Ran(output.read(most), stopped)
+
+
+@contextlib.contextmanager
+def _own_folder() -> Iterator[Path]:
+    """Give a submission a folder of its own for a while; with bubblewrap it lies in memory, over this one."""
+    folder = Path(tempfile.mkdtemp(prefix="marking-")).resolve()
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(RecursionError):  # thousands of folders in each other
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _nameless_file() -> BinaryIO:
+    """Return a file without a name, in memory where the system has such files."""
+    if hasattr(os, "memfd_create"):
+        return io.FileIO(os.memfd_create("marking"), "r+")
+    return tempfile.TemporaryFile()
+
+
+def _wait(process: subprocess.Popen, limits: Limits) -> str:
+    """Wait for the end of a process; return why it has to be stopped, if it has to."""
+    end = time.monotonic() + limits.seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(LOOK_EVERY)
+            return ""
+        count, memory = _taken(process)
+        if count > limits.processes:
+            return f"it was stopped, as it ran more than {limits.processes} processes at once"
+        if memory > TOGETHER * limits.memory:
+            return f"it was stopped, as it took more than {TOGETHER * limits.memory / 2**30:.1f} GiB of memory"
+    return f"it was stopped after {limits.seconds} seconds, the time for a whole sheet"
+
+
+def _taken(process: subprocess.Popen) -> tuple[int, int]:
+    """Return how many processes a process has started, and how many bytes of memory they take together."""
+    try:
+        members = psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return 0, 0
+    memory = 0
+    for member in members:
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            memory += member.memory_info().rss
+    return len(members), memory
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -107,7 +169,7 @@ def _bubblewrap(folder: Path | None = None, hidden: Sequence[Path] = ()) -> list
         words += ["--ro-bind", str(place), str(place)]
     for place in hidden:
         words += ["--tmpfs", str(place)] if place.is_dir() else ["--ro-bind", "/dev/null", str(place)]
-    return [*words, "--bind", str(folder), str(folder), "--chdir", str(folder)] if folder else words
+    return [*words, *size, "--tmpfs", str(folder), "--chdir", str(folder)] if folder else words
 
 
 def _end(process: subprocess.Popen) -> None:

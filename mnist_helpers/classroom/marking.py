@@ -3,14 +3,12 @@
 What a student wrote runs in a process that is shut in and can say whatever it likes; only this process judges.
 """
 
+import json
 import os
-import shutil
-import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,26 +16,24 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from mnist_helpers.checks import clinic, data, evaluation, filters, model, training
-from mnist_helpers.checks.exercise import Exercise, Outcome, Status, Verdict, usual_torch
+from mnist_helpers.checks.exercise import Status, Verdict
 from mnist_helpers.classroom.gradebook import Gradebook
-from mnist_helpers.classroom.isolation import Limits, run_shut_in
-from mnist_helpers.classroom.outcomes import harmless, read_outcomes
-from mnist_helpers.classroom.submissions import Submission, grade_id, read_json_page, shown_outputs
-from mnist_helpers.classroom.trial import OUTCOMES_MIME, PAGE, RESULT, check_cell
+from mnist_helpers.classroom.isolation import Limits, Ran, run_shut_in
+from mnist_helpers.classroom.judging import CHAPTERS, exercise_of, judged
+from mnist_helpers.classroom.outcomes import harmless
+from mnist_helpers.classroom.submissions import MOST_PARTS, Submission, grade_id, shown_outputs
+from mnist_helpers.classroom.trial import OUTCOMES_MIME, check_cell
 from mnist_helpers.data import load_part
+from mnist_helpers.errors import CourseError
 
-CHAPTERS = {
-    "01": data,
-    "02": model,
-    "03": training,
-    "04": evaluation,
-    "05": filters,
-    "06": clinic,
-}
 CHECK = "-check"  # what the name of a check's cell ends with, after that of the exercise
-LARGEST_RESULT = 30_000_000  # bytes of a page that has run
+LARGEST_RESULT = 50_000_000  # bytes that a run tells of itself
 LONGEST_REASON = 200  # characters
+TRIES = 2  # of a run that ends without saying why
+
+
+class UnfinishedError(CourseError):
+    """A run of a submission that ended, nobody knows why."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,10 @@ class ExerciseMark:
 
 @dataclass(frozen=True)
 class MarkedSubmission:
-    """One submission with its marks; `remarks` say what was put in order, or why it could not be read."""
+    """One submission with its marks; `remarks` say what was put in order, or why it could not be read.
+
+    Without `marks` it could not be marked, and the book has nothing of it, or what it had before.
+    """
 
     student: str
     sheet: str
@@ -79,75 +78,93 @@ class MarkedSubmission:
         return sum(mark.most for mark in self.marks if mark.waits)
 
 
-def exercise_of(sheet: str, name: str) -> Exercise:
-    """Return an exercise by its sheet and name."""
-    return getattr(CHAPTERS[sheet[:2]], name)
-
-
 def mark_class(
     submissions: list[Submission], book: Gradebook, limits: Limits, hidden: list[Path], at_once: int
 ) -> Iterator[MarkedSubmission]:
     """Mark submissions, some at once, and yield them one after the other; what goes wrong with one stays with it."""
     load_part("mnist", "validation")  # unpacked here, because what is shut in cannot
     with ThreadPoolExecutor(at_once) as pool:
-        running = [pool.submit(_run, submission, limits, hidden) for submission in submissions]
+        running = [pool.submit(_run_and_judge, submission, limits, hidden) for submission in submissions]
         for submission, run in zip(submissions, running, strict=True):
             try:
-                # Judged here, one after the other: torch's random numbers and Python's stdout belong to all threads.
-                page, verdicts = _judged(submission, run.result())
+                page, verdicts = run.result()
                 yield _record(submission, page, verdicts, book)
-            except Exception as error:  # a page that nbgrader stumbles over, say
-                reason = f"It could not be marked ({type(error).__name__}: {harmless(str(error))})."
+            except Exception as error:  # a disk that is full, a page that nbgrader stumbles over
+                kind = "" if isinstance(error, CourseError) else f"{type(error).__name__}: "
+                reason = f"It could not be marked: {kind}{harmless(str(error)).rstrip('.')}."
                 yield MarkedSubmission(submission.student, submission.sheet, [], [*submission.remarks, reason])
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What came of running a page: for each check its outcomes, or why there are none; `ended` if all ended early."""
+    """What came of running a page: the outputs of its cells by number, which cells began, and why it ended early."""
 
-    found: dict[str, list[Outcome] | str] = field(default_factory=dict)
-    seeds: dict[str, list[int]] = field(default_factory=dict)
+    outputs: dict[int, list[NotebookNode]]
+    begun: set[int]
     ended: str = ""
 
+    @property
+    def out_of_time(self) -> list[int]:
+        """The cells that were stopped because they took too long."""
+        return [number for number, shown in self.outputs.items() if any(map(_is_interrupt, shown))]
 
-def _run(submission: Submission, limits: Limits, hidden: list[Path]) -> TrialResult:
-    """Run a page shut in, and put what its cells showed into it."""
+
+def _run_and_judge(
+    submission: Submission, limits: Limits, hidden: list[Path]
+) -> tuple[NotebookNode, dict[str, Verdict]]:
+    """Run a page shut in, put what its cells showed into it, and judge it; verdicts by the names of checks' cells."""
     if submission.problem:
-        return TrialResult()
-    page = submission.page
-    checks = {grade_id(cell): number for number, cell in enumerate(page.cells) if grade_id(cell).endswith(CHECK)}
+        return _untried(submission)
+    checks = {grade_id(cell): place for place, cell in enumerate(submission.page.cells) if _is_check(cell)}
     seeds = {name: exercise_of(submission.sheet, name.removesuffix(CHECK)).seeds() for name in checks}
-    with _own_folder() as folder:
-        nbformat.write(_for_trial(submission, seeds), folder / PAGE)
-        arguments = [str(folder), str(limits.cell_seconds), str(limits.memory)]
-        command = [sys.executable, "-m", "mnist_helpers.classroom.trial", *arguments]
-        in_time = run_shut_in(command, folder, limits.seconds, hidden)
-        ran = _result(folder)
-    reason = "" if in_time else f"it was stopped after {limits.seconds} seconds, the time for a whole sheet"
-    if ran is None or len(ran.cells) != len(page.cells):
-        return TrialResult({}, seeds, reason or "it ended without a result; did it take too much memory?")
-    for cell, shown in zip(page.cells, ran.cells, strict=True):
+    ran = _run(submission, seeds, limits, hidden)
+    _remark(submission, ran, limits)
+    found = {name: _outcomes(ran, place) for name, place in checks.items()}
+    for place, cell in enumerate(submission.page.cells):
         if cell.cell_type == "code":
-            cell.outputs = shown_outputs(shown)
-    found = {name: _outcomes(ran.cells[number]) for name, number in checks.items()}
-    return TrialResult(found, seeds, reason or harmless(str(ran.metadata.get("ended", "")))[:LONGEST_REASON])
+            cell.outputs = shown_outputs(ran.outputs.get(place, []))
+    texts = {name.removesuffix(CHECK): text for name, text in found.items() if not isinstance(text, Verdict)}
+    verdicts = judged(submission.sheet, texts, {name.removesuffix(CHECK): drawn for name, drawn in seeds.items()})
+    return submission.page, {
+        name: text if isinstance(text, Verdict) else verdicts[name.removesuffix(CHECK)] for name, text in found.items()
+    }
 
 
-@contextmanager
-def _own_folder() -> Iterator[Path]:
-    """Give a submission a folder of its own for a while."""
-    folder = Path(tempfile.mkdtemp(prefix="marking-")).resolve()
-    try:
-        yield folder
-    finally:
-        with suppress(RecursionError):  # thousands of folders in each other
-            shutil.rmtree(folder, ignore_errors=True)
+def _run(submission: Submission, seeds: dict[str, list[int]], limits: Limits, hidden: list[Path]) -> TrialResult:
+    """Run a page shut in.
+
+    Raises: UnfinishedError if it ended without saying why, twice: then it is not known what the answers are worth.
+    """
+    command = [sys.executable, "-m", "mnist_helpers.classroom.trial", str(limits.cell_seconds), str(limits.memory)]
+    given = nbformat.writes(_for_trial(submission, seeds)).encode()
+    for _ in range(TRIES):
+        ran = run_shut_in(command, given, limits, LARGEST_RESULT, hidden)
+        result = _result(ran, len(submission.page.cells))
+        if result:
+            return result
+    raise UnfinishedError(
+        f"the process that ran it ended without a result, {TRIES} times. Did this machine run out of memory, or does"
+        " the page end its own runner? Look at it, and mark it again."
+    )
+
+
+def _remark(submission: Submission, ran: TrialResult, limits: Limits) -> None:
+    """Tell the instructor, too, what took marks without being an answer's fault alone."""
+    if ran.ended:
+        submission.remarks.append(f"The run ended early: {ran.ended}.")
+    for place in ran.out_of_time:
+        cell = submission.page.cells[place]
+        if not _is_check(cell):
+            name = grade_id(cell) or f"number {place + 1}"
+            submission.remarks.append(
+                f"The cell {name} was stopped after {limits.cell_seconds} s. A busy machine? See --cell-seconds."
+            )
 
 
 def _untried(submission: Submission) -> tuple[NotebookNode, dict[str, Verdict]]:
     """Return the empty sheet for what could not be read, with the reason on top and in place of each verdict."""
     page, verdict = submission.page, Verdict(Status.NOT_ATTEMPTED, submission.problem)
-    verdicts = {grade_id(cell): verdict for cell in page.cells if grade_id(cell).endswith(CHECK)}
+    verdicts = {grade_id(cell): verdict for cell in page.cells if _is_check(cell)}
     page.cells.insert(0, new_markdown_cell(f"**This could not be marked.** {submission.problem}"))
     return page, verdicts
 
@@ -170,49 +187,45 @@ def _module(sheet: str) -> str:
     return CHAPTERS[sheet[:2]].__name__.rpartition(".")[2]
 
 
-def _result(folder: Path) -> NotebookNode | None:
-    """Read what was left by a page that ran, as far as it can be read."""
-    path = folder / RESULT
-    try:
-        about = path.lstat()
-        if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST_RESULT:  # a pipe would be waited for
-            return None
-        page = read_json_page(path.read_bytes())
-        nbformat.validate(page)
-        return page
-    except Exception:  # whatever a stranger wrote there
+def _result(ran: Ran, cells: int) -> TrialResult | None:
+    """Read what a run has told of itself; None if it neither came to its end nor was stopped."""
+    outputs, begun, ended = {}, set(), None
+    if ran.output.count(b"{") + ran.output.count(b"[") > MOST_PARTS:
+        return TrialResult({}, set(), "its cells showed more than can be read")
+    for line in ran.output.splitlines():
+        with suppress(Exception):  # whatever a stranger wrote there
+            told = json.loads(line)
+            if "ended" in told:
+                ended = harmless(str(told["ended"]))[:LONGEST_REASON]
+            elif told.get("begun") in range(cells):
+                begun.add(told["begun"])
+            elif told["cell"] in range(cells):
+                cell = nbformat.from_dict(new_code_cell(outputs=told["outputs"]))
+                nbformat.validate(nbformat.v4.new_notebook(cells=[cell]))
+                outputs[told["cell"]] = cell.outputs
+    if ended is None and not ran.stopped:
         return None
+    return TrialResult(outputs, begun, ran.stopped or ended or "")
 
 
-def _outcomes(cell: NotebookNode) -> list[Outcome] | str:
-    """Return what a check's cell showed, or why it showed nothing."""
-    for output in cell.get("outputs", []):
+def _is_check(cell: NotebookNode) -> bool:
+    return grade_id(cell).endswith(CHECK)
+
+
+def _is_interrupt(output: NotebookNode) -> bool:
+    return output.get("ename") == "KeyboardInterrupt"
+
+
+def _outcomes(ran: TrialResult, place: int) -> str | Verdict:
+    """Return what a check's cell showed, or, if nothing, the verdict."""
+    for output in ran.outputs.get(place, []):
         text = output.get("data", {}).get(OUTCOMES_MIME)
         if isinstance(text, str):
-            try:
-                return read_outcomes(text)
-            except ValueError as error:
-                return f"The check's result cannot be read: {error}."
-    if any(output.get("ename") == "KeyboardInterrupt" for output in cell.get("outputs", [])):
-        return "It took too long and was stopped. Does a loop never end?"
-    return "The check did not come to its end." if cell.get("metadata", {}).get("begun") else ""
-
-
-def _judged(submission: Submission, ran: TrialResult) -> tuple[NotebookNode, dict[str, Verdict]]:
-    """Judge every check of a sheet; return its page, and the verdicts by the names of the checks' cells."""
-    if submission.problem:
-        return _untried(submission)
-    verdicts = {}
-    for name in filter(lambda name: name.endswith(CHECK), map(grade_id, submission.page.cells)):
-        outcomes = ran.found.get(name, "")
-        if isinstance(outcomes, str):
-            reason = outcomes or "The check was not run."
-            verdicts[name] = Verdict(Status.NOT_YET, f"{reason} The run: {ran.ended}." if ran.ended else reason)
-        else:
-            with usual_torch():
-                exercise = exercise_of(submission.sheet, name.removesuffix(CHECK))
-                verdicts[name] = exercise.judge(ran.seeds[name], outcomes)
-    return submission.page, verdicts
+            return text
+    if place in ran.out_of_time:
+        return Verdict(Status.NOT_YET, "It took too long and was stopped. Does a loop never end?")
+    reason = "The check did not come to its end." if place in ran.begun else "The check was not run."
+    return Verdict(Status.NOT_YET, f"{reason} The run: {ran.ended}." if ran.ended else reason)
 
 
 def _record(

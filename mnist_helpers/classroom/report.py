@@ -33,7 +33,8 @@ def write_marks(marked: Sequence[MarkedSubmission], path: Path) -> None:
     table.writerow(COLUMNS)
     for one in marked:
         untouched = sum(mark.status is Status.NOT_ATTEMPTED for mark in one.marks if not mark.by_hand)
-        row = (one.student, one.sheet, one.points, one.most, one.waiting, untouched, " ".join(one.remarks))
+        marks = (one.points, one.most, one.waiting, untouched) if one.marks else [""] * 4  # unmarked is not 0
+        row = (one.student, one.sheet, *marks, " ".join(one.remarks))
         # A spreadsheet would take such words for formulas, and run them.
         table.writerow(["'" + word if str(word).lstrip()[:1] in tuple("=+-@") else word for word in row])
     with whole_file(path) as temporary:
@@ -52,7 +53,7 @@ def summary(marked: Sequence[MarkedSubmission], isolation: Sequence[str]) -> dic
             {
                 "student": one.student,
                 "sheet": one.sheet,
-                "points": one.points,
+                "points": one.points if one.marks else None,
                 "of": one.most,
                 "remarks": one.remarks,
                 "right": [mark.exercise for mark in one.marks if mark.status is Status.RIGHT],
@@ -61,7 +62,8 @@ def summary(marked: Sequence[MarkedSubmission], isolation: Sequence[str]) -> dic
             for one in marked
         ],
         "exercises": [_exercise(sheet, name, marks) for (sheet, name), marks in exercises.items()],
-        "need help": [f"{one.student} ({one.sheet})" for one in marked if _share(one) < NEEDS_HELP],
+        "need help": [f"{one.student} ({one.sheet})" for one in marked if one.marks and _share(one) < NEEDS_HELP],
+        "not marked": [f"{one.student} ({one.sheet})" for one in marked if not one.marks],
         "isolation": list(isolation),
     }
 
@@ -109,7 +111,8 @@ def _page(marked: Sequence[MarkedSubmission], found: dict[str, Any], folder: Pat
     ]
     students = [
         (
-            *(one.student, one.sheet, f"{one.points:g} of {one.most:g}", f"{one.waiting:g}"),
+            *(one.student, one.sheet, f"{one.points:g} of {one.most:g}" if one.marks else "not marked"),
+            f"{one.waiting:g}",
             *(" ".join(one.remarks), _link(one, folder)),
         )
         for one in marked
@@ -157,16 +160,14 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 def _distribution(marked: Sequence[MarkedSubmission]) -> Figure:
     figure = Figure(figsize=(7, 2.6), layout="constrained")
     ax = figure.subplots()
-    ax.hist(
-        [100 * one.points / one.most if one.most else 0 for one in marked], bins=range(0, 101, 10), edgecolor="white"
-    )
+    ax.hist([100 * one.points / one.most for one in marked if one.most], bins=range(0, 101, 10), edgecolor="white")
     ax.set(xlabel="points, in % of all", ylabel="submissions", xlim=(0, 100))
     ax.yaxis.get_major_locator().set_params(integer=True)
     return figure
 
 
 def _solved(exercises: Sequence[dict[str, Any]]) -> Figure:
-    figure = Figure(figsize=(7, 0.6 + 0.28 * len(exercises)), layout="constrained")
+    figure = Figure(figsize=(7, 0.6 + 0.28 * max(2, len(exercises))), layout="constrained")
     ax = figure.subplots()
     names = [f"{one['sheet'][:2]} {one['exercise']}" for one in exercises]
     ax.barh(names, [one["tried"] for one in exercises], color="#cccccc", height=0.8, label="tried")

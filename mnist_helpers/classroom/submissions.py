@@ -263,10 +263,10 @@ def _clean(cell: NotebookNode) -> NotebookNode:
     return make(source=source, metadata=metadata)
 
 
-def shown_outputs(cell: NotebookNode) -> list[NotebookNode]:
+def shown_outputs(outputs: list[NotebookNode]) -> list[NotebookNode]:
     """Return what a cell showed, made anew of what is harmless: text, and pictures of pixels."""
     kept = []
-    for output in cell.get("outputs", []):
+    for output in outputs:
         if output.output_type == "stream":
             kept.append(new_output("stream", name=_stream(output), text=_words(output.get("text"))))
         elif output.output_type == "error":

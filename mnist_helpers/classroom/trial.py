@@ -1,14 +1,16 @@
 """Run the page of a submission, cell by cell, in a kernel; this process and its kernel are shut in by `isolation`.
 
+The page comes from standard input. To standard output goes a line of JSON when a cell begins and when it ends, and a
+last one when all is over, so that what was written stays, whatever happens next.
 Nothing is judged here. A check cell only shows what the student's function returned, as text; a submission that
 changes the checks, torch or Python itself changes them for itself alone.
 """
 
 import importlib
 import json
+import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -19,7 +21,6 @@ from nbformat import NotebookNode
 from mnist_helpers.course.kernel import RUNNING
 
 OUTCOMES_MIME = "application/x-mnist-outcomes"
-PAGE, RESULT = "page.ipynb", "result.ipynb"
 MOST_OUTPUT = 200_000  # characters that a cell prints; what comes after is dropped
 PICTURES = 10  # times as much: a figure is long as text
 LIBRARIES = 6 * 2**30  # bytes of addresses that torch takes for itself; mapped memory counts among them
@@ -52,28 +53,30 @@ class TolerantClient(NotebookClient):
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
         """Take a message of the kernel in, unless its cell has written enough."""
-        number, count = self.written
-        content = msg["content"]
-        if msg["msg_type"] == "stream" or (
-            msg["msg_type"] != "status" and OUTCOMES_MIME not in content.get("data", {})
-        ):
-            self.written = cell_index, len(json.dumps(content, default=str)) + (count if number == cell_index else 0)
-            if self.written[1] > MOST_OUTPUT * (1 if msg["msg_type"] == "stream" else PICTURES):
-                return None
+        (number, count), kind, content = self.written, msg["msg_type"], msg["content"]
+        if kind == "status" or OUTCOMES_MIME in content.get("data", {}):
+            return super().process_message(msg, cell, cell_index)
+        size = len(json.dumps(content, default=str))
+        if kind != "error":  # how a cell ended is heard whatever it printed before
+            self.written = cell_index, size + (count if number == cell_index else 0)
+            size = self.written[1]
+        if size > MOST_OUTPUT * (1 if kind in ("stream", "error") else PICTURES):
+            return None
         return super().process_message(msg, cell, cell_index)
 
 
-def run_page(folder: Path, cell_seconds: int) -> None:
-    """Run the page in a folder and write it with its outputs, after each cell anew, so that what is there is kept."""
-    page = nbformat.read(folder / PAGE, as_version=4)
+def run_page(page: NotebookNode, cell_seconds: int, tell: Callable[[dict[str, Any]], None]) -> None:
+    """Run a page, and tell of each cell when it begins and what it showed; at last, why it ended early, if it did."""
+    begun: list[int] = []
 
-    def keep(**_details: Any) -> None:
-        temporary = folder / f".{RESULT}"
-        nbformat.write(page, temporary)
-        temporary.replace(folder / RESULT)
+    def tell_last() -> None:  # when the next one begins: before, its outputs are in pieces
+        for index in begun[-1:]:
+            tell({"cell": index, "outputs": page.cells[index].outputs})
 
-    def begin(cell: NotebookNode, **_details: Any) -> None:
-        cell.metadata["begun"] = True
+    def begin(cell_index: int, **_details: Any) -> None:
+        tell_last()
+        begun.append(cell_index)
+        tell({"begun": cell_index})
 
     client = TolerantClient(
         page,
@@ -81,17 +84,30 @@ def run_page(folder: Path, cell_seconds: int) -> None:
         interrupt_on_timeout=True,
         allow_errors=True,
         record_timing=False,
-        on_cell_start=begin,
-        on_cell_executed=keep,
+        on_cell_execute=begin,
         **RUNNING,
     )
+    ended = ""
     try:
         client.execute()
     except DeadKernelError:
-        page.metadata["ended"] = "its Python process died"
+        ended = "its Python process died"
     except CellTimeoutError:
-        page.metadata["ended"] = f"a cell ran longer than {cell_seconds} seconds and could not be stopped"
-    keep()
+        ended = f"a cell ran longer than {cell_seconds} seconds and could not be stopped"
+    tell_last()
+    tell({"ended": ended})
+
+
+def open_results() -> Callable[[dict[str, Any]], None]:
+    """Return what writes lines to this process's standard output, which no cell can print to from now on."""
+    results = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def tell(line: dict[str, Any]) -> None:
+        results.write(json.dumps(line) + "\n")
+        results.flush()
+
+    return tell
 
 
 def limit(memory: int) -> None:
@@ -108,5 +124,5 @@ def limit(memory: int) -> None:
 
 
 if __name__ == "__main__":
-    limit(memory=int(sys.argv[3]))
-    run_page(Path(sys.argv[1]), cell_seconds=int(sys.argv[2]))
+    limit(memory=int(sys.argv[2]))
+    run_page(nbformat.read(sys.stdin, as_version=4), int(sys.argv[1]), open_results())

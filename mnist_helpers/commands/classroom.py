@@ -51,7 +51,8 @@ def grade(
     marked = []
     for one in marking.mark_class(found, book, limits, hidden, marking.processors()):
         marked.append(one)
-        typer.echo(f"{one.student:24} {one.sheet:26} {one.points:4g} of {one.most:g}  {' '.join(one.remarks)}".rstrip())
+        points = f"{one.points:4g} of {one.most:g}" if one.marks else "not marked"
+        typer.echo(f"{one.student:24} {one.sheet:26} {points}  {' '.join(one.remarks)}".rstrip())
     folder = book.folder / "marks"
     report.write_marks(marked, folder / "marks.csv")
     report.write_class(marked, lines, folder)
@@ -60,3 +61,7 @@ def grade(
     typer.echo(f"Feedback for each student: {book.folder / 'feedback'}")
     if waiting:
         typer.echo(f"Answers in words that wait to be marked by hand: {waiting} (docs/instructor.md says how)")
+    unmarked = sum(not one.marks for one in marked)
+    if unmarked:
+        typer.echo(f"Not marked: {unmarked} of {len(marked)}. The remarks say why; earlier marks stay.", err=True)
+        raise typer.Exit(1)

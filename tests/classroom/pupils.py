@@ -28,7 +28,7 @@ class Pupil:
     """What one student hands in, which exercises must count as solved, and words that must stand in the remarks."""
 
     content: bytes
-    right: set[str]
+    right: set[str] | None  # nothing for a page that cannot be marked
     remarks: tuple[str, ...] = ()
     hints: dict[str, str] = field(default_factory=dict)
     path: str = f"{NAME}.ipynb"
@@ -130,13 +130,16 @@ REACHES_OUT = "import socket\nsocket.create_connection(('127.0.0.1', {port}), ti
 SPIES = "from pathlib import Path\nassert not [p for p in Path({folder!r}).rglob('*')]\n"
 STAYS = "import subprocess\nsubprocess.Popen(['sleep', '{seconds}'], start_new_session=True)\n"
 STAYING = "86399.25"  # seconds, by which the process is known again
-PIPE = """
-import os, signal
+ENDS_ITS_RUNNER = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)"
+FILLS_THE_DISK = """
+import os
 from pathlib import Path
-for path in Path(os.environ["HOME"]).glob("result.ipynb"):
-    path.unlink()
-    os.mkfifo(path)
-os.kill(os.getppid(), signal.SIGKILL)
+for folder in (os.environ["HOME"], "/tmp", "/dev/shm"):
+    try:
+        for number in range(10):
+            Path(folder, f"full-{number}").write_bytes(bytes(40_000_000))
+    except OSError:
+        pass
 """
 REMOUNTS = """import os, subprocess
 from pathlib import Path
@@ -162,13 +165,15 @@ def pupils(port: int, folder: Path) -> dict[str, Pupil]:
         hints = {name: hint for name, (_, hint) in wrong.items()}
         found[f"wrong_from_{start}"] = Pupil(content, ALL - set(wrong), hints=hints, path=f"{NAME}/{NAME}.ipynb")
     hostile = {
-        "crashes": Pupil(before("standardise", "import os; os._exit(1)"), set(some[:3]), hints={"shift": "died"}),
+        "crashes": Pupil(
+            before("standardise", "import os; os._exit(1)"), set(some[:3]), ("ended early",), {"shift": "died"}
+        ),
         "never_ends": Pupil(with_body("image_at", "while True: pass"), ALL - {"image_at"}, hints={"image_at": "loop"}),
         "cannot_be_stopped": Pupil(with_body("shift", LOOPS_ON), ALL - {"shift"}, hints={"shift": "The run"}),
         "takes_2_GB": Pupil(
             with_body("shift", "return bytearray(2 * 10**9)"), ALL - {"shift"}, hints={"shift": "Memory"}
         ),
-        "prints_for_ever": Pupil(before("sizes", "while True: print('x' * 1000)"), ALL),
+        "prints_for_ever": Pupil(before("sizes", "while True: print('x' * 1000)"), ALL, ("was stopped after",)),
         "deleted_cells": Pupil(
             delete("hold_out-check", "shift"), ALL - {"shift"}, ("hold_out-check was deleted", "shift was deleted")
         ),
@@ -183,7 +188,8 @@ def pupils(port: int, folder: Path) -> dict[str, Pupil]:
         "reaches_out": Pupil(with_body("sizes", REACHES_OUT.format(port=port) + solution), ALL - {"sizes"}),
         "spies": Pupil(with_body("sizes", SPIES.format(folder=str(folder)) + solution), ALL),
         "leaves_a_process": Pupil(before("sizes", STAYS.format(seconds=STAYING), solved=ALL), ALL),
-        "leaves_a_pipe": Pupil(before("sizes", PIPE), set(), hints={"sizes": "without a result"}),
+        "ends_its_runner": Pupil(before("sizes", ENDS_ITS_RUNNER), None, ("the process that ran it ended",)),
+        "fills_the_disk": Pupil(before("sizes", FILLS_THE_DISK), ALL),
         "remounts": Pupil(with_body("sizes", REMOUNTS.format(root=str(ROOT)) + solution), ALL),
         "puts_a_script_in": Pupil(changed(lambda cells: cells.insert(1, new_markdown_cell(SCRIPT))), ALL),
         "=HYPERLINK(evil)": Pupil(written(page()), set()),

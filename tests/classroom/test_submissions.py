@@ -251,7 +251,7 @@ def test_what_a_page_showed_is_made_anew_of_what_is_harmless():
         nbformat.v4.new_output("display_data", {"text/html": "<script>", "text/plain": "\udce9\x1b[2J" + "x" * 10**5}),
         nbformat.v4.new_output("display_data", {"image/svg+xml": "<svg onload=x>", "image/png": '"><script>'}),
     ]
-    picture, words = submissions.shown_outputs(shown)
+    picture, words = submissions.shown_outputs(shown.outputs)
     assert picture.data == {"image/png": "AAAA"}
     assert not picture.metadata
     assert set(words.data) == {"text/plain"}

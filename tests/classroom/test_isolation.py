@@ -1,0 +1,65 @@
+"""What a stranger's program may take: time, processes, memory, room on the disk; and that its words arrive."""
+
+import sys
+
+import pytest
+
+from mnist_helpers.classroom.isolation import FILES_IN_MEMORY, Limits, Ran, has_bubblewrap, run_shut_in
+
+MEGABYTE = 2**20
+FORKS = "import os, time\nwhile True:\n    os.fork() or time.sleep(100)"
+FORKS_FEW = "import os, time\nfor _ in range(12): os.fork() or time.sleep(100)\ntime.sleep(100)"
+TAKES = "import os, time\nos.fork(); os.fork()\nheld = bytearray(150 * 2**20)\ntime.sleep(100)"
+FILLS = """
+for folder in (".", "/tmp", "/dev/shm"):
+    size = 0
+    try:
+        for number in range(20):
+            size += open(f"{folder}/full-{number}", "wb").write(bytes(10_000_000))
+    except OSError as error:
+        print(folder, size, error.errno)
+"""
+
+
+def run(code: str, given: bytes = b"", most: int = 1000, **limits) -> Ran:
+    return run_shut_in([sys.executable, "-c", code], given, Limits(**limits), most)
+
+
+def test_what_goes_in_and_what_comes_out_is_the_same_whatever_it_is():
+    given = bytes(range(256)) * 4000
+    echo = "import sys\nsys.stdout.buffer.write(sys.stdin.buffer.read())"
+    assert run(echo, given, most=2 * len(given)) == Ran(given)
+    assert run(echo, given, most=10) == Ran(given[:10])
+
+
+def test_what_was_written_stays_when_its_time_is_up():
+    ran = run("import time\nprint('so far', flush=True)\ntime.sleep(100)", seconds=3)
+    assert ran.output == b"so far\n"
+    assert "stopped after 3 seconds" in ran.stopped
+
+
+@pytest.mark.parametrize("code", [FORKS_FEW, FORKS] if has_bubblewrap() else [FORKS_FEW])  # what else could end them?
+def test_whoever_starts_too_many_processes_is_stopped(code):
+    ran = run(code, processes=10)
+    assert "more than 10 processes at once" in ran.stopped
+
+
+def test_the_memory_of_all_processes_together_is_limited():
+    assert "GiB of memory" in run(TAKES, memory=250 * MEGABYTE).stopped
+    assert run("import time\nheld = bytearray(150 * 2**20)\ntime.sleep(0.5)", memory=250 * MEGABYTE).stopped == ""
+
+
+@pytest.mark.skipif(not has_bubblewrap(), reason="bubblewrap is not installed, or may not make namespaces here")
+def test_it_cannot_fill_a_disk():
+    lines = run(FILLS).output.decode().splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        _, size, number = line.split()
+        assert int(size) <= FILES_IN_MEMORY
+        assert number == "28"  # no space left on the device
+
+
+def test_no_folder_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    run("open('left', 'w').write('x')")
+    assert list(tmp_path.iterdir()) == []
