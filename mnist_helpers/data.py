@@ -128,6 +128,9 @@ class BatchLoader:
         self.shuffle = shuffle
         self.augment = augment
         self.generator = torch.Generator().manual_seed(seed)
+        # What augmentation draws lies where the images lie: a GPU would wait at every batch for numbers of the CPU's.
+        device, on_cpu = labelled.labels.device, labelled.labels.device.type == "cpu"
+        self.augmenting = self.generator if on_cpu else torch.Generator(device).manual_seed(seed)
 
     def __len__(self) -> int:
         """Return the number of batches in one pass."""
@@ -142,5 +145,5 @@ class BatchLoader:
             indices = order[start : start + self.batch_size]
             batch = to_float(images[indices])
             if self.augment:
-                batch = self.augment(batch, self.generator)
+                batch = self.augment(batch, self.augmenting)
             yield batch.contiguous(memory_format=torch.channels_last), labels[indices]

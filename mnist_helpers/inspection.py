@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mnist_helpers.architectures import Residual
-from mnist_helpers.data import LabelledImages
+from mnist_helpers.data import BatchLoader, LabelledImages
 from mnist_helpers.errors import CourseError
 from mnist_helpers.evaluation import BATCH_SIZE, predict_logits
 from mnist_helpers.models import device_of, evaluating
+from mnist_helpers.runtime import autocast
 
 
 @contextmanager
@@ -220,23 +221,25 @@ def embed(model: nn.Sequential, images: Tensor, layer: str) -> Tensor:
     return torch.cat(rows)
 
 
+@torch.inference_mode()
 def ablate(model: nn.Sequential, labelled: LabelledImages, layer: str) -> Tensor:
     """Silence each filter of a layer in turn and measure the accuracy that it was worth.
 
     Source: the method of Morcos and others, "On the importance of single directions for generalization" (2018).
     Shapes: → (filters,) float32, accuracy lost (0.01 is one point); below 0 where the network is better without.
     """
-    cut = list(dict(model.named_children())).index(layer) + 1
+    cut, device = list(dict(model.named_children())).index(layer) + 1, device_of(model)
     before, after = model[:cut], model[cut:]  # what comes before the layer is computed once
     right: list[Tensor] = []
-    for images, labels in zip(labelled.images.split(BATCH_SIZE), labelled.labels.split(BATCH_SIZE), strict=True):
-        values = predict_logits(before, images)
-        for filter_index in range(-1, values.shape[1]):  # -1: nothing is silenced
-            muted = values.clone()
-            if filter_index >= 0:
-                muted[:, filter_index] = 0
-            right.append((predict_logits(after, muted).argmax(dim=1) == labels).sum())
-    share = torch.stack(right).view(-1, values.shape[1] + 1).sum(dim=0) / len(labelled)
+    with evaluating(model), autocast(device):
+        for batch in BatchLoader(labelled.to(device), BATCH_SIZE):
+            values, labels = before(batch[0]), batch[1]
+            for filter_index in range(-1, values.shape[1]):  # -1: nothing is silenced
+                muted = values.clone()
+                if filter_index >= 0:
+                    muted[:, filter_index] = 0
+                right.append((after(muted).argmax(dim=1) == labels).sum())
+    share = torch.stack(right).view(-1, values.shape[1] + 1).sum(dim=0).cpu() / len(labelled)
     return share[0] - share[1:]
 
 

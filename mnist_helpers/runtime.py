@@ -87,16 +87,20 @@ def seed_everything(seed: int) -> None:
 def random_states(device: torch.device) -> dict[str, torch.Tensor]:
     """Return the states of the random numbers that work on this device draws from: the CPU's and its own."""
     states = {"cpu": torch.get_rng_state()}
-    if device.type != "cpu":
-        states[device.type] = getattr(torch, device.type).get_rng_state()
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
     return states
 
 
 def restore_random_states(states: dict[str, torch.Tensor], device: torch.device) -> None:
     """Put back what `random_states` returned, as far as it was for this kind of device."""
     torch.set_rng_state(states["cpu"])
-    if device.type != "cpu" and device.type in states:
-        getattr(torch, device.type).set_rng_state(states[device.type])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+    elif device.type == "mps" and "mps" in states:
+        torch.mps.set_rng_state(states["mps"])
 
 
 def autocast(device: torch.device, bfloat16: bool | None = None) -> AbstractContextManager:

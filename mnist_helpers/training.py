@@ -5,6 +5,7 @@ The settings come from `recipes`, the files from `checkpoints`; nothing here dra
 
 import contextlib
 import copy
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -201,8 +202,9 @@ class _Run:
         if self.history.best.epoch == number:
             self.best_weights = copy.deepcopy(self.model.state_dict())
 
+    @functools.cached_property
     def settings(self) -> dict:
-        """Return what must be the same for a training to go on."""
+        """What must be the same for a training to go on; found once, as all images are looked at for it."""
         train = self.loader.labelled
         data = {"dataset": train.dataset, "images": len(train), "data": train.digest() + self.val.digest()}
         return asdict(self.recipe) | {"seed": self.seed} | data
@@ -210,11 +212,12 @@ class _Run:
     def save(self, folder: Path) -> None:
         number = len(self.history.epochs)
         state = {
-            "settings": self.settings(),
+            "settings": self.settings,
             "epochs": [asdict(epoch) for epoch in self.history.epochs],
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "shuffle": self.loader.generator.get_state(),
+            "augment": self.loader.augmenting.get_state(),
             "random": runtime.random_states(self.device),
         }
         # First the network: if this is interrupted, the epoch is done again to the same end, and nothing is missing.
@@ -237,7 +240,7 @@ class _Run:
         return True
 
     def _restore(self, weights: dict[str, dict[str, Tensor]], state: dict, folder: Path) -> None:
-        for name, now in self.settings().items():
+        for name, now in self.settings.items():
             if (then := state["settings"].get(name)) != now:
                 raise checkpoints.CheckpointError(
                     f"The training in {folder} was begun with {name}={then!r}, this one asks for {now!r}. "
@@ -249,6 +252,7 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.loader.generator.set_state(state["shuffle"])
+        self.loader.augmenting.set_state(state["augment"])
         runtime.restore_random_states(state["random"], self.device)
         epochs = [Epoch(**epoch) for epoch in state["epochs"]]
         if not all(isinstance(value, int | float) for epoch in epochs for value in astuple(epoch)):

@@ -1,4 +1,7 @@
-"""The same work on the CPU and on a CUDA GPU. Run with `make test` on a machine that has one."""
+"""The same work on the CPU and on a CUDA GPU. Run with `make test` on a machine that has one.
+
+Where there is none, `tests/test_pretended.py` runs these on a pretended one.
+"""
 
 from dataclasses import replace
 
@@ -6,15 +9,23 @@ import pytest
 import torch
 
 from mnist_helpers import inspection
-from mnist_helpers.augmentation import random_affine
+from mnist_helpers.augmentation import AUGMENTATIONS, random_affine
 from mnist_helpers.checkpoints import load_model
 from mnist_helpers.data import load_part, to_float
-from mnist_helpers.evaluation import evaluate, predict_logits
+from mnist_helpers.evaluation import evaluate, predict_logits, steady_probabilities
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import get_recipe
-from mnist_helpers.runtime import ROOT, pick_device, seed_everything
+from mnist_helpers.runtime import (
+    ROOT,
+    environment_report,
+    pick_device,
+    random_states,
+    restore_random_states,
+    seed_everything,
+)
+from mnist_helpers.studies import ladder
 from mnist_helpers.studies.cuda_graphs import GraphedTraining
-from mnist_helpers.training import fit
+from mnist_helpers.training import fit, make_loader
 
 pytestmark = [
     pytest.mark.gpu,
@@ -89,7 +100,57 @@ def test_a_graph_ends_in_the_weights_of_its_steps_one_by_one_bit_for_bit(train):
 def test_inspection_works_on_the_gpu(val):
     model = load_model(SHIPPED, "cuda")[0]
     few = val.select(torch.arange(50))
-    assert inspection.ablate(model, few, "relu1").shape == (32,)
+    lost = inspection.ablate(model, few, "relu1")
+    assert lost.shape == (32,)
+    assert torch.equal(lost, inspection.ablate(model, few.to(CUDA), "relu1"))  # wherever the labels lie
     assert inspection.top_patches(model, few.images, "relu2", 3, count=4).shape == (4, 1, 8, 8)
     assert inspection.saliency(model, to_float(few.images[0]), 3).device.type == "cpu"
     assert inspection.grow_input(model, "conv2", 3, steps=3).shape == (28, 28)
+
+
+@pytest.mark.parametrize("augment", list(AUGMENTATIONS))
+def test_augmentation_draws_where_the_images_lie(train, augment):
+    recipe = replace(get_recipe("walkthrough"), augment=augment, batch_size=64)
+    loader = make_loader(train.to(CUDA), recipe, seed=3)
+    assert loader.augmenting.device.type == "cuda"
+    images, labels = next(iter(loader))
+    assert images.device == labels.device == loader.labelled.images.device
+    assert torch.equal(images, next(iter(make_loader(train.to(CUDA), recipe, seed=3)))[0])
+
+
+def test_a_network_trained_on_the_gpu_is_read_on_the_cpu_and_the_other_way_round(tmp_path, train, val, recipe):
+    model = build_model("two-conv", 0.3)
+    fit(model, train, val, recipe, device="cuda", folder=tmp_path)
+    on_cpu, _ = load_model(tmp_path, "cpu")
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor.cpu(), on_cpu.state_dict()[name])
+    on_gpu, _ = load_model(tmp_path, "cuda")
+    assert evaluate(on_gpu, val.to(CUDA)) == evaluate(model, val)
+
+
+def test_pictures_and_neighbours_are_read_on_the_gpu(val):
+    model = load_model(SHIPPED, "cuda")[0]
+    digits = val.images[:20]
+    assert steady_probabilities(model, digits).argmax(dim=1).eq(val.labels[:20]).float().mean() > 0.9
+    nearest = inspection.Neighbours(model, val).of(val.images[3])
+    assert torch.equal(nearest.images[0], val.images[3])
+    assert inspection.lit_maps(model, val.images[0])["relu1"].dtype == torch.uint8
+    assert inspection.occlusion(model, to_float(digits[0]), 3).device.type == "cpu"
+
+
+def test_the_ladder_is_climbed_on_the_gpu(train):
+    for rung in ladder.rungs():
+        assert ladder.climb(rung, train.select(torch.arange(130)), device="cuda").whole
+
+
+def test_what_a_run_says_it_ran_on_is_what_it_ran_on():
+    assert torch.cuda.get_device_name() in environment_report("cuda")
+    assert torch.cuda.get_device_name() not in environment_report("cpu")
+    assert "CPU," in environment_report("cpu")
+
+
+def test_random_numbers_are_taken_from_and_given_back_to_the_device_itself():
+    states = random_states(CUDA)
+    drawn = torch.rand(3, device=CUDA)
+    restore_random_states(states, CUDA)
+    assert torch.equal(drawn, torch.rand(3, device=CUDA))

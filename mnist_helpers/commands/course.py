@@ -15,8 +15,9 @@ def run_notebooks(
     """Run the notebooks from end to end into build/notebooks/ and print a table."""
     from mnist_helpers.course import runner
 
-    results = runner.run_notebooks(runner.find_notebooks(notebooks), runner.read_parameters(params))
-    typer.echo(f"\n{environment_report()}\n{runner.results_table(results)}")
+    given = runner.read_parameters(params)
+    results = runner.run_notebooks(runner.find_notebooks(notebooks), given)
+    typer.echo(f"\n{environment_report(given.get('device', 'auto'))}\n{runner.results_table(results)}")
     raise typer.Exit(int(any(result.failure for result in results)))
 
 

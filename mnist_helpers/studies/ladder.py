@@ -191,8 +191,10 @@ def _train(rung: Rung, train: LabelledImages, seed: int, device: torch.device, a
 
 def synchronise(device: torch.device) -> None:
     """Wait until a GPU has done what it was told, so that a clock read now tells the truth."""
-    if device.type != "cpu":
-        getattr(torch, device.type).synchronize()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def operations(rung: Rung, images: int) -> float:
@@ -204,11 +206,12 @@ def operations(rung: Rung, images: int) -> float:
     return counter.get_total_flops() / len(batch) * images
 
 
-def arithmetic_speed(device: torch.device, bfloat16: bool, side: int = 2_048, repeats: int = 7) -> float:
+def arithmetic_speed(device: torch.device, bfloat16: bool, repeats: int = 7) -> float:
     """Measure how many operations a second one large matrix product makes: what the processor can do at its best.
 
     `bfloat16` asks for 16-bit numbers, where the processor has instructions for them.
     """
+    side = 2_048 if device.type == "cpu" else 8_192  # enough to fill it
     a = torch.rand(side, side, device=device)
     times = []
     with autocast(device, bfloat16):

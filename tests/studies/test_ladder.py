@@ -103,4 +103,4 @@ def test_operations_are_counted_as_by_hand():
 
 
 def test_the_processor_s_speed_is_measured():
-    assert ladder.arithmetic_speed(CPU, bfloat16=False, side=64, repeats=2) > 0
+    assert ladder.arithmetic_speed(CPU, bfloat16=False, repeats=2) > 0
