@@ -26,6 +26,14 @@ def _own_places(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
 
 
+@pytest.fixture(autouse=True)
+def _on_the_cpu(request, monkeypatch):
+    """Compute on the CPU where there is a GPU, too, with what a CPU gives to compare; tests marked `gpu` take it."""
+    if "gpu" not in request.keywords:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+
 @pytest.fixture(scope="session")
 def train() -> LabelledImages:
     return load_part("mnist", "train", limit=640)

@@ -22,6 +22,7 @@ from mnist_helpers.runtime import autocast, pick_device, seed_everything
 from mnist_helpers.studies.cuda_graphs import GraphedTraining
 from mnist_helpers.training import make_loader, train_one_epoch
 
+FILLED = 0.005  # seconds of a matrix product
 WARM_UP = 3  # steps of another network before the clock starts: libraries prepare themselves in them
 
 
@@ -209,9 +210,17 @@ def operations(rung: Rung, images: int) -> float:
 def arithmetic_speed(device: torch.device, bfloat16: bool, repeats: int = 7) -> float:
     """Measure how many operations a second one large matrix product makes: what the processor can do at its best.
 
-    `bfloat16` asks for 16-bit numbers, where the processor has instructions for them.
+    `bfloat16` asks for 16-bit numbers, where the processor has instructions for them. The matrices grow until a product
+    takes long enough to fill the processor.
     """
-    side = 2_048 if device.type == "cpu" else 8_192  # enough to fill it
+    side, seconds = 1_024, 0.0
+    while seconds < FILLED:
+        side *= 2
+        seconds = _seconds_of_a_product(side, device, bfloat16, repeats)
+    return 2 * side**3 / seconds
+
+
+def _seconds_of_a_product(side: int, device: torch.device, bfloat16: bool, repeats: int) -> float:
     a = torch.rand(side, side, device=device)
     times = []
     with autocast(device, bfloat16):
@@ -222,7 +231,7 @@ def arithmetic_speed(device: torch.device, bfloat16: bool, repeats: int = 7) -> 
             a @ a
             synchronise(device)
             times.append(time.perf_counter() - started)
-    return 2 * side**3 / min(times)
+    return min(times)
 
 
 def accuracy(climbed: RungResult, labelled: LabelledImages) -> float | None:
