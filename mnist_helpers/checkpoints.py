@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 from mnist_helpers.errors import CourseError
 from mnist_helpers.models import build_model
-from mnist_helpers.runtime import ROOT, artifacts_folder, artifacts_folders, is_named_pipe, whole_file
+from mnist_helpers.runtime import artifacts_folder, artifacts_folders, is_named_pipe, shipped, whole_file
 
 MODEL_FILE = "model.safetensors"
-SHIPPED = ROOT / "pretrained" / "mnist" / "handwriting"  # what reads pictures, if nothing else is named
+SHIPPED = shipped("pretrained/mnist/handwriting")  # what reads pictures, if nothing else is named
 
 
 class CheckpointError(CourseError):
@@ -59,13 +59,19 @@ def find_model(dataset: str = "mnist", recipe: str = "walkthrough") -> Path:
 
     Raises: CheckpointError if there is neither.
     """
-    for folder in (place / dataset / recipe for place in [*artifacts_folders(), ROOT / "pretrained"]):
+    for folder in (place / dataset / recipe for place in [*artifacts_folders(), shipped("pretrained")]):
         if (folder / MODEL_FILE).is_file():
             return folder
     raise CheckpointError(
         f"There is no trained network for dataset={dataset!r} and recipe={recipe!r} in artifacts/ or pretrained/. "
         f"Run notebook 03 with these two parameters first; it trains one."
     )
+
+
+def newest_model() -> Path | None:
+    """Return the folder of the network that the reader has trained last, or None if there is none in `artifacts/`."""
+    files = [file for place in artifacts_folders() for file in place.glob(f"*/*/{MODEL_FILE}")]
+    return max(files, key=lambda file: file.stat().st_mtime).parent if files else None
 
 
 def save_model(folder: Path, model: nn.Module, card: Card) -> None:

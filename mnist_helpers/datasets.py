@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from mnist_helpers.errors import CourseError, UsageError
-from mnist_helpers.runtime import ROOT, cache_folder, whole_file
+from mnist_helpers.runtime import INSTALLED, ROOT, cache_folder, shipped, whole_file
 
 NETWORK_TIMEOUT_S = 20
 DIGITS = tuple("0123456789")
@@ -67,8 +67,8 @@ def class_names(dataset: str) -> tuple[str, ...]:
 def read_images(dataset: str, train: bool, data: Path | None = None) -> tuple[Tensor, Tensor]:
     """Read the training or the test part of a dataset, as published.
 
-    `data` is the folder to look in first (default: the repository's `data/`), then come the system's and the user's
-    cache folder, then the network.
+    `data` is the folder to look in first (default: the repository's `data/`), then come the system's, what is in the
+    installed package, and the user's cache folder, then the network.
 
     Shapes: images (N, 1, 28, 28) uint8, labels (N,) int64.
     Raises: DataError, naming the file and the remedy.
@@ -113,10 +113,13 @@ def dataset_root(dataset: str, data: Path | None = None) -> Path:
         if _is_unpacked(dataset, root / kind / "raw"):
             return root
     packed = dict(_torchvision(kind).resources) if dataset not in ("qmnist", "emnist_digits") else {}
-    for folder in (data / kind / "raw", SYSTEM_FOLDERS.get(dataset), cache_folder() / kind / "raw"):
+    packages = shipped("data") / kind / "raw"
+    for folder in (data / kind / "raw", SYSTEM_FOLDERS.get(dataset), packages, cache_folder() / kind / "raw"):
         if folder and any((folder / filename).exists() for filename in packed):
             _check_packed(folder, packed, UNPACKED.get(dataset, {}))
-            return _unpack(folder, packed, data, kind)
+            # Around an installed package lies a folder of the reader's, whichever they stand in: it is left as it is.
+            roots = [cache_folder(), data] if INSTALLED else [data, cache_folder()]
+            return _unpack(folder, packed, roots, kind)
     return _download(dataset, data)
 
 
@@ -157,8 +160,10 @@ def _check_packed(folder: Path, packed: dict[str, str], unpacked: dict[str, str]
         found = _md5(path) if path.is_file() else "no file"
         if found == expected or (path.is_file() and _md5_of_content(path) == unpacked.get(path.stem)):
             continue
-        ours = folder == ROOT / "data" / "MNIST" / "raw"
-        remedy = f"Restore it with `git checkout -- {path.name}` in" if ours else "Get the file again, or remove all of"
+        remedy = "Get the file again, or remove all of"
+        if folder == shipped("data/MNIST/raw"):
+            restore = f"Restore it with `git checkout -- {path.name}` in"
+            remedy = "Install mnist-helpers again, which brings" if INSTALLED else restore
         raise DataError(
             f"{path} is missing, truncated or damaged: its MD5 should be {expected}, found {found}. "
             f"{remedy} {folder}. Nothing was changed."
@@ -172,10 +177,10 @@ def _md5_of_content(packed: Path) -> str:
         return "not a whole gzip file"
 
 
-def _unpack(folder: Path, packed: dict[str, str], data: Path, kind: str) -> Path:
-    """Unpack checked files into `data`, or into the cache where `data` cannot be written; return the root."""
+def _unpack(folder: Path, packed: dict[str, str], roots: list[Path], kind: str) -> Path:
+    """Unpack checked files into the first of `roots` that can be written, and return it."""
     errors = []
-    for root in (data, cache_folder()):
+    for root in roots:
         try:
             for filename in packed:
                 with (

@@ -28,12 +28,19 @@ except ModuleNotFoundError:  # Windows
     fcntl = None
 
 PACKAGE_PARENT = Path(__file__).resolve().parent.parent
+IN_THE_WHEEL = Path(__file__).resolve().parent / "shipped"  # pyproject.toml puts there what comes with the project
+INSTALLED = IN_THE_WHEEL.is_dir()
 # Installed as a plain wheel there is no checkout around the package: then the current folder is the workplace.
-ROOT = PACKAGE_PARENT if (PACKAGE_PARENT / "pyproject.toml").is_file() else Path.cwd()
+ROOT = Path.cwd() if INSTALLED else PACKAGE_PARENT
 ARTIFACTS_VARIABLE = "MNIST_ARTIFACTS"
 UNFINISHED = ".unfinished"  # in the name of a file that is being written
 JUST_MADE = 1.0  # seconds
 AWAKE = f" that wait awake (slow on a busy machine: set {WAITING_VARIABLE}=passive before torch is imported)"
+
+
+def shipped(path: str) -> Path:
+    """Return where a file or folder lies that comes with the project: in the checkout, or in the installed package."""
+    return (IN_THE_WHEEL if INSTALLED else ROOT) / path
 
 
 def artifacts_folders() -> list[Path]:
@@ -117,6 +124,8 @@ def autocast(device: torch.device, bfloat16: bool | None = None) -> AbstractCont
 
 def cpu_has_bfloat16() -> bool:
     """Say whether this CPU multiplies 16-bit numbers itself; where it only imitates that, it is slower for it."""
+    if not hasattr(torch.cpu, "get_capabilities"):  # an older torch does not say
+        return False
     able = torch.cpu.get_capabilities()
     return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 

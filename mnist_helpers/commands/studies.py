@@ -13,6 +13,7 @@ from mnist_helpers.studies import reproduction
 PAGE = ROOT / "docs" / "reproduction.md"
 SPEED_PAGE = ROOT / "docs" / "speed.md"
 GPU_PAGE = ROOT / "docs" / "speed-gpu.md"
+ABLATION = ROOT / "docs" / "ablation.csv"
 WHOLE_BENCH, WHOLE_ABLATION = 30, 3  # seeds
 
 
@@ -88,7 +89,7 @@ def ablate(
     path = artifacts_folder() / "ablation.csv"
     found = ablation.train_variants(path, seeds, device, resume, lambda line: typer.echo(line, err=True))
     if seeds >= WHOLE_ABLATION:
-        path = ablation.RECORD
+        path = ABLATION
         ablation.write(path, found)
     typer.echo(ablation.table(found))
     typer.echo(f"\nWritten to {path}")

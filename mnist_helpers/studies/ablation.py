@@ -20,10 +20,10 @@ from mnist_helpers.errors import CourseError
 from mnist_helpers.evaluation import evaluate
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import Recipe, get_recipe, make_optimizer
-from mnist_helpers.runtime import ROOT, pick_device, seed_everything, whole_file
+from mnist_helpers.runtime import pick_device, seed_everything, shipped, whole_file
 from mnist_helpers.training import make_loader, train_one_epoch
 
-RECORD = ROOT / "docs" / "ablation.csv"  # the whole study
+RECORD = shipped("docs/ablation.csv")  # the whole study
 WHOLE = "most-accurate"
 EPOCHS, IMAGES = 15, 20_000
 KEPT_A_STEP = 0.99  # by the averaged weights

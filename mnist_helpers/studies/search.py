@@ -21,7 +21,7 @@ from mnist_helpers.data import LabelledImages, load_part
 from mnist_helpers.errors import CourseError, MissingExtraError
 from mnist_helpers.evaluation import evaluate
 from mnist_helpers.recipes import Recipe, make_optimizer
-from mnist_helpers.runtime import ROOT, is_named_pipe, pick_device, seed_everything
+from mnist_helpers.runtime import is_named_pipe, pick_device, seed_everything, shipped
 from mnist_helpers.training import TrainingError, make_loader, train_one_epoch
 
 try:
@@ -35,7 +35,7 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("The search needs Optuna", "search") from error
 
 STUDY_NAME = "keras-tuned"
-RECORD = ROOT / "docs" / "keras-tuned.journal"  # the full search, from which the recipe was taken
+RECORD = shipped("docs/keras-tuned.journal")  # the full search, from which the recipe was taken
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 SECONDS_TO_SIGN = 60  # a trial is given its worker's name at once; without one for so long, the worker is gone
 LOCK_GRACE_S = 10  # writing a line takes milliseconds; who holds the lock for longer was killed

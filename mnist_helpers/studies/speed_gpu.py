@@ -25,7 +25,7 @@ from mnist_helpers.data import load_part
 from mnist_helpers.evaluation import evaluate, predict_logits
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import Recipe, get_recipe
-from mnist_helpers.runtime import ROOT, environment_report, processor, seed_everything, whole_file
+from mnist_helpers.runtime import INSTALLED, ROOT, environment_report, processor, seed_everything, shipped, whole_file
 from mnist_helpers.studies.cuda_graphs import GraphedTraining
 from mnist_helpers.studies.ladder import Rung, climb, rungs
 from mnist_helpers.studies.markdown import markdown_table
@@ -169,6 +169,9 @@ class GpuStudy:
         command = ["pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", str(ROOT / "tests" / "test_gpu.py")]
 
         def measure() -> Measurement:
+            if INSTALLED:
+                remark = "not run: they come with the repository, not with the installed package"
+                return Measurement("tests", "the tests marked `gpu`", 0, 0.0, remark=remark)
             seconds, said = _command(command)
             return Measurement("tests", "the tests marked `gpu`", 0, seconds, remark=said.strip().splitlines()[-1])
 
@@ -194,7 +197,7 @@ class GpuStudy:
 
     def reading(self) -> None:
         """Let the shipped networks read the test images: how many in a second, and do they read them as a CPU does."""
-        for folder in sorted((ROOT / "pretrained" / "mnist").iterdir()):
+        for folder in sorted(shipped("pretrained/mnist").iterdir()):
             self.record.once("reading", folder.name, 0, functools.partial(self._read, folder))
 
     def _read(self, folder: Path) -> Measurement:

@@ -100,7 +100,7 @@ def test_an_interrupted_ablation_goes_on_where_it_was(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("seeds", "committed"), [(3, True), (2, False)])
 def test_only_a_whole_ablation_writes_the_committed_record(tmp_path, monkeypatch, seeds, committed):
     stub(monkeypatch, [])
-    monkeypatch.setattr(ablation, "RECORD", tmp_path / "docs" / "ablation.csv")
+    monkeypatch.setattr(studies, "ABLATION", tmp_path / "docs" / "ablation.csv")
     studies.ablate(seeds=seeds, device="cpu")
     assert (tmp_path / "docs" / "ablation.csv").exists() is committed
     assert len(read(artifacts_folder() / "ablation.csv")) == seeds * len(variants())

@@ -1,0 +1,239 @@
+"""The wheel where no checkout is: it holds what lessons read; lessons and commands work, or say what they need."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+import venv
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import nbformat
+import pytest
+from PIL import Image, ImageDraw
+
+from mnist_helpers import cli
+from mnist_helpers.course.runner import find_notebooks
+from mnist_helpers.runtime import ROOT
+
+pytestmark = pytest.mark.slow
+LARGEST = 16_000_000  # bytes
+SHORT = {"epochs": 1, "train_limit": 2_000}  # parameters of lessons
+HERE = "they come with the repository, not with the installed package"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    for offline in (["--offline"], []):  # what built the environment lies in uv's cache
+        command = [sys.executable, "-m", "uv", "build", "--wheel", "--quiet", *offline, "--out-dir", folder, ROOT]
+        built = subprocess.run(command, capture_output=True, text=True, check=False)
+        if built.returncode == 0:
+            return next(folder.glob("*.whl"))
+    if "hatchling" in built.stderr:
+        pytest.skip("hatchling, which builds the wheel, is not at hand")
+    pytest.fail(built.stderr)
+
+
+class Outside:
+    """A Python with the packages of this one, but without the checkout, and with a home of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        venv.create(folder / "venv", with_pip=False)
+        self.python = next((folder / "venv").glob("[Bb][Ii][Nn]/python")).absolute()
+        site = next((folder / "venv").rglob("site-packages"))
+        # Only what lies in that folder is found: its own .pth files, one of which names the checkout, are not read.
+        (site / "packages.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+        for name in ("voila", "nbconvert"):  # their templates
+            templates = Path(sys.prefix) / "share" / "jupyter" / name
+            if templates.is_dir():
+                shutil.copytree(templates, folder / "venv" / "share" / "jupyter" / name)
+        self.run("-m", "ipykernel", "install", "--sys-prefix")
+
+    def environment(self) -> dict[str, str]:
+        hidden = ("PYTHON", "MNIST_", "JUPYTER_", "XDG_", "VIRTUAL_ENV", "CUDA_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+        own = {"HOME": str(self.folder / "home"), "CUDA_VISIBLE_DEVICES": "", "MNIST_THREADS": "1"}
+        return kept | own | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "PYTHONUTF8": "1"}
+
+    def run(self, *arguments: str | Path, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess:
+        where = cwd or self.folder
+        where.mkdir(parents=True, exist_ok=True)
+        return subprocess.run(
+            [self.python, *map(str, arguments)], cwd=where, env=self.environment() | variables,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding="utf-8", check=False,
+        )  # fmt: skip
+
+    def install(self, wheel: Path) -> None:
+        done = self.run("-m", "pip", "install", "--quiet", "--no-index", "--no-deps", wheel)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Outside:
+    outside = Outside(tmp_path_factory.mktemp("installed"))
+    outside.install(wheel)
+    return outside
+
+
+def test_the_wheel_holds_the_digits_the_networks_the_records_and_nothing_that_was_made_here(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        inside = {name.removeprefix("mnist_helpers/") for name in archive.namelist()}
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    ours = [name for name in tracked if name.startswith(("data/", "pretrained/"))]
+    records = ["docs/ablation.csv", "docs/keras-tuned.journal"]
+    assert {name for name in inside if name.startswith("shipped/")} == {f"shipped/{name}" for name in ours + records}
+    assert {"runtime.py", "widgets/pad.js", "widgets/app.ipynb"} <= inside
+    assert wheel.stat().st_size <= LARGEST
+
+
+def shortened(path: Path, folder: Path) -> Path:
+    """Copy a lesson without its outputs and with little to compute."""
+    page = nbformat.read(path, 4)
+    for cell in page.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+        for name, value in SHORT.items() if "parameters" in cell.metadata.get("tags", []) else []:
+            cell.source = re.sub(rf"^({name}: [^=]+) = .*", rf"\1 = {value}", cell.source, flags=re.MULTILINE)
+    folder.mkdir(parents=True, exist_ok=True)
+    nbformat.write(page, folder / path.name)
+    return folder / path.name
+
+
+def test_a_lesson_alone_gets_the_wheel_and_the_others_run_with_another_runner(wheel, tmp_path_factory):
+    outside = Outside(tmp_path_factory.mktemp("lessons"))
+    first, *others = [shortened(path, outside.folder / "bare") for path in find_notebooks("01 02 03 04 05")]
+
+    def execute(path: Path, **variables: str) -> None:
+        runner = ["-m", "nbconvert", "--to", "notebook", "--execute", "--output-dir", outside.folder / "done"]
+        done = outside.run(*runner, path, **variables)
+        assert done.returncode == 0, f"{path.name}: {done.stderr[-2000:]}"
+
+    refused = outside.run("-m", "nbconvert", "--to", "notebook", "--execute", "--stdout", first)
+    assert refused.returncode == 1
+    assert "Missing here: mnist_helpers. In a checkout run `make lab`." in refused.stderr
+    execute(first, MNIST_HELPERS_FROM=str(wheel))
+    with ThreadPoolExecutor(2) as two:
+        list(two.map(execute, others))
+    place = outside.run("-c", "import mnist_helpers; print(mnist_helpers.__file__)").stdout
+    assert str(outside.folder) in place
+    # What a lesson leaves behind: the network and pictures that it speaks of, and no unpacked data.
+    assert {path.name for path in (outside.folder / "bare").iterdir() if path.is_dir()} == {"artifacts"}
+
+
+def test_lesson_6_finds_its_record_in_the_package(installed):
+    code = "from mnist_helpers.studies import ablation, search; print(len(ablation.read()), search.RECORD.is_file())"
+    assert (
+        installed.run("-c", code).stdout == f"{len((ROOT / 'docs/ablation.csv').read_text().splitlines()) - 1} True\n"
+    )
+
+
+# What each command does in an empty folder: arguments, exit status, what it says, and what it leaves behind.
+ALONE = {
+    "recipes": (["recipes"], 0, r"walkthrough +two-conv +121,930", set()),
+    "evaluate": (["evaluate"], 0, r"Test: loss .* accuracy 99", set()),
+    "predict": (["predict", "{seven}"], 0, r"seven\.png: 7 ", set()),
+    "filters": (["filters", "--output", "f"], 0, r"filter_1\.png to filter_32\.png are in f", {"f"}),
+    "export": (["export", "--output", "a.onnx"], 0, r"Written to a\.onnx", {"a.onnx"}),
+    "reproduce": (
+        ["reproduce", "--recipes", "fastest-99", "--seeds", "1", "--train-limit", "500"], 0, r"Written to .*artifacts",
+        {"artifacts"},
+    ),
+    "search": (
+        ["search", "--study", "s.journal", "--trials", "1", "--epochs", "1", "--train-limit", "100"], 0, r"1 trial",
+        {"s.journal"},
+    ),
+    "bench": (["bench", "--device", "cuda:7"], 1, r"finds no such device here", set()),
+    "gpu": (["gpu"], 1, r"finds no such device here", set()),
+    "ablate": (["ablate", "--device", "cuda:7"], 1, r"finds no such device here", set()),
+    "run-notebooks": (["run-notebooks"], 1, HERE, set()),
+    "refresh-notebooks": (["refresh-notebooks"], 1, HERE, set()),
+    "workspace": (["workspace"], 1, HERE, set()),
+    "contact-sheet": (["contact-sheet"], 1, HERE, set()),
+    "student": (["student"], 1, HERE, set()),
+    "solutions": (["solutions"], 1, HERE, set()),
+    "grade": (["grade", "class.zip"], 1, HERE, set()),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def told(installed) -> Callable[[str], tuple[subprocess.CompletedProcess, set[str]]]:
+    """Run the commands of the table, two at a time, each in an empty folder of its own."""
+    picture = Image.new("L", (120, 160), 255)
+    ImageDraw.Draw(picture).line([(30, 30), (90, 30), (50, 130)], fill=0, width=10)
+    picture.save(installed.folder / "seven.png")
+
+    def run(name: str) -> tuple[subprocess.CompletedProcess, set[str]]:
+        arguments = [one.format(seven=installed.folder / "seven.png") for one in ALONE[name][0]]
+        folder = installed.folder / "empty" / name
+        done = installed.run("-m", "mnist_helpers", *arguments, cwd=folder)
+        return done, {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+
+    with ThreadPoolExecutor(2) as two:
+        return dict(zip(ALONE, two.map(run, ALONE), strict=True)).__getitem__
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_command_in_an_empty_folder_works_or_says_what_it_needs(told, name):
+    _, status, said, left = ALONE[name]
+    done, found = told(name)
+    assert done.returncode == status, done.stderr
+    assert re.search(said, done.stdout + done.stderr)
+    assert "Traceback" not in done.stderr
+    if status:
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
+    assert found == left
+
+
+def test_the_table_has_every_command():
+    commands = {one.name or one.callback.__name__.replace("_", "-") for one in cli._app().registered_commands}
+    assert commands == {*ALONE, "train", "app"}
+
+
+def test_what_was_trained_is_used_when_it_is_named_and_pointed_out_when_it_is_not(installed):
+    folder = installed.folder / "trained"
+    done = installed.run("-m", "mnist_helpers", "train", "--recipe", "fastest-99", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    own = folder / "artifacts" / "mnist" / "fastest-99"
+    assert done.stdout.endswith(f"It is used with: evaluate --checkpoint {own}\n")
+    shipped = installed.run("-m", "mnist_helpers", "evaluate", cwd=folder)
+    assert "recipe handwriting" in shipped.stdout
+    assert shipped.stderr == f"This is the network that comes with the project; for yours: --checkpoint {own}\n"
+    mine = installed.run("-m", "mnist_helpers", "evaluate", "--checkpoint", own, cwd=folder)
+    assert "recipe fastest-99" in mine.stdout
+    assert mine.stderr == ""
+
+
+def test_the_page_is_served(installed):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = installed.folder / "page"
+    folder.mkdir()
+    command = [installed.python, "-m", "mnist_helpers", "app", "--port", str(port), "--most", "2"]
+    server = subprocess.Popen(command, cwd=folder, env=installed.environment(), stderr=subprocess.DEVNULL)
+    try:
+        text = ""
+        while not text:
+            try:
+                text = urlopen(f"http://127.0.0.1:{port}/", timeout=120).read().decode()
+            except (URLError, ConnectionError):
+                assert server.poll() is None
+                time.sleep(0.2)
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+    assert "Draw digits" in text
+    assert "application/vnd.jupyter.widget-view+json" in text
+    assert "There was an error" not in text
+    assert list(folder.iterdir()) == []
