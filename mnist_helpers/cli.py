@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from mnist_helpers.errors import CourseError, UsageError
+from mnist_helpers.errors import CourseError, MissingExtraError, UsageError
 from mnist_helpers.startup import prepare_process
 
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
@@ -39,6 +39,10 @@ def _run() -> int:
         return _say(str(error), WRONG_USE)
     except CourseError as error:
         return _say(str(error), FAILED)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("mnist_helpers"):
+            raise
+        return _say(str(MissingExtraError(f"This command needs {error.name}", "course,classroom")), FAILED)
     except OSError as error:
         return _say(f"{error.filename or 'A file'} cannot be written or read ({error.strerror or error})", FAILED)
 

@@ -52,16 +52,17 @@ exec(zlib.decompress(base64.b64decode("{}")).decode())
 def make_student_edition(folder: Path = STUDENT) -> Path:
     """Write the course as students get it into a folder, made anew, and beside it as a zip; return the zip.
 
-    Raises: CourseError if nbgrader is missing or refuses a sheet.
+    Raises: CourseError if the pages are not here, or nbgrader is missing or refuses a sheet.
     """
+    lessons, sheets = find_notebooks(), sheet_names()
     shutil.rmtree(folder, ignore_errors=True)
     exercises = folder / "notebooks" / "exercises"
     exercises.mkdir(parents=True)
     _copy_parts(folder)
-    for path in find_notebooks():
+    for path in lessons:
         _write_page(without_outputs(read_notebook(path)), exercises.parent / path.name)
     book = Gradebook()
-    for name in sheet_names():
+    for name in sheets:
         _write_page(book.hand_out(name), exercises / f"{name}.ipynb")
     for path in (folder / "mnist_helpers" / "checks").glob("*.py"):
         if path.name not in READABLE:

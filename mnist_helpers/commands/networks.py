@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -92,6 +93,7 @@ def train(
     if test_images:
         typer.echo(_accuracy_line("Test", evaluation.evaluate(network, test_images)))
     typer.echo(f"Network, history and curves are in {folder}")
+    typer.echo(f"It is used with: evaluate --checkpoint {shlex.quote(str(folder))}")
 
 
 class _Progress:
@@ -314,7 +316,11 @@ def export(
 
 
 def load(checkpoint: Path | None, device: str = "cpu") -> tuple[torch.nn.Sequential, checkpoints.Card]:
-    """Load the network of a folder, or the shipped one that reads handwriting."""
+    """Load the network of a folder, or the shipped one that reads handwriting; say so if the reader has trained one."""
+    own = None if checkpoint else checkpoints.newest_model()
+    if own:
+        name = shlex.quote(str(own))
+        typer.echo(f"This is the network that comes with the project; for yours: --checkpoint {name}", err=True)
     return checkpoints.load_model(checkpoint or checkpoints.SHIPPED, pick_device(device))
 
 

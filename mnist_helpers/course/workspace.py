@@ -16,11 +16,12 @@ def copy_notebooks(workspace: Path, folder: Path = SOURCES) -> list[str]:
     A copy that the learner changed is never touched: when the original has changed too, its new version is laid beside
     it under another name.
     """
+    originals = [*find_notebooks(folder=folder), *sorted(folder.glob("*/**/*.ipynb"))]
     workspace.mkdir(parents=True, exist_ok=True)
     register = workspace / ".originals.json"
     known = _read_register(register)
     lines = []
-    for path in [*find_notebooks(folder=folder), *sorted(folder.glob("*/**/*.ipynb"))]:
+    for path in originals:
         if ".ipynb_checkpoints" not in path.parts:
             name = path.relative_to(folder).as_posix()
             page = read_notebook(path)
