@@ -50,6 +50,7 @@ NOTHING = {"text/plain": ""}  # what a live display leaves when it is over
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 WIDGET_IS_LIVE = "A widget to play with is here when the page runs in JupyterLab."
 RUNNING_FILE = ".running"  # held by the run whose folder this is
+KEPT = ("jupyter", "tags")  # of a cell's metadata: is it folded, and what is it
 LONGEST_CELL = 60  # seconds; whoever waits longer looks elsewhere
 
 
@@ -93,7 +94,10 @@ def find_notebooks(choice: str = "", folder: Path = SOURCES, option: str = "NOTE
     notebooks = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
     words = choice.split()
     if not notebooks:
-        raise NotebookError(f"There are no notebooks in {folder}. Run this inside a checkout of the repository.")
+        raise NotebookError(
+            f"There are no notebooks in {folder}: they come with the repository, not with the installed package. "
+            "Run this in a checkout of it."
+        )
     for word in words:
         if not any(path.name.startswith(word) for path in notebooks):
             names = ", ".join(path.stem for path in notebooks)
@@ -328,8 +332,7 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
         mnist_course=course,
     )
     for number, cell in enumerate(notebook.cells, start=1):
-        tags = cell.metadata.get("tags", [])
-        cell.metadata = NotebookNode(tags=tags) if tags else NotebookNode()
+        cell.metadata = NotebookNode({name: cell.metadata[name] for name in KEPT if cell.metadata.get(name)})
         if "outputs" in cell:
             cell.outputs = [_still(output) for output in cell.outputs if output.get("data") != NOTHING]
         printed = json.dumps(cell.get("outputs", []), ensure_ascii=False)

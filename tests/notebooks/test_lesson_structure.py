@@ -13,6 +13,7 @@ from mnist_helpers.course.runner import WIDGET_IS_LIVE, find_notebooks
 LESSONS = find_notebooks()
 LONGEST_CELL, ONE_LONG_CELL, WIDEST_LINE = 15, 25, 110
 CHECKED = "nbval-check-output"
+OPENING = "the first code cell is not the folded one that installs what is missing"
 
 
 def read(path: Path) -> dict:
@@ -62,8 +63,10 @@ def order_and_outputs(page: dict):
 
 def cells(page: dict):
     code = code_cells(page)
-    if [("parameters" in tags(cell)) for cell in code].count(True) != 1 or "parameters" not in tags(code[0]):
-        yield "the first code cell is not the one cell tagged parameters"
+    if "MNIST_HELPERS_FROM" not in "".join(code[0]["source"]) or not code[0]["metadata"].get("jupyter"):
+        yield OPENING
+    if [("parameters" in tags(cell)) for cell in code].count(True) != 1 or "parameters" not in tags(code[1]):
+        yield "the second code cell is not the one cell tagged parameters"
     if sum(len(lines(cell)) > LONGEST_CELL for cell in code) > 1 or any(
         len(lines(cell)) > ONE_LONG_CELL for cell in code
     ):
@@ -115,8 +118,55 @@ def test_a_lesson_keeps_the_rules(path):
     assert path.stat().st_size < 1_000_000
 
 
+OPENINGS = [code_sources(read(path))[0] for path in LESSONS]
+
+
+def test_all_lessons_open_alike_but_for_what_they_need():
+    alike = {
+        re.sub(
+            r"mnist-helpers(\[\w+\])? @", "mnist-helpers @", re.sub(r"^needed = .*", "", opening, flags=re.MULTILINE)
+        )
+        for opening in OPENINGS
+    }
+    assert len(alike) == 1
+    assert ["optuna" in opening for opening in OPENINGS] == [path.stem.startswith("06") for path in LESSONS]
+
+
+@pytest.mark.parametrize("opening", {*OPENINGS})
+@pytest.mark.parametrize("given", ["git+https://example.org/course", "a wheel.whl"])
+def test_a_lesson_alone_installs_its_package_from_where_the_setting_says(monkeypatch, tmp_path, opening, given):
+    commands = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MNIST_HELPERS_FROM", given)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name if commands else None)
+    monkeypatch.setattr("subprocess.run", lambda command, **_: commands.append(command))
+    exec(opening, {})
+    ((*_, requirement),) = commands
+    name, _, address = requirement.partition(" @ ")
+    assert name == ("mnist-helpers[search]" if "optuna" in opening else "mnist-helpers")
+    assert address == (given if "://" in given else (tmp_path / given).as_uri())
+
+
+@pytest.mark.parametrize("opening", {*OPENINGS})
+@pytest.mark.parametrize("given", ["", "https://example.org/nothing-is-there"])
+def test_a_lesson_that_cannot_get_its_package_says_what_to_do(monkeypatch, opening, given):
+    monkeypatch.setenv("MNIST_HELPERS_FROM", given)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: None)
+    with pytest.raises(SystemExit, match=r"^Missing here: mnist_helpers.* run `make lab`.*MNIST_HELPERS_FROM"):
+        exec(opening, {})
+
+
+@pytest.mark.parametrize("opening", {*OPENINGS})
+def test_where_the_package_is_a_lesson_installs_nothing(monkeypatch, opening):
+    monkeypatch.setenv("MNIST_HELPERS_FROM", "https://example.org/another")
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("something was installed"))
+    exec(opening, {})
+
+
 def test_at_least_two_still_cells_in_five_are_checked_by_nbval():
-    code = [cell for path in LESSONS for cell in code_cells(read(path)) if WIDGET_IS_LIVE not in json.dumps(cell)]
+    lessons = [cell for path in LESSONS for cell in code_cells(read(path))[1:]]  # the first shows nothing
+    code = [cell for cell in lessons if WIDGET_IS_LIVE not in json.dumps(cell)]
     assert sum(CHECKED in tags(cell) for cell in code) >= 0.4 * len(code)
 
 
@@ -149,8 +199,12 @@ FAULTS = {
     "a checked cell has nothing to check": [
         lambda page: next(cell for cell in code_cells(page) if CHECKED in tags(cell))["outputs"].clear()
     ],
-    "the first code cell is not the one cell tagged parameters": [
+    OPENING: [
         lambda page: code_cells(page)[0]["metadata"].clear(),
+        lambda page: code_cells(page)[0].update(source=["import os\n"]),
+    ],
+    "the second code cell is not the one cell tagged parameters": [
+        lambda page: code_cells(page)[1]["metadata"].clear(),
         lambda page: code_cells(page)[3]["metadata"].update(tags=["parameters"]),
     ],
     "a cell is too long": [lambda page: code_cells(page)[1].update(source=["x = 1\n"] * 30)],
