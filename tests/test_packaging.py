@@ -1,19 +1,24 @@
 """What the project says about itself in several places must agree."""
 
+import inspect
+import json
 import re
 import subprocess
+import sys
 import tomllib
 
 import nbformat
 import pytest
 import yaml
 
+from mnist_helpers.commands import course
 from mnist_helpers.course.runner import budget_of, find_notebooks
 from mnist_helpers.runtime import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "playwright": "playwright-python"}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 HEAVY = {"bench"}  # only for those who compare with Keras
@@ -40,6 +45,42 @@ def test_conda_gets_the_same_packages():
         expected.add(CONDA_NAMES.get(name, name) + version)
     assert set(conda) == expected
     assert environment["channels"] == ["conda-forge"]
+
+
+def test_binder_gets_the_package_itself_from_the_file_that_it_reads():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    assert environment["dependencies"][-1] == {"pip": ["-e ."]}
+    # repo2docker would take a file of these in its place, or beside it.
+    for name in ("binder", ".binder", "requirements.txt", "Pipfile", "Dockerfile", "setup.py", "postBuild"):
+        assert not (ROOT / name).exists(), name
+
+
+def test_the_container_for_editors_is_made_by_the_same_commands():
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    version = container["image"].rpartition(":")[2]
+    assert f">={version}" == PROJECT["project"]["requires-python"]
+    assert f"--python-version {version}" in MAKEFILE  # the lock's
+    setup, then = container["postCreateCommand"].split(" && ")
+    assert setup == "make setup TORCH_BACKEND=cpu"
+    python, _, command = then.partition(" -m mnist_helpers ")
+    assert python == ".venv/bin/python"
+    assert callable(getattr(course, command))
+    assert "VENV = .venv\n" in MAKEFILE
+    settings = container["customizations"]["vscode"]["settings"]
+    assert settings == {"python.defaultInterpreterPath": f"${{workspaceFolder}}/{python}"}
+    pad = inspect.signature(course.app).parameters["port"].default
+    assert f"PORT ?= {pad}\n" in MAKEFILE
+    assert container["forwardPorts"] == [pad, 8888]
+    assert set(container["portsAttributes"]) == {str(port) for port in container["forwardPorts"]}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"), [("NVIDIA=", True), ("NVIDIA=a-driver", False), ("TORCH_BACKEND=cpu", False)]
+)
+def test_setting_up_says_where_the_small_build_will_do(given, told):
+    command = ["make", "--dry-run", "--what-if=requirements-lock.txt", "setup", "TORCH_BACKEND=", "NVIDIA=", given]
+    plan = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert ("make setup TORCH_BACKEND=cpu takes about 1.7 GB" in plan) is (told and sys.platform == "linux")
 
 
 def test_the_lock_holds_every_requirement_exactly_and_no_address():
@@ -71,7 +112,7 @@ def test_the_readme_the_notebook_and_its_budget_name_the_same_seconds(path):
 
 
 def test_every_make_target_that_the_readme_names_exists():
-    made = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    made = set(re.findall(r"^([a-z-]+):", MAKEFILE, flags=re.MULTILINE))
     assert set(re.findall(r"\bmake ([a-z-]+)", README)) <= made
 
 
@@ -86,7 +127,7 @@ def test_every_link_in_the_readme_and_the_notebooks_leads_somewhere():
 
 def test_make_alone_lists_every_target():
     listing = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    phony = re.search(r"^\.PHONY: (.+)$", MAKEFILE, flags=re.MULTILINE)
     for target in phony.group(1).split():
         assert f"make {target} " in listing
 
