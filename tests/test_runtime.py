@@ -36,6 +36,14 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch):
         pick_device("cuda:1")
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_what_comes_with_the_project_lies_in_the_checkout_or_in_the_package(monkeypatch, installed):
+    monkeypatch.setattr(runtime, "INSTALLED", installed)
+    package = Path(runtime.__file__).parent
+    expected = package / "shipped" / "data" if installed else package.parent / "data"
+    assert runtime.shipped("data") == expected
+
+
 def test_a_seed_fixes_every_source_of_random_numbers():
     def draws():
         seed_everything(5)

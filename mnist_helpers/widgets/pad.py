@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 
 import anywidget
-import comm
 import ipywidgets
 import numpy as np
 import torch
@@ -28,6 +27,8 @@ ORANGE = torch.tensor([230.0, 159.0, 0.0])  # bright on dark: seen without colou
 
 def close_other_doors() -> None:
     """Let no page create further widgets in this kernel: for kernels that serve strangers."""
+    import comm  # an older Jupyter, which lessons run in, has none
+
     comm.get_comm_manager().unregister_target("jupyter.widget", ipywidgets.Widget.handle_comm_opened)
 
 

@@ -275,6 +275,9 @@ def test_a_whole_number_will_do_where_a_broken_one_is_declared(write_notebook):
 def test_refreshing_is_idempotent_and_normalised(write_notebook):
     in_pieces = "for word in ('a', 'b'):\n    print(word, flush=True)"
     path = write_notebook("01_a.ipynb", in_pieces, "1 + 1", parameters="x: int = 1")
+    page = nbformat.read(path, 4)
+    page.cells[1].metadata = {"jupyter": {"source_hidden": True}, "scrolled": True}
+    nbformat.write(page, path)
     assert not refresh_notebooks([path])[0].failure
     first = path.read_bytes()
     assert not refresh_notebooks([path])[0].failure
@@ -282,6 +285,11 @@ def test_refreshing_is_idempotent_and_normalised(write_notebook):
     page = nbformat.read(path, 4)
     assert [cell.execution_count for cell in page.cells] == [1, 2, 3]
     assert [output.text for output in page.cells[1].outputs] == ["a\nb\n"]
+    assert [cell.metadata for cell in page.cells] == [
+        {"tags": ["parameters"]},
+        {"jupyter": {"source_hidden": True}},
+        {},
+    ]
     assert "papermill" not in first.decode()
     assert page.metadata.mnist_course.budget_seconds == 60
 
