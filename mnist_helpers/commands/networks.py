@@ -92,8 +92,7 @@ def train(
     typer.echo(f"Best epoch {best.epoch}: validation loss {best.val_loss:.4f}, accuracy {best.val_accuracy:.2%}")
     if test_images:
         typer.echo(_accuracy_line("Test", evaluation.evaluate(network, test_images)))
-    typer.echo(f"Network, history and curves are in {folder}")
-    typer.echo(f"It is used with: evaluate --checkpoint {shlex.quote(str(folder))}")
+    typer.echo(f"Network, history and curves are in {folder}\nIt is used with: evaluate {_named(folder)}")
 
 
 class _Progress:
@@ -319,9 +318,12 @@ def load(checkpoint: Path | None, device: str = "cpu") -> tuple[torch.nn.Sequent
     """Load the network of a folder, or the shipped one that reads handwriting; say so if the reader has trained one."""
     own = None if checkpoint else checkpoints.newest_model()
     if own:
-        name = shlex.quote(str(own))
-        typer.echo(f"This is the network that comes with the project; for yours: --checkpoint {name}", err=True)
+        typer.echo(f"This is the network that comes with the project; for yours: {_named(own)}", err=True)
     return checkpoints.load_model(checkpoint or checkpoints.SHIPPED, pick_device(device))
+
+
+def _named(folder: Path) -> str:
+    return f"--checkpoint {shlex.quote(str(folder))}"
 
 
 def _save(figure: plt.Figure, path: Path) -> None:
