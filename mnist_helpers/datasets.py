@@ -189,7 +189,7 @@ def _is_whole(path: Path, content: str, packed: str) -> bool:
 
 
 def _is_packed(path: Path) -> bool:
-    """Say whether a file is packed, whatever its name says: some browsers unpack, and leave the name."""
+    """Say whether a file is packed, whatever its name says: some browsers unpack it and leave the name."""
     with path.open("rb") as file:
         return file.read(2) == b"\x1f\x8b"
 
@@ -199,8 +199,11 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except OSError as error:
+        return f"a file that cannot be read ({error.strerror})"
 
 
 def _md5_of_content(path: Path) -> str:

@@ -16,6 +16,7 @@ from mnist_helpers.datasets import DataError, class_names
 from mnist_helpers.pictures import PictureError, open_picture
 from mnist_helpers.preprocessing import read_digit
 from mnist_helpers.runtime import is_named_pipe
+from mnist_helpers.tables import OTHER_FORMS
 
 LITTER = ("Thumbs.db", "desktop.ini")  # what systems leave in folders; hidden files are left out, too
 
@@ -42,8 +43,9 @@ def load_folder(folder: Path, dataset: str = "mnist") -> LabelledImages:
         raise DataError(f"{folder} should hold a folder of pictures for each class, 0 to 9, but holds {shown}.")
     images, labels, failures = [], [], []
     for place in folders:
-        for path in sorted(place.rglob("[!.]*")):
-            if path.is_file() and path.name not in LITTER:
+        for path in sorted(place.rglob("*")):
+            hidden = any(part.startswith(".") for part in path.relative_to(place).parts)
+            if path.is_file() and path.name not in LITTER and not hidden:
                 try:
                     images.append(_picture(path))
                     labels.append(labels_by_name[place.name.lower()])
@@ -76,6 +78,11 @@ def load_npz(path: Path, dataset: str = "mnist") -> tuple[LabelledImages, Labell
     if is_named_pipe(path):
         raise DataError(f"{path} is a pipe, which other programs write to. Name a file.")
     try:
+        with path.open("rb") as opened:
+            start = opened.read(8)
+        if not start.startswith(b"PK"):
+            forms = (said for form, said in OTHER_FORMS.items() if start.startswith(form))
+            raise DataError(f"{path} is {next(forms, 'no .npz file of NumPy. --train-csv reads tables')}.")
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             if "x_train" not in file or "y_train" not in file:
                 raise DataError(
@@ -86,7 +93,7 @@ def load_npz(path: Path, dataset: str = "mnist") -> tuple[LabelledImages, Labell
             read = [_checked(path, part, file[f"x_{part}"], file[f"y_{part}"]) for part in parts]
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
-    except (AttributeError, EOFError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+    except (EOFError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         objects = (
             "it holds Python objects, which could run code and are not unpacked" if "pickle" in str(error) else error
         )

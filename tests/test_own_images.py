@@ -60,6 +60,8 @@ def test_folders_may_be_called_by_their_classes_and_what_systems_leave_is_passed
         Image.fromarray(train.images[0, 0].numpy()).save(tmp_path / name / "a.png")
         (tmp_path / name / "Thumbs.db").write_bytes(b"x")
         (tmp_path / name / ".DS_Store").write_bytes(b"x")
+        (tmp_path / name / ".ipynb_checkpoints").mkdir()
+        (tmp_path / name / ".ipynb_checkpoints" / "a-checkpoint.png").write_bytes(b"x")
     (tmp_path / "__MACOSX").mkdir()
     (tmp_path / "notes.txt").write_text("where they are from")
     assert load_folder(tmp_path, "fashion_mnist").labels.tolist() == [2, 5, 9]
@@ -155,10 +157,11 @@ def array_of(count: int) -> bytes:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "no whole .npz file"),
-        (b"label,1x1\n", "Python objects|no whole .npz file"),
+        (b"", "is no .npz file of NumPy. --train-csv reads tables"),
+        (b"label,1x1\n", "is no .npz file of NumPy. --train-csv reads tables"),
+        (b"MATLAB 5.0 MAT-file", "is a MATLAB file. scipy.io.loadmat reads it"),
         (b"PK\x03\x04 broken", "damaged"),
-        (array_of(3), "no whole .npz file"),  # an .npy
+        (array_of(3), "is an array of NumPy's"),
     ],
 )
 def test_a_file_that_is_no_npz_is_refused_in_a_line(tmp_path, content, said):

@@ -16,8 +16,8 @@ from unicodedata import normalize
 
 MOODLE = re.compile(r"(?P<name>.+?)(?P<number>_\d+)?_assignsubmission_[a-z]+.*", re.DOTALL)
 BLIND = "Participant"  # whom Moodle does not name; then only the number tells one from another
-CANVAS = re.compile(
-    r"((LATE_)?(?P<anonymous>anon_\w{5})|(?P<name>\w+?)(_LATE)?(?P<number>_\d{2,}))"
+CANVAS = re.compile(  # a name has letters and accents, but no space and no punctuation
+    r"((LATE_)?(?P<anonymous>anon_\w{5})|(?P<name>[^\s!-/:-@[-^`{-~]+?)(_LATE)?(?P<number>_\d{2,}))"
     r"_((?P<file>\d{3,})_.+|(text|link)\.html)",
     re.DOTALL,
 )
@@ -71,7 +71,7 @@ def _on_platforms(paths: list[PurePosixPath]) -> dict[PurePosixPath, _Owner]:
     found = {}
     for path in paths:
         for place, part in zip([*reversed(path.parents)], path.parts, strict=True):
-            if match := MOODLE.fullmatch(part):
+            if match := MOODLE.fullmatch(normalize("NFC", part)):
                 who = match["name"] + (match["number"] or "")
                 found[path] = _Owner(place, who, who if match["name"] == BLIND else match["name"])
                 break
@@ -89,7 +89,7 @@ def _on_canvas(paths: list[PurePosixPath]) -> dict[PurePosixPath, str]:
     """Return the students of files named as Canvas does, unless the numbers cannot be Canvas's: "lab_11_200_ann"."""
     users, files = {}, defaultdict(set)
     for path in paths:
-        if match := CANVAS.fullmatch(path.name):
+        if match := CANVAS.fullmatch(normalize("NFC", path.name)):
             users[path] = match["anonymous"] or match["name"] + match["number"]
             files[match["file"]].add(path.name)
     clashes = any(len(names) > 1 for number, names in files.items() if number)  # a file's number is only its own

@@ -262,7 +262,9 @@ def _remark_differences(found: list[Submission], sheets: dict[str, NotebookNode]
             if most or alike[one.sheet, mark, source] > max(2, handed_in[one.sheet] / 2)
         }
         if old:
-            one.remarks.append(f"It was made with an older edition of the sheet; {len(old)} cells are as in this one.")
+            one.remarks.append(
+                "It was made with an older edition of the sheet; what is not to be changed is as in this."
+            )
         own = [(mark, source) for mark, source in one.differences.items() if mark not in old]
         changed = "The cell {} was changed in what is not to be changed; that is undone."
         deleted = "The cell {} was deleted; it is back as it was handed out."
@@ -381,7 +383,7 @@ def restored(student: str, sheet: str, page: NotebookNode, original: NotebookNod
         for mark, own in nameless.items():
             own.metadata = NotebookNode(nbgrader={"grade_id": mark})
         submission.remarks.append(
-            f"{len(nameless)} cells had lost their names (the notebook's metadata); they were recognised by their "
+            f"Cells had lost their names (the notebook's metadata); {len(nameless)} of them were recognised by their "
             "functions and their places."
         )
     mine = _cells_by_id(page, {grade_id(cell) for cell in original.cells} - {""}, submission.remarks)
