@@ -150,7 +150,7 @@ def _unpacked_names(dataset: str) -> dict[str, str]:
 def _is_unpacked(raw: Path, names: dict[str, str]) -> bool:
     if not all((raw / name).is_file() for name in names):
         return False
-    return all(_md5_of_content(raw / name) == md5 for name, md5 in names.items() if md5)
+    return all(_md5(raw / name) == md5 if md5 else not _is_packed(raw / name) for name, md5 in names.items())
 
 
 def _copies(folder: Path, name: str) -> list[Path]:
@@ -169,14 +169,11 @@ def _whole_copies(folder: Path, names: dict[str, str], packed: dict[str, str]) -
         if not whole:
             path = copies[-1] if copies else folder / f"{name}.gz"
             expected = packed.get(f"{name}.gz") if path.suffix == ".gz" else content
-            found = _md5(path) if copies else "no file"
+            sums = f": its MD5 should be {expected}, found {_md5(path) if copies else 'no file'}" if expected else ""
             remedy = "Get the file again, or remove all of"
             if folder == ROOT / "data" / "MNIST" / "raw":
                 remedy = f"Restore it with `git checkout -- {name}.gz` in"
-            raise DataError(
-                f"{path} is missing, truncated or damaged: its MD5 should be {expected or 'another'}, found {found}. "
-                f"{remedy} {folder}. Nothing was changed."
-            )
+            raise DataError(f"{path} is missing, truncated or damaged{sums}. {remedy} {folder}. Nothing was changed.")
         chosen[name] = whole[-1]  # a packed one, if there is one: its MD5 is known for more sets
     return chosen
 
@@ -190,8 +187,11 @@ def _is_whole(path: Path, content: str, packed: str) -> bool:
 
 def _is_packed(path: Path) -> bool:
     """Say whether a file is packed, whatever its name says: some browsers unpack it and leave the name."""
-    with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
+    try:
+        with path.open("rb") as file:
+            return file.read(2) == b"\x1f\x8b"
+    except OSError:  # which is said when it is read
+        return False
 
 
 def _opened(path: Path) -> IO[bytes]:

@@ -253,6 +253,8 @@ def test_qmnist_labels_are_its_first_column(tmp_path):
     for part in ("train", "test"):
         write_idx(raw / f"qmnist-{part}-images-idx3-ubyte", torch.zeros(2, 28, 28))
         write_idx(raw / f"qmnist-{part}-labels-idx2-int", torch.tensor([[7, 1, 2], [4, 0, 1]]), kind=12)
+    packed = raw / "qmnist-train-images-idx3-ubyte"  # under the name of an unpacked file
+    packed.write_bytes(gzip.compress(packed.read_bytes()))
     images, labels = read_images("qmnist", train=True, data=tmp_path)
     assert images.shape == (2, 1, 28, 28)
     assert labels.tolist() == [7, 4]

@@ -31,6 +31,7 @@ MOST_PARTS = 300_000  # lists and objects in a notebook's JSON
 MOST_OUTPUTS = 50  # of a cell
 SHOWN = 3  # of many names or remarks
 LONGEST_NAME = 100  # characters of a file's name that are shown
+OLDER = "It was made with an older edition of the sheet; what is not to be changed is as in this one."
 NUMBERED = re.compile(r" \(\d+\)$")  # as the second of one name is called
 LARGEST_PICTURE = 2_000_000  # characters
 DEFINED = re.compile(r"^(?:def|class)\s+(\w+)", re.MULTILINE)
@@ -250,26 +251,26 @@ def _few(remarks: list[str]) -> list[str]:
 
 
 def _remark_differences(found: list[Submission], sheets: dict[str, NotebookNode]) -> None:
-    """Say which cells were put back; what most have alike, or what is most of a sheet, is an older edition."""
+    """Say which cells were put back, in one sentence where most of a class has them alike: an older edition."""
     alike = Counter((one.sheet, *difference) for one in found for difference in one.differences.items())
     handed_in = Counter(one.sheet for one in found if not one.problem)
     for one in found:
-        locked = sum(cell.metadata.get("nbgrader", {}).get("locked", False) for cell in sheets[one.sheet].cells)
-        most = 2 * sum(source is not None for source in one.differences.values()) > locked
-        old = {
-            mark
+        own = [
+            (mark, source)
             for mark, source in one.differences.items()
-            if most or alike[one.sheet, mark, source] > max(2, handed_in[one.sheet] / 2)
-        }
-        if old:
-            one.remarks.append(
-                "It was made with an older edition of the sheet; what is not to be changed is as in this."
-            )
-        own = [(mark, source) for mark, source in one.differences.items() if mark not in old]
-        changed = "The cell {} was changed in what is not to be changed; that is undone."
-        deleted = "The cell {} was deleted; it is back as it was handed out."
-        one.remarks += _few([changed.format(mark) for mark, source in own if source is not None])
-        one.remarks += _few([deleted.format(mark) for mark, source in own if source is None])
+            if alike[one.sheet, mark, source] <= max(2, handed_in[one.sheet] / 2)
+        ]
+        if len(own) < len(one.differences):
+            one.remarks.append(OLDER)
+        changed = [mark for mark, source in own if source is not None]
+        locked = sum(cell.metadata.get("nbgrader", {}).get("locked", False) for cell in sheets[one.sheet].cells)
+        if 2 * len(changed) > locked:
+            one.remarks.append(f"{len(changed)} cells were changed in what is not to be changed; that is undone.")
+        else:
+            said = "The cell {} was changed in what is not to be changed; that is undone."
+            one.remarks += _few([said.format(mark) for mark in changed])
+        said = "The cell {} was deleted; it is back as it was handed out."
+        one.remarks += _few([said.format(mark) for mark, source in own if source is None])
 
 
 def read_notebook(file: HandedInFile, sums: Counter[str]) -> tuple[NotebookNode | None, str]:
@@ -318,7 +319,7 @@ def _clean(cell: NotebookNode) -> NotebookNode:
     mark = cell.get("metadata", {}).get("nbgrader", {})
     metadata = {"nbgrader": dict(mark)} if isinstance(mark, dict) and isinstance(mark.get("grade_id"), str) else {}
     make = nbformat.v4.new_code_cell if cell["cell_type"] == "code" else nbformat.v4.new_markdown_cell
-    source = harmless(str(cell["source"]))
+    source = harmless(str(cell["source"]).replace("\r\n", "\n").replace("\r", "\n"))
     if len(source) > LONGEST_CELL:
         source = f"# {len(source)} characters were left out: more than a cell may hold."
     return make(source=source, metadata=metadata)

@@ -384,9 +384,6 @@ def test_of_many_stray_files_the_first_are_named(tmp_path):
     assert one.remarks[3:] == ["So it is with 497 more."]
 
 
-OLDER = "It was made with an older edition of the sheet; what is not to be changed is as in this."
-
-
 def older(change) -> bytes:
     notebook = page(ALL)
     for cell in notebook.cells:
@@ -401,9 +398,22 @@ def test_white_space_in_a_locked_cell_is_nothing_to_be_said():
     assert {grade_id(cell): cell.source for cell in one.page.cells}["sizes-check"] == "checks.sizes(sizes)"
 
 
-def test_a_sheet_of_an_older_edition_gets_one_sentence():
-    one = sorted_out(older(lambda source: f"{source}\nprint('older')"))
-    assert one.remarks == [OLDER]
+def test_an_answer_keeps_its_lines_whatever_ends_them():
+    for end in ("\r\n", "\r"):
+        notebook = page(ALL)
+        for cell in notebook.cells:
+            cell.source = cell.source.replace("\n", end)
+        one = sorted_out(written(notebook))
+        kept = {grade_id(cell): cell.source for cell in one.page.cells}
+        expected = {grade_id(cell): cell.source for cell in page(ALL).cells}
+        assert (one.remarks, kept["shift"]) == ([], expected["shift"])
+
+
+def test_a_class_with_sheets_of_an_older_edition_gets_one_sentence_each():
+    content = older(lambda source: f"{source}\nprint('older')")
+    for one in sort_out([handed(name, f"{name}/a.ipynb", content) for name in ("ann", "bob", "cem")], SHEETS, {}):
+        assert one.remarks == [submissions.OLDER]
+    assert sorted_out(content).remarks == ["8 cells were changed in what is not to be changed; that is undone."]
 
 
 def test_what_a_class_has_alike_is_an_older_edition_and_what_one_has_is_not():
@@ -420,8 +430,11 @@ def test_what_a_class_has_alike_is_an_older_edition_and_what_one_has_is_not():
     names = ["ann", "bob", "cem", "dan"]
     files = [handed(name, f"{name}/a.ipynb", content("print()" * (name == "bob"))) for name in names]
     ann, bob, *_ = sort_out(files, SHEETS, {})
-    assert ann.remarks == [OLDER]
-    assert bob.remarks == [OLDER, "The cell sizes-check was changed in what is not to be changed; that is undone."]
+    assert ann.remarks == [submissions.OLDER]
+    assert bob.remarks == [
+        submissions.OLDER,
+        "The cell sizes-check was changed in what is not to be changed; that is undone.",
+    ]
     (alone,) = sort_out(files[:1], SHEETS, {})
     assert "setup was changed" in alone.remarks[0]
     assert "shift-check was deleted" in alone.remarks[1]
