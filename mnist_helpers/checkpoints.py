@@ -4,6 +4,7 @@ A trained network is one file, `model.safetensors`: the weights, and in its head
 from. `card.json` beside it repeats the card for people. `resume/` holds what an interrupted training needs.
 """
 
+import hashlib
 import json
 import os
 import pickle
@@ -24,6 +25,7 @@ from mnist_helpers.models import build_model
 from mnist_helpers.runtime import artifacts_folder, artifacts_folders, is_named_pipe, shipped, whole_file
 
 MODEL_FILE = "model.safetensors"
+DIGEST = "sha256 of the weights"  # in the state that goes with them
 SHIPPED = shipped("pretrained/mnist/handwriting")  # what reads pictures, if nothing else is named
 
 
@@ -160,15 +162,17 @@ def save_training_state(folder: Path, epoch: int, weights: dict[str, dict[str, T
     """Write all that is needed to go on after `epoch`, then remove what earlier epochs left.
 
     `weights` are named sets of tensors ("last", "best"); `state` holds numbers, strings and tensors only. The two files
-    carry the epoch in their names, so they can never be of different epochs.
+    carry the epoch in their names, and the second the first one's SHA-256, so they can never be of different epochs or
+    trainings.
     """
     resume = folder / "resume"
     tensors = {f"{which}/{name}": tensor for which, group in weights.items() for name, tensor in group.items()}
     with _writing(resume):
         with whole_file(resume / f"epoch-{epoch:03}.safetensors") as path:
             save_file(_contiguous(tensors), path)
+            digest = _digest(path)
         with whole_file(resume / f"epoch-{epoch:03}.pt") as path:
-            torch.save(state, path)
+            torch.save({**state, DIGEST: digest}, path)
         for old in resume.glob("epoch-*"):
             if old.stem != f"epoch-{epoch:03}":
                 old.unlink(missing_ok=True)
@@ -177,21 +181,32 @@ def save_training_state(folder: Path, epoch: int, weights: dict[str, dict[str, T
 def load_training_state(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict] | None:
     """Read the newest training state, or return None where there is none.
 
-    Raises: CheckpointError if the files are damaged or hold more than numbers, strings and tensors.
+    Raises: CheckpointError if the files are damaged, of two trainings, or hold more than numbers, strings and tensors.
     """
     whole = [path for path in (folder / "resume").glob("epoch-[0-9]*.pt") if path.with_suffix(".safetensors").is_file()]
     if not whole:
         return None
     newest = max(whole, key=lambda path: int(path.stem.removeprefix("epoch-")))
     with _reading(newest.with_suffix(".safetensors")):
-        tensors = load_file(newest.with_suffix(".safetensors"))
+        tensors, digest = load_file(newest.with_suffix(".safetensors")), _digest(newest.with_suffix(".safetensors"))
     with _reading(newest):
         state = torch.load(newest, weights_only=True, map_location="cpu")
+        found = state.pop(DIGEST, digest) if isinstance(state, dict) else digest  # older versions wrote none
+    if found != digest:
+        raise CheckpointError(
+            f"{newest} and the .safetensors file beside it are of two trainings. Put the right one back, or "
+            "start anew without --resume (resume=False)."
+        )
     weights: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         which, _, name = key.partition("/")
         weights.setdefault(which, {})[name] = tensor
     return weights, state
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove_training_state(folder: Path) -> None:

@@ -2,8 +2,8 @@
 
 torchvision trusts what lies in its folder. Here packed files, and the unpacked ones of MNIST and Fashion-MNIST, are
 checked against their MD5 first, unpacking never touches a file that is in use, and a network that is down gives a
-sentence. torchvision downloads, and reads what has no MD5 here; it is imported only then, because that takes seconds.
-Splits and batches are in `data`.
+sentence. A file may be packed or not, and have a dot in its name, as copies on the web do. torchvision downloads, and
+reads what has no MD5 here; it is imported only then, because that takes seconds. Splits and batches are in `data`.
 """
 
 import gzip
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -108,18 +109,17 @@ def dataset_root(dataset: str, data: Path | None = None) -> Path:
 
     Raises: DataError, naming the file and the remedy.
     """
-    kind, data = _lookup(dataset)[0], data or ROOT / "data"
+    kind, data, names = _lookup(dataset)[0], data or ROOT / "data", _unpacked_names(dataset)
     for root in (data, cache_folder()):
-        if _is_unpacked(dataset, root / kind / "raw"):
+        if _is_unpacked(root / kind / "raw", names):
             return root
-    packed = dict(_torchvision(kind).resources) if dataset not in ("qmnist", "emnist_digits") else {}
-    packages = shipped("data") / kind / "raw"
-    for folder in (data / kind / "raw", SYSTEM_FOLDERS.get(dataset), packages, cache_folder() / kind / "raw"):
-        if folder and any((folder / filename).exists() for filename in packed):
-            _check_packed(folder, packed, UNPACKED.get(dataset, {}))
-            # Around an installed package lies a folder of the reader's, whichever they stand in: it is left as it is.
-            roots = [cache_folder(), data] if INSTALLED else [data, cache_folder()]
-            return _unpack(folder, packed, roots, kind)
+    # Around an installed package lies a folder of the reader's, whichever they stand in: it is left as it is.
+    roots, package = [cache_folder(), data] if INSTALLED else [data, cache_folder()], shipped("data") / kind / "raw"
+    for folder in (data / kind / "raw", SYSTEM_FOLDERS.get(dataset), package, cache_folder() / kind / "raw"):
+        if folder and any(_copies(folder, name) for name in names):
+            packed = dict(_torchvision(kind).resources) if dataset not in ("qmnist", "emnist_digits") else {}
+            if packed or all(_copies(folder, name) for name in names):
+                return _unpack(_whole_copies(folder, names, packed), roots, kind)
     return _download(dataset, data)
 
 
@@ -135,9 +135,10 @@ def _lookup(dataset: str) -> tuple[str, dict, dict]:
     return DATASETS[dataset]
 
 
-def _is_unpacked(dataset: str, raw: Path) -> bool:
+def _unpacked_names(dataset: str) -> dict[str, str]:
+    """Return the names of a dataset's unpacked files, each with its MD5, or with an empty text if that is not known."""
     if dataset in UNPACKED:
-        return all((raw / name).is_file() and _md5(raw / name) == md5 for name, md5 in UNPACKED[dataset].items())
+        return UNPACKED[dataset]
     if dataset == "emnist_digits":
         names = [f"emnist-digits-{part}-{what}-ubyte" for part in ("train", "test") for what in _IDX]
     elif dataset == "qmnist":
@@ -145,67 +146,110 @@ def _is_unpacked(dataset: str, raw: Path) -> bool:
         names += ["qmnist-test-images-idx3-ubyte", "qmnist-test-labels-idx2-int"]
     else:
         names = [f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in _IDX]
-    return all((raw / name).is_file() for name in names)
+    return dict.fromkeys(names, "")
+
+
+def _is_unpacked(raw: Path, names: dict[str, str]) -> bool:
+    if not all((raw / name).is_file() for name in names):
+        return False
+    return all(_md5(raw / name) == md5 if md5 else not _is_packed(raw / name) for name, md5 in names.items())
+
+
+def _copies(folder: Path, name: str) -> list[Path]:
+    """Return the files that may be this one: packed or not, with a dot in its name, in a folder as archives have it."""
+    called = (name, name.replace("-idx", ".idx"))
+    copies = [folder / place / f"{one}{end}" for end in ("", ".gz") for one in called for place in ("", one, "gzip")]
+    return [path for path in copies if path.is_file()]
+
+
+def _whole_copies(folder: Path, names: dict[str, str], packed: dict[str, str]) -> dict[str, Path]:
+    """Choose for each file a copy that has the published content; packed anew it may be."""
+    chosen = {}
+    for name, content in names.items():
+        copies = _copies(folder, name)
+        whole = [path for path in copies if _is_whole(path, content, packed.get(f"{name}.gz", ""))]
+        if not whole:
+            path = copies[-1] if copies else folder / f"{name}.gz"
+            expected = packed.get(f"{name}.gz") if path.suffix == ".gz" else content
+            sums = f": its MD5 should be {expected}, found {_md5(path) if copies else 'no file'}" if expected else ""
+            remedy = "Get the file again, or remove all of"
+            if folder == shipped("data/MNIST/raw"):
+                restore = f"Restore it with `git checkout -- {name}.gz` in"
+                remedy = "Install mnist-helpers again, which brings" if INSTALLED else restore
+            raise DataError(f"{path} is missing, truncated or damaged{sums}. {remedy} {folder}. Nothing was changed.")
+        chosen[name] = whole[-1]  # a packed one, if there is one: its MD5 is known for more sets
+    return chosen
+
+
+def _is_whole(path: Path, content: str, packed: str) -> bool:
+    found = _md5_of_content(path)
+    if content:
+        return found == content
+    return bool(found) and (not packed or not _is_packed(path) or _md5(path) == packed)
+
+
+def _is_packed(path: Path) -> bool:
+    """Say whether a file is packed, whatever its name says: some browsers unpack it and leave the name."""
+    try:
+        with path.open("rb") as file:
+            return file.read(2) == b"\x1f\x8b"
+    except OSError:  # which is said when it is read
+        return False
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return gzip.open(path) if _is_packed(path) else path.open("rb")
 
 
 def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def _check_packed(folder: Path, packed: dict[str, str], unpacked: dict[str, str]) -> None:
-    """Accept files with the published MD5, and files packed anew whose content has the published one."""
-    for filename, expected in packed.items():
-        path = folder / filename
-        found = _md5(path) if path.is_file() else "no file"
-        if found == expected or (path.is_file() and _md5_of_content(path) == unpacked.get(path.stem)):
-            continue
-        remedy = "Get the file again, or remove all of"
-        if folder == shipped("data/MNIST/raw"):
-            restore = f"Restore it with `git checkout -- {path.name}` in"
-            remedy = "Install mnist-helpers again, which brings" if INSTALLED else restore
-        raise DataError(
-            f"{path} is missing, truncated or damaged: its MD5 should be {expected}, found {found}. "
-            f"{remedy} {folder}. Nothing was changed."
-        )
-
-
-def _md5_of_content(packed: Path) -> str:
     try:
-        return hashlib.md5(gzip.decompress(packed.read_bytes()), usedforsecurity=False).hexdigest()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except OSError as error:
+        return f"a file that cannot be read ({error.strerror})"
+
+
+def _md5_of_content(path: Path) -> str:
+    """Return the MD5 of what a file holds once it is unpacked, or an empty text if it cannot be unpacked."""
+    digest = hashlib.md5(usedforsecurity=False)
+    try:
+        with _opened(path) as file:
+            while piece := file.read(2**20):
+                digest.update(piece)
     except (OSError, EOFError, zlib.error):
-        return "not a whole gzip file"
+        return ""
+    return digest.hexdigest()
 
 
-def _unpack(folder: Path, packed: dict[str, str], roots: list[Path], kind: str) -> Path:
+def _unpack(copies: dict[str, Path], roots: list[Path], kind: str) -> Path:
     """Unpack checked files into the first of `roots` that can be written, and return it."""
     errors = []
     for root in roots:
         try:
-            for filename in packed:
-                with (
-                    whole_file(root / kind / "raw" / Path(filename).stem) as temporary,
-                    gzip.open(folder / filename) as source,
-                    temporary.open("wb") as target,
-                ):
-                    shutil.copyfileobj(source, target)
+            for name, copy in copies.items():
+                target = root / kind / "raw" / name
+                if copy == target and not _is_packed(copy):
+                    continue
+                with whole_file(target) as temporary, _opened(copy) as source, temporary.open("wb") as unpacked:
+                    shutil.copyfileobj(source, unpacked)
             return root
         except OSError as error:
             errors.append(f"{root}: {error.strerror or error}")
     raise DataError(
-        f"The files in {folder} are good but could not be unpacked. " + "; ".join(errors) + ". "
-        "Free some space (MNIST takes 55 MB), or (on Linux) set XDG_CACHE_HOME to a folder that can be written."
+        f"The files in {next(iter(copies.values())).parent} are good but could not be unpacked. "
+        + "; ".join(errors)
+        + ". Free some space (MNIST takes 55 MB), or (on Linux) set XDG_CACHE_HOME to a folder that can be written."
     )
 
 
 def _download(dataset: str, data: Path) -> Path:
     """Let torchvision download into a temporary folder; move it into the cache only when it is whole."""
     kind, train_arguments, test_arguments = DATASETS[dataset]
-    target = cache_folder() / kind
+    target, local = cache_folder() / kind, data / kind / "raw"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as temporary, _network_timeout():
-            if (local := data / kind / "raw").is_dir():  # what lies there already is not fetched again
+            if local.is_dir():  # what lies there already is not fetched again
                 shutil.copytree(local, Path(temporary) / kind / "raw")
             for arguments in (train_arguments, test_arguments):
                 _torchvision(kind)(temporary, download=True, **arguments)
@@ -215,9 +259,12 @@ def _download(dataset: str, data: Path) -> Path:
                     file.replace(target / "raw" / file.name)
     except (OSError, RuntimeError, HTTPException) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
+        lying = [path.name for path in sorted(local.glob("[!.]*"))][:3]
+        others = f" It is not read from {', '.join(lying)}; data/README.md says how to convert files." if lying else ""
         raise DataError(
             f"{dataset} is not on this machine and could not be downloaded ({reason}). Connect to the network and try "
-            f"again, or copy its files into {ROOT / 'data' / kind / 'raw'}. dataset='mnist' needs no network."
+            f"again, or copy its files ({next(iter(_unpacked_names(dataset)))}, …, packed or not) into {local}.{others}"
+            " dataset='mnist' needs no network."
         ) from error
     return cache_folder()
 

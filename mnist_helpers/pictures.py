@@ -78,6 +78,10 @@ def _what_it_is(path: Path) -> str:
         return ": it is in the HEIC format of iPhones. Export it as JPEG."
     if start.lstrip().startswith((b"<svg", b"<?xml", b"%PDF", b"%!PS")):
         return ": it is a drawing or a document. Export it as PNG."
+    if start.startswith((b"PK", b"\x1f\x8b")):
+        return ": it is an archive. Unpack it first."
+    if start.startswith((b"MATLAB", b"\x93NUMPY", b"\x89HDF", b"\0\0\x08")):
+        return ": it holds numbers. Write them as a table (CSV), a line an image."
     return ": it is in no format of cameras or screens. Use a PNG or JPEG file."
 
 

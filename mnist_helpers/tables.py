@@ -24,11 +24,13 @@ LONGEST_LINE = 20_000  # characters; 784 grey values need 3,200
 MANY = 10  # rows without a header: so many of a single class are no digits, but a column that holds something else
 # What a file begins with that is no table, whatever its name, and what to do with it.
 OTHER_FORMS = {
-    b"PK": "a zip archive (or NumPy's .npz). Unpack it first",
+    b"PK": "a zip archive. Unpack it first; give NumPy's .npz to --train-npz, and save an Excel file as CSV",
     b"\xff\xfe": "text in UTF-16. Save it as UTF-8",
     b"\xfe\xff": "text in UTF-16. Save it as UTF-8",
     b"\x93NUMPY": "an array of NumPy's. Write it with numpy.savetxt(…, fmt='%d', delimiter=',')",
-    b"MATLAB": "a MATLAB file. Read it with scipy.io.loadmat, and write a line an image: label, 784 grey values",
+    b"MATLAB": "a MATLAB file. scipy.io.loadmat reads it; data/README.md shows how it becomes a table (CSV)",
+    b"\x89HDF": "an HDF5 file (.h5, or a new .mat). h5py reads it; write a line an image: label, 784 grey values",
+    b"\0\0\x08": "an IDX file. Copy it into data/MNIST/raw, say, and choose it with --dataset",
 }
 
 

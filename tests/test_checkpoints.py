@@ -153,6 +153,23 @@ def test_a_state_of_which_only_half_was_written_is_passed_over(tmp_path):
     assert load_training_state(tmp_path)[1]["epoch"] == 1
 
 
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_states_of_two_trainings_are_not_taken_for_one(tmp_path, suffix):
+    for run in ("one", "other"):
+        weights = {"last": {"a": torch.full((1,), len(run))}}
+        save_training_state(tmp_path / run, 1, weights, {"run": run})
+    name = f"epoch-001{suffix}"
+    shutil.copy(tmp_path / "other" / "resume" / name, tmp_path / "one" / "resume" / name)
+    with pytest.raises(CheckpointError, match=r"epoch-001.pt and the .safetensors file beside it are of two trainings"):
+        load_training_state(tmp_path / "one")
+
+
+def test_a_state_of_an_older_version_is_still_read(tmp_path):
+    save_training_state(tmp_path, 1, {"last": {"a": torch.ones(1)}}, {"epoch": 1})
+    torch.save({"epoch": 1}, tmp_path / "resume" / "epoch-001.pt")
+    assert load_training_state(tmp_path)[1] == {"epoch": 1}
+
+
 def test_your_own_network_comes_before_the_shipped_one(card):
     assert find_model() in [ROOT / place / "mnist" / "walkthrough" for place in ("artifacts", "pretrained")]
     save_model(model_folder("mnist", "walkthrough"), build_model("two-conv"), card)

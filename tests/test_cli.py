@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
@@ -87,6 +88,7 @@ def test_what_cannot_work_is_said_in_two_lines_at_most_with_status_1(call, argum
         (["train", "--batch-size", "-3"], "Invalid value for '--batch-size'"),
         (["train", "--lr", "0"], "lr=0.0 makes no training"),
         (["train", "--lr", "nan"], "lr=nan makes no training"),
+        (["train", "--train-csv", "a", "--train-npz", "b"], "Name one of --train-csv, --train-folder and --train-npz"),
         (["train", "--seed", "-1"], "Invalid value for '--seed'"),
         (["evaluate", "--dataset", "none"], "dataset='none' is not known"),
         (["predict"], "Missing argument"),
@@ -147,6 +149,27 @@ def test_training_from_csv_leaves_a_network_its_history_and_its_curves(call, csv
     other = call(*given, "--resume", "--seed", "5")
     assert other.returncode == 1
     assert "was begun with seed=0, this one asks for 5" in other.stderr
+
+
+def test_training_from_numpy_s_file_is_scored_on_its_test_part(call, train, val, tmp_path):
+    arrays = {"x_train": train.images[:, 0].numpy(), "y_train": train.labels.numpy()}
+    arrays |= {"x_test": val.images[:, 0].numpy(), "y_test": val.labels.numpy()}
+    np.savez(tmp_path / "mnist.npz", **arrays)
+    given = ["train", "--recipe", "pytorch-ten-twenty", "--epochs", "1", "--output", tmp_path / "out"]
+    done = call(*given, "--train-npz", tmp_path / "mnist.npz")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"Test: loss .* 300 images\)", done.stdout)
+    assert load_model(tmp_path / "out")[1].train_images == 587
+
+
+def test_training_from_a_folder_of_pictures(call, train, tmp_path):
+    for number in range(24):
+        place = tmp_path / "own" / str(int(train.labels[number]))
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(train.images[number, 0].numpy()).save(place / f"{number}.png")
+    done = call("train", "--epochs", "1", "--train-folder", tmp_path / "own", "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert load_model(tmp_path / "out")[1].train_images == 22
 
 
 def test_a_folder_that_cannot_be_written_is_said_before_training(call, csv_file, tmp_path):

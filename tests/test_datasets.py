@@ -46,6 +46,12 @@ def write_idx(path: Path, values: torch.Tensor, kind: int = 8) -> None:
     path.write_bytes(header + numbers.tobytes())
 
 
+def write_kmnist(raw: Path) -> None:
+    for part in ("train", "t10k"):
+        write_idx(raw / f"{part}-images-idx3-ubyte", torch.arange(2 * 784).view(2, 28, 28) % 256)
+        write_idx(raw / f"{part}-labels-idx1-ubyte", torch.tensor([3, 9]))
+
+
 @pytest.mark.usefixtures("no_network")
 def test_a_fresh_clone_is_read_without_a_network_as_torchvision_reads_it(data):
     images, labels = read_images("mnist", train=True, data=data)
@@ -177,13 +183,90 @@ def test_a_server_that_never_answers_does_not_hang(tmp_path, monkeypatch):
 
 
 def test_a_local_copy_of_kmnist_is_read(tmp_path):
-    raw = tmp_path / "KMNIST" / "raw"
-    for part in ("train", "t10k"):
-        write_idx(raw / f"{part}-images-idx3-ubyte", torch.arange(2 * 784).view(2, 28, 28) % 256)
-        write_idx(raw / f"{part}-labels-idx1-ubyte", torch.tensor([3, 9]))
+    write_kmnist(tmp_path / "KMNIST" / "raw")
     images, labels = read_images("kmnist", train=False, data=tmp_path)
     assert images.shape == (2, 1, 28, 28)
     assert labels.tolist() == [3, 9]
+
+
+def dotted(path: Path) -> None:
+    path.rename(path.with_name(path.name.replace("-idx", ".idx")))
+
+
+def in_a_folder_of_its_name(path: Path) -> None:
+    content = path.read_bytes()
+    path.unlink()
+    path.mkdir()
+    (path / path.name).write_bytes(content)
+
+
+@pytest.mark.parametrize("change", [dotted, in_a_folder_of_its_name])
+def test_files_under_the_names_that_archives_give_them_are_found(tmp_path, change):
+    raw = tmp_path / "KMNIST" / "raw"
+    write_kmnist(raw)
+    for path in list(raw.iterdir()):
+        change(path)
+    images, labels = read_images("kmnist", train=False, data=tmp_path)
+    assert images.shape == (2, 1, 28, 28)
+    assert labels.tolist() == [3, 9]
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_files_of_mnist_with_a_dot_are_checked_and_read(data, suffix):
+    raw = data / "MNIST" / "raw"
+    expected = read_images("mnist", train=False, data=data)[0]
+    for path in list(raw.iterdir()):
+        (dotted if path.suffix == suffix else Path.unlink)(path)
+    assert torch.equal(read_images("mnist", train=False, data=data)[0], expected)
+    for path in raw.iterdir():
+        if "t10k-images" in path.name:
+            path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(
+        DataError, match=r"t10k-images.idx3-ubyte\S* is missing, truncated or damaged: its MD5 should be"
+    ):
+        read_images("mnist", train=False, data=data)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_some_files_may_be_packed_and_others_not_whatever_their_names_say(data):
+    raw = data / "MNIST" / "raw"
+    for name in NAMES[:2]:
+        (raw / name.removesuffix(".gz")).write_bytes(gzip.decompress((raw / name).read_bytes()))
+        (raw / name).unlink()
+    unpacked = raw / NAMES[2]  # by a browser that left the name
+    unpacked.write_bytes(gzip.decompress(unpacked.read_bytes()))
+    (raw / NAMES[3]).rename(raw / NAMES[3].removesuffix(".gz"))
+    assert read_images("mnist", train=True, data=data)[0].shape == (60_000, 1, 28, 28)
+    assert read_images("mnist", train=False, data=data)[0].shape == (10_000, 1, 28, 28)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_emnist_is_read_from_the_folder_of_its_archive(tmp_path):
+    for part in ("train", "test"):
+        for what, values in (("images-idx3", torch.ones(1, 28, 28)), ("labels-idx1", torch.tensor([4]))):
+            path = tmp_path / "EMNIST" / "raw" / "gzip" / f"emnist-digits-{part}-{what}-ubyte"
+            write_idx(path, values)
+            path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+            path.unlink()
+    assert read_images("emnist_digits", train=False, data=tmp_path)[1].tolist() == [4]
+    path.with_name(path.name + ".gz").write_bytes(b"\x1f\x8b broken")
+    shutil.rmtree(cache_folder(), ignore_errors=True)
+    (tmp_path / "EMNIST" / "raw" / path.name).unlink()
+    with pytest.raises(DataError, match=f"{path.name}.gz is missing, truncated or damaged.*Get the file again"):
+        read_images("emnist_digits", train=False, data=tmp_path)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_files_of_another_form_are_named_where_the_right_ones_are_missing(tmp_path):
+    (tmp_path / "EMNIST" / "raw").mkdir(parents=True)
+    (tmp_path / "EMNIST" / "raw" / "emnist-digits.mat").write_bytes(b"MATLAB 5.0 MAT-file")
+    with pytest.raises(
+        DataError, match=r"not read from emnist-digits.mat; data/README.md says how to convert"
+    ) as caught:
+        read_images("emnist_digits", train=True, data=tmp_path)
+    assert "emnist-digits-train-images-idx3-ubyte" in str(caught.value)
+    assert str(tmp_path / "EMNIST" / "raw") in str(caught.value)
 
 
 def test_qmnist_labels_are_its_first_column(tmp_path):
@@ -191,6 +274,8 @@ def test_qmnist_labels_are_its_first_column(tmp_path):
     for part in ("train", "test"):
         write_idx(raw / f"qmnist-{part}-images-idx3-ubyte", torch.zeros(2, 28, 28))
         write_idx(raw / f"qmnist-{part}-labels-idx2-int", torch.tensor([[7, 1, 2], [4, 0, 1]]), kind=12)
+    packed = raw / "qmnist-train-images-idx3-ubyte"  # under the name of an unpacked file
+    packed.write_bytes(gzip.compress(packed.read_bytes()))
     images, labels = read_images("qmnist", train=True, data=tmp_path)
     assert images.shape == (2, 1, 28, 28)
     assert labels.tolist() == [7, 4]

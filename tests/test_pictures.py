@@ -164,7 +164,8 @@ def test_a_bomb_in_a_text_of_a_png_is_refused(tmp_path):
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "drawing or a document"),
         (b"%PDF-1.7 ...", "drawing or a document"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "drawing or a document"),
-        (b"PK\3\4" + bytes(100), "in no format"),
+        (b"PK\3\4" + bytes(100), "it is an archive. Unpack it first"),
+        (b"\x93NUMPY\x01\x00" + bytes(100), "it holds numbers. Write them as a table"),
     ],
 )
 def test_what_is_not_a_picture_is_said_plainly(tmp_path, content, message):

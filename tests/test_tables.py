@@ -135,10 +135,12 @@ def zipped(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (zipped, "is a zip archive.*Unpack it first"),
+        (zipped, "is a zip archive.*Unpack it first.*--train-npz"),
+        (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n"), "an HDF5 file.*h5py"),
+        (lambda path: path.write_bytes(b"\0\0\x08\x03 and more"), "an IDX file. Copy it into"),
         (lambda path: path.write_text("label,1x1\n7,0\n", encoding="utf-16"), "UTF-16. Save it as UTF-8"),
         (lambda path: path.write_bytes(b"\x93NUMPY\x01\x00 and more"), "array of NumPy's"),
-        (lambda path: path.write_bytes(b"MATLAB 5.0 MAT-file"), "scipy.io.loadmat"),
+        (lambda path: path.write_bytes(b"MATLAB 5.0 MAT-file"), "scipy.io.loadmat reads it; data/README.md"),
         (lambda path: path.write_text("7;0;0\n"), "has ';' between its values. Save it with commas"),
         (lambda path: path.write_text("7\t0\t0\n"), "between its values. Save it with commas"),
         (lambda path: path.write_text("label,1x1\n7" + ",0" * 20_000), "line 2 is longer than 20,000"),

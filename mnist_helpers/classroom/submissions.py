@@ -5,18 +5,21 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
+from unicodedata import category, normalize
 
 import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
 from mnist_helpers.classroom.outcomes import harmless
+from mnist_helpers.classroom.platforms import is_notebook, owners
 from mnist_helpers.errors import CourseError
 
 LARGEST = 20_000_000  # bytes of a notebook
@@ -26,7 +29,12 @@ MOST_CELLS = 1_000
 LONGEST_CELL, MOST_TEXT = 20_000, 500_000  # characters of a cell, and of all cells
 MOST_PARTS = 300_000  # lists and objects in a notebook's JSON
 MOST_OUTPUTS = 50  # of a cell
+SHOWN = 3  # of many names or remarks
+LONGEST_NAME = 100  # characters of a file's name that are shown
+OLDER = "It was made with an older edition of the sheet; what is not to be changed is as in this one."
+NUMBERED = re.compile(r" \(\d+\)$")  # as the second of one name is called
 LARGEST_PICTURE = 2_000_000  # characters
+DEFINED = re.compile(r"^(?:def|class)\s+(\w+)", re.MULTILINE)
 PICTURES = ("image/png", "image/jpeg")
 
 
@@ -36,7 +44,7 @@ class SubmissionsError(CourseError):
 
 @dataclass(frozen=True)
 class HandedInFile:
-    """A file as it came: whose, its name, and how its bytes are read, when wanted: a class does not fit in memory.
+    """A file as it came: whose ("" for nobody's), its name, and how its bytes are read: a class does not fit in memory.
 
     `read` raises ValueError with the reason if the bytes cannot be had.
     """
@@ -50,7 +58,8 @@ class HandedInFile:
 class Submission:
     """One student's answers to one sheet; `page` is the student's own, put in order, or the empty sheet.
 
-    `problem` says why it could not be read at all, and `remarks` what was put in order.
+    `problem` says why it could not be read at all, and `remarks` what was put in order. `differences` are the cells
+    that were changed though they are not to be, with what was in them, or None for those that were not there.
     """
 
     student: str
@@ -58,24 +67,40 @@ class Submission:
     page: NotebookNode
     problem: str = ""
     remarks: list[str] = field(default_factory=list)
+    differences: dict[str, str | None] = field(default_factory=dict)
 
 
 def handed_in(place: Path) -> list[HandedInFile]:
-    """Return the files of a folder or a zip: a folder for each student, or a notebook named after its student.
+    """Return the files of a folder or a zip: as a learning platform gives them, or a folder or a notebook a student.
 
     Raises: SubmissionsError if there is nothing to read.
     """
     if not place.exists():
         raise SubmissionsError(f"There is no {place}. SUBMISSIONS= takes a folder, or a zip, with a folder a student.")
     try:
-        files = dict(_zipped(place) if place.is_file() else _in_folder(place))
+        files = sorted(_zipped(place) if place.is_file() else _in_folder(place), key=lambda one: one[0])
     except zipfile.BadZipFile as error:
         raise SubmissionsError(f"{place} cannot be read as a zip ({error}). Give a folder or a whole zip.") from error
-    if not files:
-        raise SubmissionsError(f"There are no files in {place}. It should hold a folder for each student.")
-    above = common_folder(set(files))
-    found = [(path.relative_to(above), files[path]) for path in sorted(files)]
-    return [HandedInFile(path.parts[0] if len(path.parts) > 1 else path.stem, str(path), read) for path, read in found]
+    students = owners([path for path, _ in files])
+    found = [
+        HandedInFile(student, str(path), read)
+        for (path, read), student in zip(files, students, strict=True)
+        if student is not None
+    ]
+    if not any(one.student for one in found):
+        others = f"; {', '.join(short(one.name) for one in found[:SHOWN])} is no student's" if found else ""
+        raise SubmissionsError(
+            f"There are no files of students in {place}{others}. It should hold a folder for each student, or what a "
+            "learning platform gives."
+        )
+    return found
+
+
+def left_out(files: list[HandedInFile]) -> list[str]:
+    """Return a line that names the files that are no student's, if there are any."""
+    strays = [short(file.name) for file in files if not file.student]
+    more = f" and {len(strays) - SHOWN} more" if len(strays) > SHOWN else ""
+    return [f"Left out, as no student's: {', '.join(strays[:SHOWN])}{more}."] if strays else []
 
 
 def _zipped(place: Path) -> Iterator[tuple[PurePosixPath, Callable[[], bytes]]]:
@@ -131,25 +156,20 @@ def _refuse_too_many(count: int, place: Path) -> None:
 
 def _meant(name: str) -> PurePosixPath | None:
     """Return the path of a file that was handed in on purpose; None for what a system or JupyterLab left there."""
-    parts = [part for part in harmless(name).replace("\\", "/").split("/") if part not in ("", ".")]
+    parts = [_escaped(part) for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     if not parts or any(part.startswith(".") or part == "__MACOSX" for part in parts):  # ".." is among these
         return None
     return PurePosixPath(*parts)
 
 
-def is_notebook(name: str) -> bool:
-    """Say whether a file is called as a notebook is."""
-    return name.lower().endswith(".ipynb")
+def _escaped(part: str) -> str:
+    """Write out what files and terminals stumble over; names that differ stay different."""
+    return "".join(one if category(one) not in ("Cc", "Cs") else f"\\x{ord(one):02x}" for one in part)
 
 
-def common_folder(paths: set[PurePosixPath]) -> PurePosixPath:
-    """Return the folder around the students' folders or notebooks; a single student's own is not taken for it."""
-    tops, depths = {path.parts[0] for path in paths}, {len(path.parts) for path in paths}
-    below = {path.parts[1] for path in paths if len(path.parts) > 1}
-    folders = min(depths) > 2 and len(below) > 1
-    # One student may hand in two tries, or several sheets under their own names; more notebooks are a class.
-    notebooks = depths == {2} and len(below) > 2 and all(is_notebook(n) and not n[:2].isdigit() for n in below)
-    return PurePosixPath(*tops) if len(tops) == 1 and (folders or notebooks) else PurePosixPath()
+def short(name: str) -> str:
+    """Return a file's name as it is shown, which may have been any number of letters long."""
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
 
 
 def student_ids(names: list[str], known: dict[str, str]) -> dict[str, str]:
@@ -157,23 +177,23 @@ def student_ids(names: list[str], known: dict[str, str]) -> dict[str, str]:
 
     Whoever is `known` from an earlier time keeps the id, whoever else hands in this time.
     """
-    ids: dict[str, str] = {}
     taken = {one.casefold() for one in known.values()}
     for name in names:
-        # Moodle's number is another one for each assignment; of two with the same name, the second is told apart.
-        person = re.sub(r"_\d+_assignsubmission_\w*$", "", name)
-        if person in known and known[person] not in ids.values():
-            ids[name] = known[person]
-            continue
-        plain = re.sub(r"[^\w@-]+", "_", person).strip("_-")[:60] or "student"
-        number, chosen = 1, plain
-        while chosen.casefold() in taken:
-            number += 1
-            chosen = f"{plain}_{number}"
-        ids[name] = chosen
-        taken.add(chosen.casefold())
-        known.setdefault(person, chosen)
-    return ids
+        if name not in known:
+            plain = re.sub(r"[^\w@-]+", "_", normalize("NFC", NUMBERED.sub("", name))).strip("_-")[:60] or "student"
+            number, chosen = 1, plain
+            while chosen.casefold() in taken:
+                number += 1
+                chosen = f"{plain}_{number}"
+            known[name] = chosen
+            taken.add(chosen.casefold())
+    return {name: known[name] for name in names}
+
+
+def _namesakes(known: dict[str, str]) -> set[str]:
+    """Return the ids of students whom their names alone do not tell apart: "Ann Lee" and "Ann Lee (2)"."""
+    alike = Counter(NUMBERED.sub("", name) for name in known)
+    return {one for name, one in known.items() if alike[NUMBERED.sub("", name)] > 1}
 
 
 def sort_out(files: list[HandedInFile], sheets: dict[str, NotebookNode], known: dict[str, str]) -> list[Submission]:
@@ -181,6 +201,7 @@ def sort_out(files: list[HandedInFile], sheets: dict[str, NotebookNode], known: 
 
     `sheets` are the sheets that are marked, as the students got them; `known` are the ids of students, and grows.
     """
+    files = [file for file in files if file.student]
     ids = student_ids(list(dict.fromkeys(file.student for file in files)), known)
     sums: Counter[str] = Counter()
     read = [(ids[file.student], file, *read_notebook(file, sums)) for file in files]
@@ -195,23 +216,61 @@ def sort_out(files: list[HandedInFile], sheets: dict[str, NotebookNode], known: 
             earlier = found.get((student, sheet))
             found[student, sheet] = restored(student, sheet, page, sheets[sheet])
             if earlier:
-                found[student, sheet].remarks.append(f"There is more than one notebook; {file.name} was marked.")
+                remark = f"There is more than one notebook; {short(file.name)} was marked."
+                found[student, sheet].remarks.append(remark)
         else:
-            reason = problem or f"{file.name} holds no cell of the sheets that are marked."
+            reason = problem or f"{short(file.name)} holds no cell of the sheets that are marked."
             empty = copy.deepcopy(sheets[usual])
             found.setdefault((student, f"? {file.name}"), Submission(student, usual, empty, reason))
-    return _without_doubles(found)
+    sorted_out = _without_doubles(found)
+    _remark_differences(sorted_out, sheets)
+    namesakes = _namesakes(known)
+    for one in sorted_out:
+        if one.student in namesakes:
+            one.remarks.append("Another student has the same name; check which of the two this is.")
+    return sorted_out
 
 
 def _without_doubles(found: dict[tuple[str, str], Submission]) -> list[Submission]:
     """Of a student who has a notebook that can be read, leave out what cannot, but mention it there."""
     good = [one for one in found.values() if not one.problem]
     first: dict[str, Submission] = {}
+    problems: dict[str, list[str]] = defaultdict(list)
     for one in [*good, *(one for one in found.values() if one.problem)]:
         kept = first.setdefault(one.student, one)
         if one.problem and kept is not one:
-            kept.remarks.append(one.problem)
+            problems[one.student].append(one.problem)
+    for student, said in problems.items():
+        first[student].remarks += _few(said)
     return sorted([*good, *(one for one in first.values() if one.problem)], key=lambda one: (one.student, one.sheet))
+
+
+def _few(remarks: list[str]) -> list[str]:
+    """Return the first of many remarks of a kind, and how many there are."""
+    return remarks if len(remarks) <= SHOWN else [*remarks[:SHOWN], f"So it is with {len(remarks) - SHOWN} more."]
+
+
+def _remark_differences(found: list[Submission], sheets: dict[str, NotebookNode]) -> None:
+    """Say which cells were put back, in one sentence where most of a class has them alike: an older edition."""
+    alike = Counter((one.sheet, *difference) for one in found for difference in one.differences.items())
+    handed_in = Counter(one.sheet for one in found if not one.problem)
+    for one in found:
+        own = [
+            (mark, source)
+            for mark, source in one.differences.items()
+            if alike[one.sheet, mark, source] <= max(2, handed_in[one.sheet] / 2)
+        ]
+        if len(own) < len(one.differences):
+            one.remarks.append(OLDER)
+        changed = [mark for mark, source in own if source is not None]
+        locked = sum(cell.metadata.get("nbgrader", {}).get("locked", False) for cell in sheets[one.sheet].cells)
+        if 2 * len(changed) > locked:
+            one.remarks.append(f"{len(changed)} cells were changed in what is not to be changed; that is undone.")
+        else:
+            said = "The cell {} was changed in what is not to be changed; that is undone."
+            one.remarks += _few([said.format(mark) for mark in changed])
+        said = "The cell {} was deleted; it is back as it was handed out."
+        one.remarks += _few([said.format(mark) for mark, source in own if source is None])
 
 
 def read_notebook(file: HandedInFile, sums: Counter[str]) -> tuple[NotebookNode | None, str]:
@@ -220,13 +279,16 @@ def read_notebook(file: HandedInFile, sums: Counter[str]) -> tuple[NotebookNode 
     `sums` counts the bytes that each student has handed in so far.
     """
     if not is_notebook(file.name):
-        return None, f"{file.name} is not a notebook (.ipynb)."
+        return None, f"{short(file.name)} is not a notebook (.ipynb)."
     if sums[file.student] > LARGEST_SUM:
-        return None, f"{file.name} was left out: its student's notebooks have more than {LARGEST_SUM // 10**6} MB."
+        return (
+            None,
+            f"{short(file.name)} was left out: its student's notebooks have more than {LARGEST_SUM // 10**6} MB.",
+        )
     try:
         content = file.read()
     except ValueError as error:
-        return None, f"{file.name} {error}."
+        return None, f"{short(file.name)} {error}."
     sums[file.student] += len(content)
     try:
         page = nbformat.v4.new_notebook(cells=[_clean(cell) for cell in read_json_page(content).cells])
@@ -235,7 +297,7 @@ def read_notebook(file: HandedInFile, sums: Counter[str]) -> tuple[NotebookNode 
         return page, ""
     except Exception as error:  # whatever is wrong with a file, it is the reason, and stops no other
         reason = harmless(f"{type(error).__name__}: {str(error)[:80]}")
-        return None, f"{file.name} cannot be read as a notebook ({reason})."
+        return None, f"{short(file.name)} cannot be read as a notebook ({reason})."
 
 
 def read_json_page(content: bytes) -> NotebookNode:
@@ -257,7 +319,7 @@ def _clean(cell: NotebookNode) -> NotebookNode:
     mark = cell.get("metadata", {}).get("nbgrader", {})
     metadata = {"nbgrader": dict(mark)} if isinstance(mark, dict) and isinstance(mark.get("grade_id"), str) else {}
     make = nbformat.v4.new_code_cell if cell["cell_type"] == "code" else nbformat.v4.new_markdown_cell
-    source = harmless(str(cell["source"]))
+    source = harmless(str(cell["source"]).replace("\r\n", "\n").replace("\r", "\n"))
     if len(source) > LONGEST_CELL:
         source = f"# {len(source)} characters were left out: more than a cell may hold."
     return make(source=source, metadata=metadata)
@@ -302,6 +364,9 @@ def best_sheet(page: NotebookNode, sheets: dict[str, NotebookNode]) -> tuple[str
     """Return the sheet to which a page belongs, whatever its file is called, and how many of its answers are there."""
     own = {grade_id(cell) for cell in page.cells}
     shared = {name: len(own & answers(sheet)) for name, sheet in sheets.items()}
+    if not any(shared.values()):
+        recognised = {name: len(_nameless(page, sheet).keys() & answers(sheet)) for name, sheet in sheets.items()}
+        shared = {name: count if count > 1 else 0 for name, count in recognised.items()}  # one may be chance
     best = max(shared, key=shared.__getitem__)
     return (best, shared[best]) if shared[best] else ("", 0)
 
@@ -315,6 +380,13 @@ def answers(sheet: NotebookNode) -> set[str]:
 def restored(student: str, sheet: str, page: NotebookNode, original: NotebookNode) -> Submission:
     """Put a page in order: locked cells as they were, deleted ones back in their places, doubles as plain cells."""
     submission = Submission(student, sheet, page)
+    if nameless := _nameless(page, original):
+        for mark, own in nameless.items():
+            own.metadata = NotebookNode(nbgrader={"grade_id": mark})
+        submission.remarks.append(
+            f"Cells had lost their names (the notebook's metadata); {len(nameless)} of them were recognised by their "
+            "functions and their places."
+        )
     mine = _cells_by_id(page, {grade_id(cell) for cell in original.cells} - {""}, submission.remarks)
     place = 0
     for cell in original.cells:
@@ -323,28 +395,56 @@ def restored(student: str, sheet: str, page: NotebookNode, original: NotebookNod
         if mark in mine:
             own, locked = mine[mark], cell.metadata.nbgrader.locked
             place = next(number for number, other in enumerate(page.cells) if other is own) + 1
-            if own.cell_type != cell.cell_type or (locked and own.source != cell.source):
-                submission.remarks.append(f"The cell {mark} was changed in what is not to be changed; that is undone.")
+            if own.cell_type != cell.cell_type or (locked and _bare(own.source) != _bare(cell.source)):
+                submission.differences[mark] = own.source
             fresh.source = cell.source if locked else own.source
             page.cells[place - 1] = fresh
         elif mark:
             page.cells.insert(place, fresh)
             place += 1
-            submission.remarks.append(f"The cell {mark} was deleted; it is back as it was handed out.")
+            submission.differences[mark] = None
     for number, cell in enumerate(page.cells):
         cell["id"] = f"cell-{number}"
     return submission
 
 
+def _nameless(page: NotebookNode, original: NotebookNode) -> dict[str, NotebookNode]:
+    """Find cells that have lost nbgrader's names: answers by function, or by the task above, others by their text."""
+    there = {grade_id(cell) for cell in page.cells}
+    free = [cell for cell in page.cells if not grade_id(cell)]
+    functions = {name: cell for cell in free if cell.cell_type == "code" for name in DEFINED.findall(cell.source)}
+    texts = {_bare(cell.source): cell for cell in free}
+    below = {_bare(task.source): cell for task, cell in pairwise(page.cells) if not grade_id(cell)}
+    found: dict[str, NotebookNode] = {}
+    for task, cell in pairwise(original.cells):  # the first cell of a sheet is its title
+        mark = grade_id(cell)
+        if not mark or mark in there:
+            continue
+        if cell.metadata.nbgrader.locked:
+            own = texts.get(_bare(cell.source))
+        else:
+            own = functions.get(mark) or below.get(_bare(task.source))
+        if own and own.cell_type == cell.cell_type and not any(own is other for other in found.values()):
+            found[mark] = own
+    return found
+
+
+def _bare(source: str) -> str:
+    """Return a text without white space, which editors and platforms change on their own."""
+    return "".join(source.split())
+
+
 def _cells_by_id(page: NotebookNode, known: set[str], remarks: list[str]) -> dict[str, NotebookNode]:
     """Return the cells that nbgrader knows, and make plain cells of all others."""
     mine: dict[str, NotebookNode] = {}
+    doubles: dict[str, None] = {}
     for cell in reversed(page.cells):  # of doubles the last one counts: it has run last
         mark = grade_id(cell)
         if mark in mine:
-            remarks.append(f"The cell {mark} is there more than once; the last one counts.")
+            doubles[mark] = None
         if mark in known and mark not in mine:
             mine[mark] = cell
         else:
             cell.metadata = NotebookNode()
+    remarks += _few([f"The cell {mark} is there more than once; the last one counts." for mark in doubles])
     return mine

@@ -35,13 +35,13 @@ def grade(
 ) -> None:
     """Mark a class with nbgrader: marks as CSV, feedback as HTML, and a page about the class."""
     from mnist_helpers.classroom import gradebook, isolation, marking, report
-    from mnist_helpers.classroom.submissions import handed_in, sort_out
+    from mnist_helpers.classroom.submissions import handed_in, left_out, sort_out
 
     limits = isolation.Limits(seconds, cell_seconds, int(memory * 2**30))
     names = gradebook.sheet_names(sheets)
     files = handed_in(submissions)
     lines = isolation.what_is_isolated(limits)
-    typer.echo("\n".join(lines) + "\n")
+    typer.echo("\n".join([*lines, *left_out(files)]) + "\n")
     book = gradebook.Gradebook()
     given = {name: book.hand_out(name) for name in names}
     known = book.known_students()

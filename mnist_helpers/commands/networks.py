@@ -21,6 +21,7 @@ from mnist_helpers import (
     evaluation,
     inspection,
     models,
+    own_images,
     pictures,
     preprocessing,
     tables,
@@ -62,6 +63,10 @@ def train(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
     train_csv: Annotated[Path | None, typer.Option(help="train on the images of a CSV file: label,1x1,…,28x28")] = None,
+    train_folder: Annotated[
+        Path | None, typer.Option(help="train on pictures: a folder for each class, 0 to 9")
+    ] = None,
+    train_npz: Annotated[Path | None, typer.Option(help="train on a NumPy file such as Keras's mnist.npz")] = None,
     test_csv: Annotated[Path | None, typer.Option(help="score the network on a CSV file at the end")] = None,
     output: Annotated[Path | None, typer.Option(help="folder; artifacts/DATASET/RECIPE if not given")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on where an interrupted training stopped")] = False,
@@ -70,11 +75,7 @@ def train(
     changes = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
     settings = replace(get_recipe(recipe), **{name: value for name, value in changes.items() if value is not None})
     data.class_names(dataset), pick_device(device)  # a wrong name is said before minutes of reading
-    if train_csv:
-        train_images, val_images = data.hold_out_validation(tables.load_csv(train_csv, dataset))
-    else:
-        train_images, val_images = data.load_part(dataset, "train"), data.load_part(dataset, "validation")
-    test_images = tables.load_csv(test_csv, dataset) if test_csv else None
+    train_images, val_images, test_images = _images(dataset, train_csv, train_folder, train_npz, test_csv)
     folder = output or checkpoints.model_folder(dataset, recipe)
     seed_everything(seed)
     network = models.build_model(settings.architecture, settings.dropout)
@@ -93,6 +94,18 @@ def train(
     if test_images:
         typer.echo(_accuracy_line("Test", evaluation.evaluate(network, test_images)))
     typer.echo(f"Network, history and curves are in {folder}\nIt is used with: evaluate {_named(folder)}")
+
+
+def _images(dataset: str, csv: Path | None, folder: Path | None, npz: Path | None, test_csv: Path | None) -> tuple:
+    """Return the images to train and to validate on, and those to score the network on, if there are any."""
+    if sum(map(bool, (csv, folder, npz))) > 1:
+        raise UsageError("Name one of --train-csv, --train-folder and --train-npz.")
+    own, test = own_images.load_npz(npz, dataset) if npz else (None, None)
+    own = tables.load_csv(csv, dataset) if csv else own_images.load_folder(folder, dataset) if folder else own
+    test = tables.load_csv(test_csv, dataset) if test_csv else test
+    if own:
+        return *data.hold_out_validation(own), test
+    return data.load_part(dataset, "train"), data.load_part(dataset, "validation"), test
 
 
 class _Progress:

@@ -1,0 +1,145 @@
+"""Whose a handed-in file is: how Canvas, Moodle and Blackboard name what they give for "download all"; plain folders.
+
+Canvas       leeann_LATE_12345_678901_sheet.ipynb                    name, student's number, file's number
+Moodle       Ann Lee_123456_assignsubmission_file_/sheet.ipynb       another number for each assignment;
+             Ann Lee_123456_assignsubmission_file_sheet.ipynb        so, too, without folders
+Blackboard   Sheet 1_alee_attempt_2026-11-26-10-00-00_sheet.ipynb    and a .txt that has no name after the date
+a folder     Ann Lee/sheet.ipynb                                     or a notebook named after its student
+"""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import PurePosixPath
+from unicodedata import normalize
+
+MOODLE = re.compile(r"(?P<name>.+?)(?P<number>_\d+)?_assignsubmission_[a-z]+.*", re.DOTALL)
+BLIND = "Participant"  # whom Moodle does not name; then only the number tells one from another
+CANVAS = re.compile(  # a name has letters and accents, but no space and no punctuation
+    r"((LATE_)?(?P<anonymous>anon_\w{5})|(?P<name>[^\s!-/:-@[-^`{-~]+?)(_LATE)?(?P<number>_\d{2,}))"
+    r"_((?P<file>\d{3,})_.+|(text|link)\.html)",
+    re.DOTALL,
+)
+BLACKBOARD = re.compile(r"(?P<head>.+)_attempt_\d{4}(-\d\d){5}(?P<file>_.+|\.txt)", re.DOTALL)
+ABOUT_FILES = (".txt", ".csv", ".html", ".md")  # what lies beside a class's notebooks and is no student's
+
+
+@dataclass(frozen=True)
+class _Owner:
+    """A student as a download names one, and what tells two of the same name apart in it."""
+
+    download: PurePosixPath
+    identity: str
+    name: str
+
+
+def owners(paths: list[PurePosixPath]) -> list[str | None]:
+    """Return for each path whose it is: one name for a person in all downloads; "" for nobody's, None for a mere note.
+
+    Of two students of one name in a download the second is called "Ann Lee (2)".
+    """
+    found = _on_platforms(paths)
+    downloads = {one.download for one in found.values()}
+    rest = [path for path in paths if path not in found and path.parent not in downloads]
+    above = common_folder(set(rest))
+    flat = all(path.parent == above for path in rest)
+    for path in paths:
+        if path in found:
+            continue
+        inside = path.relative_to(path.parent if path.parent in downloads else above)
+        if len(inside.parts) > 1:
+            found[path] = _Owner(above, inside.parts[0], inside.parts[0])
+        elif is_notebook(path.name) or (flat and not downloads and not path.name.lower().endswith(ABOUT_FILES)):
+            found[path] = _Owner(path.parent, path.stem, path.stem)
+    names = _told_apart(found)
+    busy = {name for path, name in names.items() if not _is_note(path)}
+    noted: dict[PurePosixPath, str | None] = {
+        path: None if names[path] in busy else "" for path in paths if _is_note(path)
+    }
+    return [noted.get(path, names.get(path, "")) for path in paths]
+
+
+def _on_platforms(paths: list[PurePosixPath]) -> dict[PurePosixPath, _Owner]:
+    """Return the owners of the files that are named as a platform names them."""
+    canvas = _on_canvas(paths)
+    heads = defaultdict(set)
+    for path in paths:
+        if match := BLACKBOARD.fullmatch(path.name):
+            heads[path.parent].add(match["head"])
+    assignments = {folder: _assignment(heads[folder]) for folder in heads}
+    found = {}
+    for path in paths:
+        for place, part in zip([*reversed(path.parents)], path.parts, strict=True):
+            if match := MOODLE.fullmatch(normalize("NFC", part)):
+                who = match["name"] + (match["number"] or "")
+                found[path] = _Owner(place, who, who if match["name"] == BLIND else match["name"])
+                break
+        else:
+            if match := BLACKBOARD.fullmatch(path.name):
+                assignment = assignments[path.parent] or match["head"].rpartition("_")[0]
+                user = match["head"].removeprefix(f"{assignment}_")
+                found[path] = _Owner(path.parent, user, user)
+            elif path in canvas:
+                found[path] = _Owner(path.parent, canvas[path], canvas[path])
+    return found
+
+
+def _on_canvas(paths: list[PurePosixPath]) -> dict[PurePosixPath, str]:
+    """Return the students of files named as Canvas does, unless the numbers cannot be Canvas's: "lab_11_200_ann"."""
+    users, files = {}, defaultdict(set)
+    for path in paths:
+        if match := CANVAS.fullmatch(normalize("NFC", path.name)):
+            users[path] = match["anonymous"] or match["name"] + match["number"]
+            files[match["file"]].add(path.name)
+    clashes = any(len(names) > 1 for number, names in files.items() if number)  # a file's number is only its own
+    several = sum(is_notebook(path.name) for path in users) > 1
+    return {} if clashes or (several and len(set(users.values())) == 1) else users
+
+
+def _assignment(heads: set[str]) -> str:
+    """Return "Sheet 1" of "Sheet 1_alee" and "Sheet 1_bob", which all begin with; a user may have a "_", too."""
+    words = zip(*(head.split("_")[:-1] for head in heads), strict=False)
+    return "_".join(word[0] for word in takewhile(lambda word: len(set(word)) == 1, words)) if len(heads) > 1 else ""
+
+
+def _is_note(path: PurePosixPath) -> bool:
+    """Say whether this is the text that Blackboard writes about a submission."""
+    match = BLACKBOARD.fullmatch(path.name)
+    return bool(match) and match["file"] == ".txt"
+
+
+def _told_apart(found: dict[PurePosixPath, _Owner]) -> dict[PurePosixPath, str]:
+    """Return a name for each owner, the same in all downloads, but two names for two of a download."""
+    every = {normalize("NFC", one.name) for one in found.values()}
+    names: dict[_Owner, str] = {}
+    given: dict[PurePosixPath, set[str]] = defaultdict(set)
+    for one in found.values():
+        if one not in names:
+            plain = name = normalize("NFC", one.name)
+            number = 1
+            while name in given[one.download] or (number > 1 and name in every):
+                number += 1
+                name = f"{plain} ({number})"
+            names[one] = name
+            given[one.download].add(name)
+    return {path: names[one] for path, one in found.items()}
+
+
+def is_notebook(name: str) -> bool:
+    """Say whether a file is called as a notebook is."""
+    return name.lower().endswith(".ipynb")
+
+
+def common_folder(paths: set[PurePosixPath]) -> PurePosixPath:
+    """Return the folder around the students' folders or notebooks; a single student's own is not taken for it."""
+    if not paths:
+        return PurePosixPath()
+    tops, depths = {path.parts[0] for path in paths}, {len(path.parts) for path in paths}
+    below = {path.parts[1] for path in paths if len(path.parts) > 1}
+    working = {path.parts[1] for path in paths if len(path.parts) > 2 and is_notebook(path.name)}
+    beside = any(is_notebook(path.name) for path in paths if len(path.parts) < 3)
+    folders = (min(depths) > 2 and len(below) > 1) or (len(working) > 1 and not beside)
+    # One student may hand in two tries, or several sheets under their own names; more notebooks are a class.
+    notebooks = depths == {2} and len(below) > 2 and all(is_notebook(n) and not n[:2].isdigit() for n in below)
+    return PurePosixPath(*tops) if len(tops) == 1 and (folders or notebooks) else PurePosixPath()
