@@ -43,12 +43,13 @@ def app(
     address: Annotated[str, typer.Option(help="0.0.0.0 lets other machines in")] = "127.0.0.1",
     most: Annotated[int, typer.Option(min=1, help="kernels, of visitors and in reserve")] = 10,
     base_url: Annotated[str, typer.Option(help="path of the page behind a proxy")] = "/",
+    origin: Annotated[str, typer.Option(help="what the page's address begins with behind a proxy: https://NAME")] = "",
     theme: Annotated[str, typer.Option(help="light or dark")] = "light",
 ) -> None:
     """Serve the drawing pad as a web page, on this machine only unless told otherwise."""
     from mnist_helpers.widgets.serving import serve
 
-    serve(port, address, most, base_url, theme, typer.echo)
+    serve(port, address, most, base_url, theme, origin, typer.echo)
 
 
 def contact_sheet(
