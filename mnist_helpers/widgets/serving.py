@@ -15,6 +15,7 @@ import os
 import re
 import socket
 import struct
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from traitlets import Int, Unicode
 from traitlets.config import Config
 
 from mnist_helpers.errors import CourseError, MissingExtraError, UsageError
+from mnist_helpers.runtime import held_folder
 from mnist_helpers.startup import THREADS_VARIABLE
 
 try:
@@ -354,7 +356,10 @@ def serve(
     os.environ.setdefault(THREADS_VARIABLE, "1")
     path = f"/{base_url.strip('/')}/".replace("//", "/")
     say(f"The pad is at http://{f'[{address}]' if ':' in address else address}:{port}{path} (Ctrl-C stops it)")
-    Page.launch_instance(argv=[str(PAGE)], config=settings(port, address, most, path, theme, origin))
+    config = settings(port, address, most, path, theme, origin)
+    with held_folder(Path(tempfile.gettempdir()), "digits-page-") as folder:  # for how to reach the kernels
+        config.Page.connection_dir_root = str(folder)
+        Page.launch_instance(argv=[str(PAGE)], config=config)
 
 
 def as_origin(address: str) -> str:
