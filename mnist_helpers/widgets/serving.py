@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from tornado.httputil import HTTPServerRequest
 from tornado.routing import Matcher
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import HTTPError, RequestHandler, StaticFileHandler
 from traitlets import Int, Unicode
 from traitlets.config import Config
 
@@ -236,21 +236,18 @@ class Strangers(Matcher):
 
     def match(self, request: HTTPServerRequest) -> dict | None:
         """Return what `Refused` is told, or None if the request is for this page."""
+        own = f"{request.protocol}://{request.host.lower()}"
         if request.host_name not in self.names and not is_number(request.host_name):
             scheme = urlsplit(self.origin).scheme or "http"
             reason = (
                 f"This page is not served under the name {request.host_name!r}. Whoever serves it can allow "
                 f"the name: mnist-helpers app --origin {scheme}://{request.host.lower()}"
             )
-        elif request.headers.get("Origin", self.origin).lower() not in (self.origin, self._own_origin(request)):
+        elif request.headers.get("Origin", own).lower() not in (own, self.origin or own):
             reason = "This page answers its own visitors only. Behind a proxy its origin must be given with --origin."
         else:
             return None
         return {"target_kwargs": {"reason": reason}}
-
-    @staticmethod
-    def _own_origin(request: HTTPServerRequest) -> str:
-        return f"{request.protocol}://{request.host.lower()}"
 
 
 def is_number(host: str) -> bool:
@@ -272,8 +269,10 @@ class Plain:
 
     def write_error(self, status_code: int, **_: object) -> None:
         """Answer with the number and the reason."""
+        if status_code == 403 and isinstance(self, StaticFileHandler):  # Voilà forbids what is in none of its folders
+            self.set_status(404)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish(f"{status_code}: {self._reason}")
+        self.finish(f"{self.get_status()}: {self._reason}")
 
 
 class Refused(RequestHandler):
