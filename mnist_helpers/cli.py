@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from mnist_helpers.commands.terminal import say
 from mnist_helpers.errors import CourseError, MissingExtraError, UsageError
 from mnist_helpers.startup import prepare_process
 
@@ -25,7 +26,7 @@ def main() -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     if status == INTERRUPTED:
-        typer.echo("\nStopped. Every file that was written is whole.", err=True)
+        say("\nStopped. Every file that was written is whole.", err=True)
     sys.exit(status)
 
 
@@ -87,5 +88,5 @@ def _app() -> typer.Typer:
 
 def _say(message: str, status: int) -> int:
     lines = " ".join(message.split()) if message.count("\n") > 1 and status == FAILED else message
-    typer.echo(f"error: {lines}" if not message.startswith("Usage:") else message, err=True)
+    say(f"error: {lines}" if not message.startswith("Usage:") else message, err=True)
     return status

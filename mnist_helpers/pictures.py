@@ -13,6 +13,7 @@ from mnist_helpers.runtime import is_named_pipe
 
 LARGEST_SIDE = 1_000
 SMALLEST_SIDE = 4
+MOST_PIXELS = 50_000_000  # that are unpacked: 200 MB of them, where a pixel has four bytes
 # Formats of cameras, scanners and screens; Pillow knows others, of which one (EPS) would run another program.
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "TIFF", "BMP", "WEBP", "AVIF", "JPEG2000", "PPM")
 # Several pictures in one file, of which the first is the picture: what some phones write.
@@ -37,10 +38,7 @@ def open_picture(path: Path | str) -> Image.Image:
     except PictureError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise PictureError(
-            f"{path} claims to have more than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels and was not unpacked. "
-            "Make it smaller."
-        ) from error
+        raise _too_large(Path(path), Image.MAX_IMAGE_PIXELS) from error
     except UnidentifiedImageError as error:
         raise PictureError(f"{path} cannot be read as a picture{_what_it_is(Path(path))}") from error
     except OSError as error:
@@ -62,13 +60,26 @@ def _open(path: Path) -> Image.Image:
         frames = getattr(picture, "n_frames", 1)
         if frames > 1 and picture.format not in PHONE_FORMATS:
             raise PictureError(f"{path} holds {frames} pictures (an animation, or pages). Save one as a PNG.")
-        if min(picture.size) < SMALLEST_SIDE:
-            width, height = picture.size
-            raise PictureError(f"{path} is {width} × {height} pixels: too small to show a digit.")
+        _check_shape(path, *picture.size)
         picture.draft("L", (LARGEST_SIDE, LARGEST_SIDE))  # lets a JPEG be unpacked at a fraction of its size
-        eight_bits = _eight_bits(picture)
-        eight_bits.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)
-        return _on_paper(ImageOps.exif_transpose(eight_bits))
+        if picture.width * picture.height > MOST_PIXELS:
+            raise _too_large(path, MOST_PIXELS)
+        picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)
+        return _on_paper(ImageOps.exif_transpose(_eight_bits(picture)))
+
+
+def _check_shape(path: Path, width: int, height: int) -> None:
+    shape = f"{path} is {width:,} × {height:,} pixels"
+    if min(width, height) < SMALLEST_SIDE:
+        raise PictureError(f"{shape}: too small to show a digit.")
+    if max(width, height) * SMALLEST_SIDE > min(width, height) * LARGEST_SIDE:
+        raise PictureError(f"{shape}: too long and narrow to show a digit. Cut out the part with the digit.")
+
+
+def _too_large(path: Path, most: int) -> PictureError:
+    return PictureError(
+        f"{path} claims to have more than {most / 1e6:.0f} million pixels and was not unpacked. Make it smaller."
+    )
 
 
 def _what_it_is(path: Path) -> str:
@@ -88,7 +99,6 @@ def _what_it_is(path: Path) -> str:
 def _eight_bits(picture: Image.Image) -> Image.Image:
     """Bring 16 and 32 bits of grey to 8: Pillow itself would cut off everything above 255."""
     if not picture.mode.startswith(("I", "F")):
-        picture.load()
         return picture
     values = np.asarray(picture).astype(np.float64)
     values = np.nan_to_num(values, posinf=0.0, neginf=0.0)

@@ -16,14 +16,19 @@ from torch import Tensor
 from mnist_helpers.pictures import PictureError
 
 WORKING_SIDE = 320  # pixels of the longer side, at least
+TINY_SIDE = 64  # pixels of the longer side of a picture so small that a fine pen's strokes have gaps of a pixel
 LIGHT_SIDE = 48  # the polarity is decided on a small copy
 WIDEST_STROKE = 0.25  # of the shorter side of the picture
 LEAST_CONTRAST = 0.04  # of the paper's brightness, halfway up the edge of a stroke
 LEAST_CONTRAST_TO_GRAIN = 3.0
 SMOOTHING = 0.03  # of the digit's longer side
+DARK = 64  # of 255: a picture that is nowhere brighter
+STEEP = 0.05  # of the whole range, from a pixel to the next: no light falls off so fast
 MOST_PARTS = 100
 LARGEST_RADIUS = 16  # by which strokes are made thinner at full size; thicker ones are looked at from farther away
 PEN = (2.0, 3.5)  # thinnest and thickest stroke, in pixels of the final 28
+NO_INK = "There is no ink in this picture, or it does not stand out from the paper and its grain."
+ONLY_SPECKS = "What stands out from the paper in this picture is too small to be a digit."
 
 
 @dataclass(frozen=True)
@@ -62,23 +67,32 @@ def read_digits(picture: Image.Image) -> list[DigitSteps]:
 
     Raises: PictureError if there is no ink, or far more than a few digits.
     """
-    grey = _working_size(picture.convert("L"))
+    seen = grey = _working_size(picture.convert("L"))
     if _ink_is_brighter(grey):
         grey = 255 - grey
     paper = _paper(grey)
     darkness = ((paper - grey) / np.maximum(paper, 1)).clip(0, 1)
     threshold = _threshold(darkness)
+    if threshold is None:
+        raise PictureError(_full_of_ink(seen) or NO_INK)
     ink = ((darkness / threshold - 0.25) / 1.75).clip(0, 1)  # the threshold is half of what full ink has
-    groups = _group(_parts(darkness > threshold))
+    # A gap of a pixel is closed from both sides.
+    reach = round(0.6 * WORKING_SIDE / max(picture.size)) if max(picture.size) <= TINY_SIDE else 0
+    parts = _parts(darkness > threshold, reach)
+    if not parts:
+        raise PictureError(_full_of_ink(seen) or ONLY_SPECKS)
     steps = [torch.from_numpy(step.round().astype(np.uint8)) for step in (grey, paper, ink * 255)]
     digits = []
-    for mask in groups:
+    for mask in _group(parts):
         rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
         box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
         place = np.s_[box[1] : box[3], box[0] : box[2]]
         size = max(box[2] - box[0], box[3] - box[1])
         near = ndimage.binary_dilation(mask[place], iterations=max(2, size // 20))
-        cropped = _smooth(_like_mnist_s_pen(np.where(near, ink[place], 0)))
+        alone = np.where(near, ink[place], 0)
+        if reach and ndimage.label(mask[place], structure=np.ones((3, 3)))[1] > 1:
+            alone = ndimage.grey_closing(alone, size=2 * reach + 1)
+        cropped = _smooth(_like_mnist_s_pen(alone))
         digit = _fit_and_centre((cropped * 255).round().astype(np.uint8))
         cropped = torch.from_numpy((cropped * 255).round().astype(np.uint8))
         digits.append(DigitSteps(*steps, cropped, torch.from_numpy(digit)[None], box))
@@ -110,18 +124,25 @@ def _paper(grey: np.ndarray) -> np.ndarray:
     return np.maximum(filled, grey)
 
 
-def _threshold(darkness: np.ndarray) -> float:
-    """Return the darkness halfway up the edges of the strokes, wherever the strokes are.
-
-    Raises: PictureError if nothing stands out from the paper and its grain.
-    """
+def _threshold(darkness: np.ndarray) -> float | None:
+    """Return the darkness halfway up the edges of the strokes; None if nothing stands out from paper and grain."""
     slope = ndimage.gaussian_gradient_magnitude(darkness, 1.0)
     steep = slope > max(0.5 * np.quantile(slope, 0.999), 1e-6)
     threshold = float((darkness[steep] * slope[steep]).sum() / max(slope[steep].sum(), 1e-12)) if steep.any() else 0.0
     grain = float(np.median(np.abs(darkness - np.median(darkness)))) * 1.5 + float(np.median(darkness))
-    if threshold < max(LEAST_CONTRAST, LEAST_CONTRAST_TO_GRAIN * grain):
-        raise PictureError("There is no ink in this picture, or it does not stand out from the paper and its grain.")
-    return threshold
+    return threshold if threshold >= max(LEAST_CONTRAST, LEAST_CONTRAST_TO_GRAIN * grain) else None
+
+
+def _full_of_ink(seen: np.ndarray) -> str:
+    """Say what is wrong with a picture in which ink leaves no paper to see it on; nothing if that is not so."""
+    if np.quantile(seen, 0.99) < DARK:
+        return "This picture is dark all over: full of ink, or taken without light. No paper is left to see a digit on."
+    if (ndimage.gaussian_gradient_magnitude(seen / 255, 1.0) > STEEP).mean() > 0.005:
+        return (
+            "This picture is full of ink: what is dark in it is wider than strokes. Cut it out with more paper on all "
+            "sides of the digit."
+        )
+    return ""
 
 
 @dataclass(frozen=True)
@@ -148,20 +169,21 @@ class _Part:
         return _Part(self.mask | other.mask, top, left, bottom, right)
 
 
-def _parts(ink: np.ndarray) -> list[_Part]:
+def _parts(ink: np.ndarray, reach: int = 0) -> list[_Part]:
     """Return what hangs together, without specks, and without what lies along the edge of the picture.
 
-    Raises: PictureError for a picture full of marks, such as a page of text, or with specks alone.
+    Pixels hang together, too, if twice `reach` lies between them.
+
+    Raises: PictureError for a picture full of marks, such as a page of text.
     """
-    labels, _ = ndimage.label(ink, structure=np.ones((3, 3)))
+    together = ndimage.maximum_filter(ink, size=2 * reach + 1)
+    labels = ndimage.label(together, structure=np.ones((3, 3)))[0] * ink
     areas = np.bincount(labels.ravel())[1:]
     large = areas >= max(9, 0.01 * areas.max())
     if large.sum() > MOST_PARTS:
         raise PictureError(f"There are {large.sum()} separate marks in this picture. Cut out the digits you mean.")
     boxes = enumerate(ndimage.find_objects(labels), start=1)
     parts = [_Part(labels == n, y.start, x.start, y.stop, x.stop) for n, (y, x) in boxes if large[n - 1]]
-    if not parts:
-        raise PictureError("What stands out from the paper in this picture is too small to be a digit.")
     inner = [part for part in parts if not _lies_along_the_edge(part)]
     return inner or parts
 

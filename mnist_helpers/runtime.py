@@ -8,6 +8,7 @@ import os
 import platform
 import random
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ INSTALLED = IN_THE_WHEEL.is_dir()
 # Installed as a plain wheel there is no checkout around the package: then the current folder is the workplace.
 ROOT = Path.cwd() if INSTALLED else PACKAGE_PARENT
 ARTIFACTS_VARIABLE = "MNIST_ARTIFACTS"
+RUNNING_FILE = ".running"  # held by the process whose folder this is
 UNFINISHED = ".unfinished"  # in the name of a file that is being written
 JUST_MADE = 1.0  # seconds
 AWAKE = f" that wait awake (slow on a busy machine: set {WAITING_VARIABLE}=passive before torch is imported)"
@@ -201,6 +203,20 @@ def _remove_unfinished(folder: Path) -> None:
     for path in folder.glob(f".*.????????{UNFINISHED}*"):  # as mkstemp names them
         if is_abandoned(path):
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def held_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """Yield a folder of this process's own, which is removed at the end.
+
+    Those that killed processes have left are removed, too.
+    """
+    for held in parent.glob(f"{prefix}*/{RUNNING_FILE}"):
+        if is_abandoned(held):
+            shutil.rmtree(held.parent, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=prefix) as name, (Path(name) / RUNNING_FILE).open("wb") as held:
+        hold(held)
+        yield Path(name)
 
 
 def is_abandoned(path: Path) -> bool:

@@ -19,7 +19,7 @@ from mnist_helpers.course.runner import SOURCES, find_notebooks
 from mnist_helpers.data import LabelledImages
 from mnist_helpers.models import build_model, count_parameters
 from mnist_helpers.recipes import RECIPES
-from mnist_helpers.runtime import ROOT
+from mnist_helpers.runtime import PACKAGE_PARENT, ROOT
 
 
 @dataclass
@@ -237,6 +237,35 @@ def test_predict_reads_what_it_can_and_names_what_it_cannot(call, tmp_path):
     assert len(errors) == 3
     assert all(line.startswith("error: ") and str(file) in line for line, file in zip(errors, files[1:], strict=True))
     assert "2 separate digits" in errors[1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
+def test_what_a_stranger_named_does_not_command_the_terminal(call, tmp_path):
+    bells = tmp_path / "\x1b[2J\x07\u202egnp.\nerror.png"
+    done = call("predict", seven(bells), tmp_path / "\x1b[31mnone.png", "--show", tmp_path / "\x1bsteps.png")
+    assert re.search(r"\\x1b\[2J\\x07\\u202egnp\.\\nerror\.png: 7 ", done.stdout)
+    assert len(done.stdout.splitlines()) == 1
+    assert r"\x1b[31mnone.png cannot be read" in done.stderr
+    for arguments in (
+        ["train", "--train-csv", "\x1b[1m.csv"],
+        ["evaluate", "--checkpoint", "\x1b[1m"],
+        ["export", "--output", tmp_path / "none\x9b" / "\0"],
+        ["\x1b]0;title\x07"],
+    ):
+        said = call(*arguments)
+        assert said.returncode
+        assert not {"\x1b", "\x07", "\x9b", "\0"} & set(said.stdout + said.stderr)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
+def test_a_name_that_is_no_text_is_read_and_shown(call, tmp_path):
+    done = call("predict", seven(Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png"))))
+    assert r"\udcff.png: 7 " in done.stdout
+
+
+def test_a_command_prints_through_one_door():
+    for path in (PACKAGE_PARENT / "mnist_helpers" / "commands").glob("*.py"):
+        assert path.name == "terminal.py" or "typer.echo" not in path.read_text(encoding="utf-8")
 
 
 def test_predict_reads_the_images_of_a_table_row_by_row(call, tmp_path, val):

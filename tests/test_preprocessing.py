@@ -4,6 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter
+from scipy import ndimage
 from scipy.ndimage import center_of_mass, distance_transform_edt, maximum_filter
 
 from mnist_helpers.pictures import PictureError
@@ -84,10 +85,26 @@ def test_grain_alone_or_light_alone_is_no_ink():
                 read_digits(in_light(Image.new("L", (300, 200), 220), light, grain=4))
 
 
-@pytest.mark.parametrize("grey", [0, 128, 255])
+@pytest.mark.parametrize("grey", [80, 128, 255])
 def test_paper_without_ink_is_said_to_have_none(grey):
     with pytest.raises(PictureError, match="no ink"):
         read_digit(Image.new("L", (50, 50), grey))
+
+
+def full_of_ink() -> dict[str, np.ndarray]:
+    return {
+        "black": np.zeros((100, 100)),
+        "the dark": np.random.default_rng(0).normal(30, 3, (100, 100)),
+        "half of it": np.repeat([0, 255], 50)[:, None] * np.ones((1, 100)),
+        "a black sheet with a white rim": np.pad(np.zeros((90, 90)), 5, constant_values=255),
+        "noise": np.random.default_rng(0).integers(0, 256, (100, 100)),
+    }
+
+
+@pytest.mark.parametrize("name", full_of_ink())
+def test_a_picture_full_of_ink_is_not_said_to_have_none(name):
+    with pytest.raises(PictureError, match="full of ink"):
+        read_digits(Image.fromarray(full_of_ink()[name].clip(0, 255).astype(np.uint8)))
 
 
 @pytest.mark.parametrize("width", [2, 4, 8, 16, 24])
@@ -166,6 +183,30 @@ def test_several_digits_are_counted_and_read_from_left_to_right():
     assert distances[0] < 6 < min(distances[1:])
 
 
+def in_pieces(side: int) -> Image.Image:
+    """Draw a seven of single pixels, of which every fourth is missing, as a fine pen's is when it is made smaller."""
+    way = [(x, 6) for x in range(7, 21)] + [(20 - step // 2, 7 + step) for step in range(16)]
+    picture = Image.new("L", (28, 28), 255)
+    for x, y in (place for number, place in enumerate(way) if number % 4 != 2):
+        picture.putpixel((x, y), 0)
+    return picture.resize((side, side), Image.Resampling.NEAREST)
+
+
+def test_gaps_of_a_pixel_are_joined_in_tiny_pictures_only():
+    digit = read_digit(in_pieces(28)).digit
+    assert len(read_digits(in_pieces(280))) > 1
+    assert ndimage.label(digit[0].numpy() > 60, np.ones((3, 3)))[1] == 1
+    alone = read_digit(drawn(width=6)).digit
+    assert distance(digit, alone) < 30
+
+
+def test_digits_that_are_two_pixels_apart_stay_apart_in_tiny_pictures():
+    picture = Image.new("L", (40, 28), 255)
+    for left in (10, 14, 18):
+        ImageDraw.Draw(picture).line([(left, 4), (left, 23)], fill=0, width=2)
+    assert len(read_digits(picture)) == 3
+
+
 def test_a_picture_full_of_marks_is_refused_at_once():
     page, rng = Image.new("L", (1000, 1000), 255), np.random.default_rng(0)
     for x, y in rng.integers(0, 990, (3000, 2)).tolist():
@@ -217,7 +258,7 @@ def test_no_picture_ends_in_anything_but_digits_or_a_sentence(data):
         digits, message = read_digits(picture), ""
     except PictureError as error:
         digits, message = [], str(error)
-    assert digits or "no ink" in message
+    assert digits or "no ink" in message or "full of ink" in message
     assert all(steps.digit.shape == (1, 28, 28) and steps.digit.any() for steps in digits)
 
 

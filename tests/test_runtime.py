@@ -11,7 +11,15 @@ import torch
 
 from mnist_helpers import runtime
 from mnist_helpers.errors import CourseError
-from mnist_helpers.runtime import is_named_pipe, pick_device, seed_everything, whole_file
+from mnist_helpers.runtime import (
+    RUNNING_FILE,
+    held_folder,
+    hold,
+    is_named_pipe,
+    pick_device,
+    seed_everything,
+    whole_file,
+)
 
 
 def test_auto_takes_cuda_then_mps_then_the_cpu(monkeypatch):
@@ -164,3 +172,20 @@ def test_a_pipe_is_told_from_a_file_and_from_what_a_shell_hands_over(tmp_path):
     assert not is_named_pipe(Path(f"/dev/fd/{reading}"))
     os.close(reading)
     os.close(writing)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no locks of this kind")
+def test_a_held_folder_goes_at_the_end_and_takes_those_of_the_dead_with_it(tmp_path):
+    living, dead, another = (tmp_path / name / RUNNING_FILE for name in ("page-living", "page-dead", "run-dead"))
+    for file in (living, dead, another):
+        file.parent.mkdir()
+        file.touch()
+        os.utime(file, (0, 0))
+    with living.open("rb+") as held:
+        assert hold(held)
+        with held_folder(tmp_path, "page-") as folder:
+            assert folder.parent == tmp_path
+            assert {path.name for path in tmp_path.iterdir()} == {"page-living", "run-dead", folder.name}
+            with (folder / RUNNING_FILE).open("rb+") as mine:
+                assert not hold(mine)
+    assert {path.name for path in tmp_path.iterdir()} == {"page-living", "run-dead"}

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mnist_helpers.commands.terminal import say
 from mnist_helpers.runtime import environment_report
 
 
@@ -12,7 +13,7 @@ def student() -> None:
     """Make the student edition in build/student/, and a zip of it: no solutions, no outputs, no hidden tests."""
     from mnist_helpers.classroom import handouts
 
-    typer.echo(f"The student edition is in {handouts.STUDENT} and in {handouts.make_student_edition()}")
+    say(f"The student edition is in {handouts.STUDENT} and in {handouts.make_student_edition()}")
 
 
 def solutions(sheets: Annotated[str, typer.Option(help='which ones: "01 04"; all if empty')] = "") -> None:
@@ -21,8 +22,8 @@ def solutions(sheets: Annotated[str, typer.Option(help='which ones: "01 04"; all
     from mnist_helpers.course import runner
 
     results = handouts.make_solutions(choice=sheets)
-    typer.echo(f"\n{environment_report()}\n{runner.results_table(results)}")
-    typer.echo(f"The instructor's edition is in {handouts.SOLUTIONS}")
+    say(f"\n{environment_report()}\n{runner.results_table(results)}")
+    say(f"The instructor's edition is in {handouts.SOLUTIONS}")
     raise typer.Exit(int(any(result.failure for result in results)))
 
 
@@ -41,7 +42,7 @@ def grade(
     names = gradebook.sheet_names(sheets)
     files = handed_in(submissions)
     lines = isolation.what_is_isolated(limits)
-    typer.echo("\n".join([*lines, *left_out(files)]) + "\n")
+    say("\n".join([*lines, *left_out(files)]) + "\n")
     book = gradebook.Gradebook()
     given = {name: book.hand_out(name) for name in names}
     known = book.known_students()
@@ -52,16 +53,16 @@ def grade(
     for one in marking.mark_class(found, book, limits, hidden, marking.processors()):
         marked.append(one)
         points = f"{one.points:4g} of {one.most:g}" if one.marks else "not marked"
-        typer.echo(f"{one.student:24} {one.sheet:26} {points}  {' '.join(one.remarks)}".rstrip())
+        say(f"{one.student:24} {one.sheet:26} {points}  {' '.join(one.remarks)}".rstrip())
     folder = book.folder / "marks"
     report.write_marks(marked, folder / "marks.csv")
     report.write_class(marked, lines, folder)
     waiting = sum(mark.waits for one in marked for mark in one.marks)
-    typer.echo(f"\nMarks: {folder / 'marks.csv'}\nThe class: {folder / 'class.html'} and class.json")
-    typer.echo(f"Feedback for each student: {book.folder / 'feedback'}")
+    say(f"\nMarks: {folder / 'marks.csv'}\nThe class: {folder / 'class.html'} and class.json")
+    say(f"Feedback for each student: {book.folder / 'feedback'}")
     if waiting:
-        typer.echo(f"Answers in words that wait to be marked by hand: {waiting} (docs/instructor.md says how)")
+        say(f"Answers in words that wait to be marked by hand: {waiting} (docs/instructor.md says how)")
     unmarked = sum(not one.marks for one in marked)
     if unmarked:
-        typer.echo(f"Not marked: {unmarked} of {len(marked)}. The remarks say why; earlier marks stay.", err=True)
+        say(f"Not marked: {unmarked} of {len(marked)}. The remarks say why; earlier marks stay.", err=True)
         raise typer.Exit(1)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mnist_helpers.commands.terminal import say
 from mnist_helpers.runtime import ROOT, environment_report
 
 
@@ -17,7 +18,7 @@ def run_notebooks(
 
     given = runner.read_parameters(params)
     results = runner.run_notebooks(runner.find_notebooks(notebooks), given)
-    typer.echo(f"\n{environment_report(given.get('device', 'auto'))}\n{runner.results_table(results)}")
+    say(f"\n{environment_report(given.get('device', 'auto'))}\n{runner.results_table(results)}")
     raise typer.Exit(int(any(result.failure for result in results)))
 
 
@@ -26,7 +27,7 @@ def refresh_notebooks(notebooks: Annotated[str, typer.Option(help='which ones: "
     from mnist_helpers.course import runner
 
     results = runner.refresh_notebooks(runner.find_notebooks(notebooks))
-    typer.echo(f"\n{environment_report()}\n{runner.results_table(results)}")
+    say(f"\n{environment_report()}\n{runner.results_table(results)}")
     raise typer.Exit(int(any(result.failure for result in results)))
 
 
@@ -35,7 +36,7 @@ def workspace(folder: Annotated[Path, typer.Argument(help="where the copies go")
     from mnist_helpers.course.workspace import copy_notebooks
 
     for line in copy_notebooks(folder) or ["The workspace is up to date."]:
-        typer.echo(line)
+        say(line)
 
 
 def app(
@@ -43,12 +44,13 @@ def app(
     address: Annotated[str, typer.Option(help="0.0.0.0 lets other machines in")] = "127.0.0.1",
     most: Annotated[int, typer.Option(min=1, help="kernels, of visitors and in reserve")] = 10,
     base_url: Annotated[str, typer.Option(help="path of the page behind a proxy")] = "/",
+    origin: Annotated[str, typer.Option(help="what the page's address begins with behind a proxy: https://NAME")] = "",
     theme: Annotated[str, typer.Option(help="light or dark")] = "light",
 ) -> None:
     """Serve the drawing pad as a web page, on this machine only unless told otherwise."""
     from mnist_helpers.widgets.serving import serve
 
-    serve(port, address, most, base_url, theme, typer.echo)
+    serve(port, address, most, base_url, theme, origin, say)
 
 
 def contact_sheet(
@@ -58,4 +60,4 @@ def contact_sheet(
     from mnist_helpers.course.contact_sheet import make_contact_sheet
 
     make_contact_sheet(path)
-    typer.echo(f"Written to {path}")
+    say(f"Written to {path}")

@@ -27,6 +27,7 @@ from mnist_helpers import (
     tables,
     visualization,
 )
+from mnist_helpers.commands.terminal import say
 from mnist_helpers.datasets import DATASETS, DataError
 from mnist_helpers.errors import UsageError
 from mnist_helpers.recipes import RECIPES, Recipe, get_recipe
@@ -51,7 +52,7 @@ def recipes() -> None:
         cells = [
             cell.rjust(w) if 2 <= i <= 5 else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
         ]
-        typer.echo("  ".join(cells).rstrip())
+        say("  ".join(cells).rstrip())
 
 
 def train(
@@ -90,10 +91,10 @@ def train(
         return
     save_history(history, settings, folder)  # a resumed run may have had nothing left to do but this
     best = history.best
-    typer.echo(f"Best epoch {best.epoch}: validation loss {best.val_loss:.4f}, accuracy {best.val_accuracy:.2%}")
+    say(f"Best epoch {best.epoch}: validation loss {best.val_loss:.4f}, accuracy {best.val_accuracy:.2%}")
     if test_images:
-        typer.echo(_accuracy_line("Test", evaluation.evaluate(network, test_images)))
-    typer.echo(f"Network, history and curves are in {folder}\nIt is used with: evaluate {_named(folder)}")
+        say(_accuracy_line("Test", evaluation.evaluate(network, test_images)))
+    say(f"Network, history and curves are in {folder}\nIt is used with: evaluate {_named(folder)}")
 
 
 def _images(dataset: str, csv: Path | None, folder: Path | None, npz: Path | None, test_csv: Path | None) -> tuple:
@@ -173,13 +174,13 @@ def evaluate(
         facts |= {"accuracy": scores.accuracy, "interval": [low, high], "confusion_matrix": matrix.tolist()}
         names = ("class", "precision", "recall", "images")
         facts["classes"] = [dict(zip(names, row, strict=True)) for row in per_class]
-        typer.echo(json.dumps(facts))
+        say(json.dumps(facts))
         return
-    typer.echo(f"{card.architecture}, recipe {card.recipe}, trained on {card.dataset}")
-    typer.echo(_accuracy_line("Test", scores))
-    typer.echo(f"\n{'class':12} precision  recall  images")
+    say(f"{card.architecture}, recipe {card.recipe}, trained on {card.dataset}")
+    say(_accuracy_line("Test", scores))
+    say(f"\n{'class':12} precision  recall  images")
     for name, p, r, count in per_class:
-        typer.echo(f"{name:12} {p:9.4f}  {r:6.4f}  {count:6,}")
+        say(f"{name:12} {p:9.4f}  {r:6.4f}  {count:6,}")
 
 
 def _test_part(card: checkpoints.Card, dataset: str | None) -> data.LabelledImages:
@@ -234,22 +235,23 @@ def predict(
     for name, steps, row, error in _readings(images, model, every, card.dataset):
         answers.append(_answer(name, row, error))
         if error:
-            typer.echo(f"error: {error if name in error else f'{name}: {error}'}", err=True)
+            said = error if name in error else f"{name}: {error}"
+            say(f"error: {said}".replace("\n", r"\n"), err=True)
             continue
         digits += 1
         if show and steps and digits <= MOST_ROWS:
             shown.append((name, steps, row))
         if not as_json:
             likely = [f"{card.classes[i]} {row[i]:.1%}" for i in row.argsort(descending=True)[:3]]
-            typer.echo(f"{name}: {card.classes[row.argmax()]}   ({', '.join(likely)})")
+            say(f"{name}: {card.classes[row.argmax()]}   ({', '.join(likely)})".replace("\n", r"\n"))
     if as_json:
-        typer.echo(json.dumps(answers))
+        say(json.dumps(answers))
     if shown:
         if digits > MOST_ROWS:
-            typer.echo(f"{show} shows the first {MOST_ROWS} of {digits} digits", err=True)
+            say(f"{show} shows the first {MOST_ROWS} of {digits} digits", err=True)
         _show_steps(show, shown, card.classes)
     elif show and digits:
-        typer.echo(f"{show} was not written: the images of a table are digits already, and have no steps", err=True)
+        say(f"{show} was not written: the images of a table are digits already, and have no steps", err=True)
     raise typer.Exit(int(digits < len(answers)))
 
 
@@ -312,7 +314,7 @@ def filters(
     """Save the filters of a network's first convolution as pictures."""
     model, _ = load(checkpoint)
     paths = visualization.save_filters(inspection.first_filters(model), output)
-    typer.echo(f"{paths[0].name} to {paths[-1].name} are in {output}")
+    say(f"{paths[0].name} to {paths[-1].name} are in {output}")
 
 
 def export(
@@ -324,14 +326,14 @@ def export(
 
     model, _ = load(checkpoint)
     difference = export_onnx(model, output)
-    typer.echo(f"Written to {output}; onnxruntime's logits differ from torch's by {difference:.1e} at most")
+    say(f"Written to {output}; onnxruntime's logits differ from torch's by {difference:.1e} at most")
 
 
 def load(checkpoint: Path | None, device: str = "cpu") -> tuple[torch.nn.Sequential, checkpoints.Card]:
     """Load the network of a folder, or the shipped one that reads handwriting; say so if the reader has trained one."""
     own = None if checkpoint else checkpoints.newest_model()
     if own:
-        typer.echo(f"This is the network that comes with the project; for yours: {_named(own)}", err=True)
+        say(f"This is the network that comes with the project; for yours: {_named(own)}", err=True)
     return checkpoints.load_model(checkpoint or checkpoints.SHIPPED, pick_device(device))
 
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from mnist_helpers.commands.terminal import say
 from mnist_helpers.data import load_part
 from mnist_helpers.errors import UsageError
 from mnist_helpers.recipes import MOST_EPOCHS, get_recipe
@@ -41,17 +42,15 @@ def reproduce(
 
         def say(seed: int, history, name: str = name) -> None:
             last = history.epochs[-1]
-            typer.echo(
-                f"{name}, seed {seed}, epoch {last.epoch}: validation accuracy {last.val_accuracy:.2%}", err=True
-            )
+            say(f"{name}, seed {seed}, epoch {last.epoch}: validation accuracy {last.val_accuracy:.2%}", err=True)
 
         results.append(reproduction.reproduce(name, seeds, folder / name, device, resume, train_limit, say))
-    typer.echo(reproduction.table(results))
+    say(reproduction.table(results))
     whole = set(names) >= set(reproduction.DEFAULT) and seeds >= reproduction.LEAST_SEEDS and train_limit is None
     path = PAGE if whole else folder / "reproduction.md"
     with whole_file(path) as temporary:
         temporary.write_text(reproduction.page(results, device), encoding="utf-8")
-    typer.echo(f"\nWritten to {path}")
+    say(f"\nWritten to {path}")
 
 
 def search(
@@ -70,8 +69,8 @@ def search(
     load_part(dataset, "train", train_limit)  # a study must not begin with images that are not to be had
     settings = {"dataset": dataset, "train_limit": train_limit, "epochs": epochs, "seed": seed}
     opened = searching.open_study(study, settings)
-    searching.search(opened, trials, device, lambda line: typer.echo(line))
-    typer.echo(searching.summary(opened))
+    searching.search(opened, trials, device, say)
+    say(searching.summary(opened))
 
 
 def ablate(
@@ -87,12 +86,12 @@ def ablate(
 
     pick_device(device)
     path = artifacts_folder() / "ablation.csv"
-    found = ablation.train_variants(path, seeds, device, resume, lambda line: typer.echo(line, err=True))
+    found = ablation.train_variants(path, seeds, device, resume, lambda line: say(line, err=True))
     if seeds >= WHOLE_ABLATION:
         path = ABLATION
         ablation.write(path, found)
-    typer.echo(ablation.table(found))
-    typer.echo(f"\nWritten to {path}")
+    say(ablation.table(found))
+    say(f"\nWritten to {path}")
 
 
 def bench(
@@ -112,8 +111,8 @@ def bench(
     path = SPEED_PAGE if seeds >= WHOLE_BENCH else artifacts_folder() / "speed.md"
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    typer.echo(text)
-    typer.echo(f"Written to {path}")
+    say(text)
+    say(f"Written to {path}")
 
 
 def gpu(
@@ -131,9 +130,9 @@ def gpu(
     )
     extent = measuring.PRETENDED if pretend else measuring.WHOLE
     path = artifacts_folder() / "speed-gpu.md" if pretend else GPU_PAGE
-    typer.echo(measuring.measure(record, device, extent, path))
-    typer.echo(f"Written to {path}")
+    say(measuring.measure(record, device, extent, path))
+    say(f"Written to {path}")
 
 
 def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    say(line, err=True)

@@ -35,8 +35,7 @@ from mnist_helpers.runtime import (
     ROOT,
     artifacts_folder,
     artifacts_folders,
-    hold,
-    is_abandoned,
+    held_folder,
     pick_device,
     whole_file,
 )
@@ -49,7 +48,6 @@ SLOW_BY = 1.5  # a run that takes this many times its budget is marked
 NOTHING = {"text/plain": ""}  # what a live display leaves when it is over
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 WIDGET_IS_LIVE = "A widget to play with is here when the page runs in JupyterLab."
-RUNNING_FILE = ".running"  # held by the run whose folder this is
 KEPT = ("jupyter", "tags")  # of a cell's metadata: is it folded, and what is it
 LONGEST_CELL = 60  # seconds; whoever waits longer looks elsewhere
 
@@ -199,24 +197,15 @@ def run_notebooks(paths: list[Path], parameters: dict[str, Any], output: Path = 
 
 @contextlib.contextmanager
 def _apart() -> Iterator[Path]:
-    """Give a run its own folder and artifacts, so that runs at the same time do not mix; publish them at the end.
-
-    What runs that were killed have left is removed.
-    """
+    """Give a run its own folder and artifacts, so that runs at the same time do not mix; publish them at the end."""
     BUILD.mkdir(exist_ok=True)
-    for held in BUILD.glob(f"run-*/{RUNNING_FILE}"):
-        if is_abandoned(held):
-            shutil.rmtree(held.parent, ignore_errors=True)
     published = artifacts_folder()
     before = os.environ.get(ARTIFACTS_VARIABLE)
-    with tempfile.TemporaryDirectory(dir=BUILD, prefix="run-") as folder:
-        staging = Path(folder)
+    with held_folder(BUILD, "run-") as staging:
         places = [staging / "artifacts", *artifacts_folders()]  # written to the first, looked for in all
         os.environ[ARTIFACTS_VARIABLE] = os.pathsep.join(map(str, places))
         try:
-            with (staging / RUNNING_FILE).open("wb") as held:
-                hold(held)
-                yield staging
+            yield staging
         finally:
             if before is None:
                 del os.environ[ARTIFACTS_VARIABLE]

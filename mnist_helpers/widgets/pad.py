@@ -73,6 +73,14 @@ class DrawingPad(anywidget.AnyWidget):
         self.observe(self._answer, "drawing")
         self.on_msg(self._keep)
 
+    def set_state(self, sync_data: dict) -> None:
+        """Take over what the browser sent, and say so if it is no state of a pad."""
+        try:
+            super().set_state(sync_data)
+        except Exception as error:  # out of sight otherwise
+            message = f"The pad did not understand what it was sent ({type(error).__name__}: {error}). Reload the page."
+            self.digits, self.answer = [], {"number": self.drawing.get("number", 0), "message": message}
+
     def _answer(self, change: dict) -> None:
         started, number = time.perf_counter(), change["new"].get("number", 0)
         try:

@@ -1,32 +1,48 @@
 """The drawing pad as a web page: Voilà serves it to a few visitors at a time, who can draw but not run code.
 
 Each visitor has a kernel of their own. Voilà lets a page send messages to widgets only, and the page itself lets no
-further widgets be made.
+further widgets be made. Of Voilà's addresses only those that the page asks for are open, and only under names that
+are the server's own: no other site can lead its visitors here and speak in their place.
 """
 
 import asyncio
 import contextlib
 import functools
+import ipaddress
+import itertools
+import json
 import os
+import re
 import socket
 import struct
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from tornado.web import HTTPError, RequestHandler
-from traitlets import Int
+from tornado.httputil import HTTPServerRequest
+from tornado.routing import Matcher
+from tornado.web import HTTPError, RequestHandler, StaticFileHandler
+from traitlets import Int, Unicode
 from traitlets.config import Config
 
-from mnist_helpers.errors import CourseError, MissingExtraError
+from mnist_helpers.errors import CourseError, MissingExtraError, UsageError
+from mnist_helpers.runtime import held_folder
 from mnist_helpers.startup import THREADS_VARIABLE
 
 try:
     from jupyter_server.auth.identity import PasswordIdentityProvider, User
+    from jupyter_server.base.handlers import FileFindHandler
     from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
+    from jupyter_server.services.kernels.handlers import KernelHandler
     from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
     from voila.app import Voila
+    from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
+    from voila.static_file_handler import MultiStaticFileHandler, TemplateStaticFileHandler
+    from voila.tornado.handler import TornadoVoilaHandler
+    from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 except ModuleNotFoundError as error:
     raise MissingExtraError("The page needs Voilà", "app") from error
 
@@ -37,7 +53,25 @@ FROM_HERE_ONLY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self'; frame-ancestors 'self'"
 )
 PROTOCOL = "v1.kernel.websocket.jupyter.org"  # in which a page speaks with its kernel
+CONTENTS = {  # of messages to a widget
+    "comm_open": {"comm_id": str, "target_name": str, "data": dict},
+    "comm_msg": {"comm_id": str, "data": dict},
+    "comm_close": {"comm_id": str},
+}
 LARGEST_MESSAGE = 2**20  # bytes; a sheet full of strokes has a third of that
+FILE = "[A-Za-z0-9@_~+-][A-Za-z0-9@_~+.-]*"  # or folder, as the page names them
+FILES = f"{FILE}(?:/{FILE})*"
+KERNEL = "(?P<kernel_id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+# The addresses that the page asks for, below its own, and who answers there.
+OPEN = {
+    "": TornadoVoilaHandler,
+    f"voila/static/({FILES})": MultiStaticFileHandler,
+    f"voila/templates/({FILE}/static/{FILES})": TemplateStaticFileHandler,
+    f"voila/labextensions/({FILES})": FileFindHandler,
+    f"api/kernels/{KERNEL}": KernelHandler,
+    f"api/kernels/{KERNEL}/channels": VoilaKernelWebsocketHandler,
+    f"voila/api/shutdown/{KERNEL}": VoilaShutdownKernelHandler,
+}
 ALONE_SECONDS = 60  # after which a kernel without a page is stopped
 IDLE_MINUTES = 20  # after which a kernel is stopped, also if its page is still open
 
@@ -45,8 +79,8 @@ IDLE_MINUTES = 20  # after which a kernel is stopped, also if its page is still 
 class FewKernels(AsyncMappingKernelManager):
     """Kernels for the visitors and for the pool of waiting ones, but never more than `most`.
 
-    Voilà's pool does not expect that a kernel is refused: the refused one is taken out of it here, and the pool is
-    filled again when a kernel has ended.
+    Voilà's pool does not expect that a kernel is refused, or does not start: such a one is taken out of it here, and
+    the pool is filled again when a kernel has ended.
     """
 
     most = Int(10, config=True)
@@ -60,15 +94,23 @@ class FewKernels(AsyncMappingKernelManager):
 
     async def start_kernel(self, **arguments) -> str:
         """Start a kernel, or refuse with a page that says why. One that dies gives its place away."""
-        starting = [kernel_id for kernel_id, task in self._pending_kernels.items() if not task.done()]
-        if len({*self.list_kernel_ids(), *starting}) >= self.most:
-            for pool in getattr(self, "_pools", {}).values():
-                if asyncio.current_task() in pool:
-                    pool.remove(asyncio.current_task())
-            raise HTTPError(503, reason="All places are taken. Please try again in a few minutes.")
-        kernel_id = await super().start_kernel(**arguments)
+        try:
+            starting = [kernel_id for kernel_id, task in self._pending_kernels.items() if not task.done()]
+            if len({*self.list_kernel_ids(), *starting}) >= self.most:
+                raise HTTPError(503, reason="All places are taken. Please try again in a few minutes.")
+            kernel_id = await super().start_kernel(**arguments)
+        except Exception:
+            self._leave_pool(asyncio.current_task())
+            raise
         self.add_restart_callback(kernel_id, functools.partial(self._died, kernel_id), "dead")
         return kernel_id
+
+    def _leave_pool(self, task: asyncio.Task) -> None:
+        for pool in getattr(self, "_pools", {}).values():
+            if task in pool:
+                pool.remove(task)
+                # Nobody waits for it any more, and asyncio would complain of an error that nobody has seen.
+                task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _died(self, kernel_id: str) -> None:
         task = asyncio.ensure_future(self._clear_away(kernel_id))
@@ -139,6 +181,8 @@ class OneProtocol(ZMQChannelsWebsocketConnection):
 
     def handle_incoming_message(self, incoming_msg: bytes) -> None:
         """Pass a message on; end the conversation after what is none."""
+        if self.subprotocol != PROTOCOL:
+            return  # the conversation has ended, and this was under way already
         if is_message(incoming_msg):
             super().handle_incoming_message(incoming_msg)
         else:
@@ -146,20 +190,124 @@ class OneProtocol(ZMQChannelsWebsocketConnection):
 
 
 def is_message(frame: bytes | str) -> bool:
-    """Say whether a frame is one of `PROTOCOL`: a count, as many places in the frame, and between them its parts.
+    """Say whether a frame is a message of `PROTOCOL`: a channel, and four parts in JSON that a kernel understands."""
+    try:
+        channel, *parts = parts_of(frame)
+        header, _, _, content = found = [json.loads(part) for part in parts[:4]]
+    except (ValueError, RecursionError):
+        return False
+    if channel not in (b"shell", b"control") or not all(isinstance(part, dict) for part in found):
+        return False
+    # No number for a version, no name with control characters for the log, and no further threads (subshells).
+    if not all(isinstance(value, str) for name, value in header.items() if name != "subshell_id"):
+        return False
+    kind = header.get("msg_type", "")
+    if not (kind.isidentifier() and {"msg_id", "session"} <= header.keys() and header.get("subshell_id") is None):
+        return False
+    return all(isinstance(content.get(name), kinds) for name, kinds in CONTENTS.get(kind, {}).items())
 
-    Parts that overlap, or a count without its places, would be many times as long as the frame when they are taken out.
+
+def parts_of(frame: bytes | str) -> list[bytes]:
+    """Take a frame of `PROTOCOL` apart: a count, as many places in the frame, and between them its parts.
+
+    Raises: ValueError if it is none. Parts that overlap, or a count without its places, would be many times as long as
+    the frame when they are taken out.
     """
     count = int.from_bytes(frame[:8], "little") if isinstance(frame, bytes) else 0
     if not 2 <= count <= len(frame) // 8 - 1:
-        return False
+        raise ValueError("no places")
     places = list(struct.unpack_from(f"<{count}Q", frame, 8))
-    return places == sorted(places) and places[-1] <= len(frame)
+    if places != sorted(places) or places[-1] > len(frame):
+        raise ValueError("places out of order")
+    return [frame[start:end] for start, end in itertools.pairwise(places)]
 
 
-def settings(port: int, address: str, most: int, base_url: str = "/", theme: str = "light") -> Config:
+class Strangers(Matcher):
+    """The requests that are not for this page: under a name that is not its own, or sent from another site's page.
+
+    Names that are not the server's own are how a site far away reaches a server on the visitor's own machine (DNS
+    rebinding). A number is nobody's name.
+    """
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+        machine = socket.gethostname().lower()
+        self.names = {"localhost", machine, f"{machine}.local", urlsplit(origin).hostname}
+
+    def match(self, request: HTTPServerRequest) -> dict | None:
+        """Return what `Refused` is told, or None if the request is for this page."""
+        own = f"{request.protocol}://{request.host.lower()}"
+        if request.host_name not in self.names and not is_number(request.host_name):
+            scheme = urlsplit(self.origin).scheme or "http"
+            reason = (
+                f"This page is not served under the name {request.host_name!r}. Whoever serves it can allow "
+                f"the name: mnist-helpers app --origin {scheme}://{request.host.lower()}"
+            )
+        elif request.headers.get("Origin", own).lower() not in (own, self.origin or own):
+            reason = "This page answers its own visitors only. Behind a proxy its origin must be given with --origin."
+        else:
+            return None
+        return {"target_kwargs": {"reason": reason}}
+
+
+def is_number(host: str) -> bool:
+    """Say whether a host is named by its IP address."""
+    try:
+        ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
+
+
+class Plain:
+    """How each open address answers: what goes wrong is a line of text, and nothing is changed or ended by its method.
+
+    Jupyter's own pages for errors need what only its whole server has, and fail in this one.
+    """
+
+    SUPPORTED_METHODS = ("GET", "HEAD", "POST")
+
+    def write_error(self, status_code: int, **_: object) -> None:
+        """Answer with the number and the reason."""
+        if status_code == 403 and isinstance(self, StaticFileHandler):  # Voilà forbids what is in none of its folders
+            self.set_status(404)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(f"{self.get_status()}: {self._reason}")
+
+
+class Refused(RequestHandler):
+    """Says why a request is not answered, whatever it asks for."""
+
+    def initialize(self, reason: str) -> None:
+        """Note the reason."""
+        self.reason = reason
+
+    def prepare(self) -> None:
+        """Answer before anything else is looked at."""
+        self.set_status(403)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(self.reason)
+
+
+class Page(Voila):
+    """Voilà's server, of which only what the page needs is open."""
+
+    origin = Unicode("", config=True)  # of the page as its visitors see it, if that is a proxy's
+
+    def init_handlers(self) -> list[tuple]:
+        """Return who answers which address: `OPEN`, as Voilà sets its handlers up."""
+        options = {rule[1]: dict(*rule[2:]) for rule in super().init_handlers()}
+        answers = [
+            (re.escape(self.base_url) + path, type(handler.__name__, (Plain, handler), {}), options[handler])
+            for path, handler in OPEN.items()
+        ]
+        return [(Strangers(self.origin), Refused), *answers]
+
+
+def settings(port: int, address: str, most: int, base_url: str = "/", theme: str = "light", origin: str = "") -> Config:
     """Return how Voilà is to serve the page."""
     config = Config()
+    config.Page.origin = origin
     config.Voila.port, config.Voila.ip, config.Voila.base_url = port, address, base_url
     config.Voila.port_retries = 0  # another port than the one that was asked for helps nobody
     config.VoilaConfiguration.theme = theme
@@ -176,6 +324,7 @@ def settings(port: int, address: str, most: int, base_url: str = "/", theme: str
     config.Voila.identity_provider_class = Visitors
     config.Voila.kernel_websocket_connection_class = OneProtocol
     config.Voila.tornado_settings = {
+        "allow_origin": origin,
         "headers": {"Content-Security-Policy": FROM_HERE_ONLY},
         "websocket_max_message_size": LARGEST_MESSAGE,
     }
@@ -192,17 +341,42 @@ def serve(
     most: int,
     base_url: str = "/",
     theme: str = "light",
+    origin: str = "",
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Serve the page until Ctrl-C; each visitor's kernel computes with one thread, unless MNIST_THREADS says more.
 
-    `say` is told where the page is. Raises: CourseError if the port cannot be had.
+    `origin` is what the page's address begins with behind a proxy; `say` is told where the page is.
+
+    Raises: UsageError for an origin that is none; CourseError if the port cannot be had.
     """
+    origin = as_origin(origin)
     check_free(port, address)
     os.environ.setdefault(THREADS_VARIABLE, "1")
     path = f"/{base_url.strip('/')}/".replace("//", "/")
     say(f"The pad is at http://{f'[{address}]' if ':' in address else address}:{port}{path} (Ctrl-C stops it)")
-    Voila.launch_instance(argv=[str(PAGE)], config=settings(port, address, most, path, theme))
+    config = settings(port, address, most, path, theme, origin)
+    with held_folder(Path(tempfile.gettempdir()), "digits-page-") as folder:  # for how to reach the kernels
+        config.Page.connection_dir_root = str(folder)
+        Page.launch_instance(argv=[str(PAGE)], config=config)
+
+
+def as_origin(address: str) -> str:
+    """Return what an address begins with, as browsers write it: https://digits.example.org; nothing for nothing.
+
+    Raises: UsageError if it is no such address, or a longer one.
+    """
+    if not address:
+        return ""
+    found = re.fullmatch(
+        r"(https?://[a-z0-9._-]+(?::\d{1,5})?|https?://\[[0-9a-f:.]+\](?::\d{1,5})?)/?", address.lower()
+    )
+    if not found:
+        raise UsageError(
+            f"--origin {address!r} must be what visitors' addresses begin with, such as https://digits.example.org; "
+            "a path below it is given with --base-url."
+        )
+    return found[1]
 
 
 def check_free(port: int, address: str) -> None:

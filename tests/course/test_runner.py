@@ -25,7 +25,7 @@ from mnist_helpers.course.runner import (
     slowest_cell,
 )
 from mnist_helpers.errors import CourseError
-from mnist_helpers.runtime import ROOT, artifacts_folder, hold
+from mnist_helpers.runtime import ROOT, RUNNING_FILE, artifacts_folder, hold
 
 REPORT = "from mnist_helpers.pages import report\nreport(value={})"
 
@@ -214,7 +214,7 @@ def test_who_is_stopped_leaves_the_old_page_whole_and_no_kernel_behind(write_not
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next_and_a_living_one_s_folder_stays(write_notebook, tmp_path):
-    living, dead = (tmp_path / "build" / name / runner.RUNNING_FILE for name in ("run-living", "run-dead"))
+    living, dead = (tmp_path / "build" / name / RUNNING_FILE for name in ("run-living", "run-dead"))
     for file in (living, dead):
         file.parent.mkdir(parents=True)
         file.touch()

@@ -80,6 +80,13 @@ def test_garbage_is_answered_with_a_message(pad, strokes):
     assert "probabilities" not in answer
 
 
+@pytest.mark.parametrize("state", [5, None, "x", [], {"drawing": 5}, {"classes": 5}, {"aspect": "wide"}])
+def test_a_state_that_is_none_is_answered_and_the_pad_goes_on(pad, state):
+    pad._handle_msg({"content": {"data": {"method": "update", "state": state, "buffer_paths": []}}, "buffers": []})
+    assert "did not understand" in pad.answer["message"]
+    assert draw(pad, SEVEN)["reading"].startswith("7 (")
+
+
 def test_an_error_inside_shows_in_the_pad(pad, monkeypatch):
     def broken(*_arguments):
         raise ZeroDivisionError("by nothing")
