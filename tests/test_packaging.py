@@ -91,13 +91,22 @@ def test_make_alone_lists_every_target():
         assert f"make {target} " in listing
 
 
-def test_no_committed_text_names_a_machine_or_a_registry():
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split(
-        "\n"
-    )
-    if not any(tracked):
+@pytest.fixture
+def committed_texts() -> list[str]:
+    """The names of all committed files that hold text."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    if not listed:
         pytest.skip("this is not a git checkout")
-    for name in filter(None, tracked):
-        if not name.endswith((".gz", ".png", ".safetensors")):
-            text = (ROOT / name).read_text(encoding="utf-8")
-            assert not re.search(r"/home/[a-z]|/Users/[a-z]|[-]-(extra-)?index-url|/simple[/\s]", text), name
+    return [name for name in listed.splitlines() if not name.endswith((".gz", ".png", ".safetensors"))]
+
+
+def test_git_lays_out_the_same_lines_on_windows(committed_texts):
+    command = ["git", "check-attr", "eol", "--", *committed_texts]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {line.rpartition(" ")[2] for line in said} == {"lf"}
+
+
+def test_no_committed_text_names_a_machine_or_a_registry(committed_texts):
+    for name in committed_texts:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert not re.search(r"/home/[a-z]|/Users/[a-z]|[-]-(extra-)?index-url|/simple[/\s]", text), name
