@@ -7,6 +7,7 @@ once stay apart, and every file appears whole.
 import ast
 import contextlib
 import json
+import logging
 import os
 import re
 import shlex
@@ -52,6 +53,9 @@ WIDGET_IS_LIVE = "A widget to play with is here when the page runs in JupyterLab
 RUNNING_FILE = ".running"  # held by the run whose folder this is
 LONGEST_CELL = 60  # seconds; whoever waits longer looks elsewhere
 
+
+# `check_parameters` knows better: papermill does not read a declaration like `int | None`.
+logging.getLogger("papermill").addFilter(lambda record: "unknown parameter" not in record.getMessage())
 
 AT_LEAST_ONE = (lambda value: value is None or value >= 1), "must be at least 1"
 # What a parameter may be, beside its type, and what is said of a value that is something else.
@@ -213,7 +217,7 @@ def _apart() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=BUILD, prefix="run-") as folder:
         staging = Path(folder)
         places = [staging / "artifacts", *artifacts_folders()]  # written to the first, looked for in all
-        os.environ[ARTIFACTS_VARIABLE] = os.pathsep.join(map(str, places))
+        os.environ[ARTIFACTS_VARIABLE] = "\n".join(map(str, places))
         try:
             with (staging / RUNNING_FILE).open("wb") as held:
                 hold(held)
