@@ -79,6 +79,7 @@ def _app() -> typer.Typer:
         course.run_notebooks,
         course.refresh_notebooks,
         course.workspace,
+        course.lab,
         course.app,
         course.contact_sheet,
     ):
