@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 # "cpu" installs the small CPU build of torch; any value of uv's --torch-backend works. Empty: the registry's default.
-TORCH_BACKEND ?= $(shell cat .venv/.torch-backend 2>/dev/null)
+TORCH_BACKEND ?= $(shell cat $(VENV)/.torch-backend 2>/dev/null)
 # Which notebooks ("01 04") and which parameters ("epochs=1 dataset=fashion_mnist device=cpu"); empty means all, and as written.
 NOTEBOOKS ?=
 PARAMS ?=
@@ -10,6 +10,8 @@ PORT ?= 8866
 # Which exercise sheets ("01 04"), and where the submissions of a class are.
 SHEETS ?=
 SUBMISSIONS ?=
+# Recipes read them from the environment, where a quote or a backslash in them means nothing to the shell.
+export NOTEBOOKS PARAMS SHEETS SUBMISSIONS
 
 UV_VERSION = 0.13.8
 VENV = .venv
@@ -20,7 +22,7 @@ export PYTHONUTF8 = 1
 export OMP_WAIT_POLICY = passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab run-notebooks test test-all lint refresh-notebooks pretrained reproduce bench gpu app contact-sheet student solutions grade lock clean
+.PHONY: help setup lab run-notebooks test quick test-all lint refresh-notebooks pretrained reproduce bench gpu app contact-sheet student solutions grade lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -28,7 +30,7 @@ help: ## list the commands
 setup: $(READY) ## make .venv with the locked packages (TORCH_BACKEND=cpu for the small build)
 
 # Another backend than the one installed makes the environment again.
-ifneq ($(TORCH_BACKEND),$(shell cat .venv/.torch-backend 2>/dev/null))
+ifneq ($(TORCH_BACKEND),$(shell cat $(VENV)/.torch-backend 2>/dev/null))
 .PHONY: $(READY)
 endif
 
@@ -51,17 +53,20 @@ $(READY): requirements-lock.txt mnist_helpers/course/kernel.py
 	@touch $@
 
 lab: $(READY) ## open JupyterLab on your own copies of the notebooks, in workspace/
-	@$(RUN) workspace
-	JUPYTER_CONFIG_PATH="$(CURDIR)/lab" $(VENV)/bin/jupyter lab --notebook-dir workspace
+	@$(RUN) lab
 
 run-notebooks: $(READY) ## run all notebooks end to end (NOTEBOOKS="01 04", PARAMS="epochs=1 dataset=fashion_mnist")
-	@$(RUN) run-notebooks --notebooks "$(NOTEBOOKS)" --params "$(PARAMS)"
+	@$(RUN) run-notebooks --notebooks "$$NOTEBOOKS" --params "$$PARAMS"
 
-TESTS = MNIST_ARTIFACTS=$(CURDIR)/build/test-artifacts MNIST_THREADS=1 OMP_NUM_THREADS=1 \
+TESTS = MNIST_ARTIFACTS="$(CURDIR)/build/test-artifacts" MNIST_THREADS=1 OMP_NUM_THREADS=1 \
 	$(VENV)/bin/python -m pytest --numprocesses=logical --maxprocesses=4 --no-loadscope-reorder
 
 test: $(READY) ## unit tests, structure of the notebooks, nbval against the committed outputs
 	$(TESTS) --dist=loadfile --nbval-lax -m "not slow" notebooks/*.ipynb tests
+
+quick: $(READY) ## the core's tests and lesson 01 (PYTHON=python3.13 VENV=build/python3.13 for a second Python)
+	$(TESTS) --dist=loadfile -m "not slow" tests/test_*.py
+	@$(RUN) run-notebooks --notebooks 01
 
 test-all: test ## and the slow ones: a whole class marked, a real browser, killed processes
 	$(TESTS) --dist=loadfile -m slow tests
@@ -72,7 +77,7 @@ lint: $(READY) ## ruff over code and notebooks, and a spelling check
 	$(VENV)/bin/codespell
 
 refresh-notebooks: $(READY) ## run the committed notebooks again and renew their outputs (NOTEBOOKS="03")
-	@$(RUN) refresh-notebooks --notebooks "$(NOTEBOOKS)"
+	@$(RUN) refresh-notebooks --notebooks "$$NOTEBOOKS"
 
 pretrained: $(READY) ## train the shipped networks again
 	@$(RUN) train --recipe walkthrough --device cpu --output pretrained/mnist/walkthrough
@@ -98,11 +103,11 @@ student: $(READY) ## make the edition for students, in build/student/ and as a z
 	@$(RUN) student
 
 solutions: $(READY) ## run the exercise sheets with their solutions, and notes for teaching, into build/solutions/
-	@$(RUN) solutions --sheets "$(SHEETS)"
+	@$(RUN) solutions --sheets "$$SHEETS"
 
 grade: $(READY) ## mark a class (SUBMISSIONS=folder-or-zip SHEETS="01"); marks and feedback in course/
-	@test -n "$(SUBMISSIONS)" || { echo "Say what to mark: make grade SUBMISSIONS=folder-or-zip"; exit 2; }
-	@$(RUN) grade "$(SUBMISSIONS)" --sheets "$(SHEETS)"
+	@test -n "$$SUBMISSIONS" || { echo "Say what to mark: make grade SUBMISSIONS=folder-or-zip"; exit 2; }
+	@$(RUN) grade "$$SUBMISSIONS" --sheets "$$SHEETS"
 
 lock: $(READY) ## choose the newest versions that fit together and write requirements-lock.txt
 	$(VENV)/bin/uv pip compile --quiet --universal --upgrade --python-version 3.11 --all-extras \

@@ -85,9 +85,19 @@ def random_coarseness(images: Tensor, generator: Generator, share: float = 0.3) 
     drawn = _drawn_by(generator)
     side = int(torch.randint(10, 20, (1,), **drawn))
     smooth, chosen = torch.rand(1, **drawn) < 0.5, torch.rand(len(images), **drawn) < share
-    small = F.interpolate(images, size=(side, side), mode="area")
+    small = _shrunk(images, side)
     coarse = F.interpolate(small, size=images.shape[2:], mode="bilinear" if smooth else "nearest")
     return torch.where(chosen.to(images.device)[:, None, None, None], coarse, images)
+
+
+def _shrunk(images: Tensor, side: int) -> Tensor:
+    """Return the images with side × side pixels, each the mean of what it covers."""
+    try:
+        return F.interpolate(images, size=(side, side), mode="area")
+    except RuntimeError as error:
+        if "divisible" not in str(error):  # which is what Apple's MPS asks of the sizes
+            raise
+        return F.interpolate(images.cpu(), size=(side, side), mode="area").to(images.device)
 
 
 def random_handwriting(images: Tensor, generator: Generator) -> Tensor:

@@ -1,5 +1,6 @@
 """The command line: `python -m mnist_helpers`. The commands are in `commands/`; here is how they end."""
 
+import io
 import os
 import signal
 import sys
@@ -18,7 +19,7 @@ FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 def main() -> None:
     """Run the command line; an error that the reader can mend is two lines at most, never a traceback."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # who ends it so is answered as Ctrl-C is
-    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - closed by the shell (2>&-)
+    _prepare_streams()
     try:
         status = _run()
     except (typer.Abort, KeyboardInterrupt):
@@ -28,6 +29,15 @@ def main() -> None:
     if status == INTERRUPTED:
         say("\nStopped. Every file that was written is whole.", err=True)
     sys.exit(status)
+
+
+def _prepare_streams() -> None:
+    """Let a sign that the terminal's code page lacks become "?"; write to nowhere what a shell has closed (2>&-)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(getattr(sys, name), io.TextIOWrapper):  # and not a notebook's
+            getattr(sys, name).reconfigure(errors="replace")
 
 
 def _run() -> int:
@@ -74,6 +84,7 @@ def _app() -> typer.Typer:
         course.run_notebooks,
         course.refresh_notebooks,
         course.workspace,
+        course.lab,
         course.app,
         course.contact_sheet,
     ):

@@ -1,15 +1,18 @@
-"""What a process is told before it computes: how many threads, how they wait, and that memory is kept.
+"""What a process is told before it computes: how many threads, how they wait, that memory is kept, where it is at home.
 
 All of it holds for the whole process, so it is done in one place, where a process begins: the command line and the
 kernels of the course call `prepare_process`, and nothing else changes such settings. No torch here: how threads wait
 must be said before torch is loaded.
 """
 
+import atexit
 import ctypes
 import math
 import os
 import platform
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from mnist_helpers.errors import UsageError
@@ -21,13 +24,25 @@ KEPT_BYTES = 2**28  # of freed memory, by the process
 
 
 def prepare_process() -> None:
-    """Set threads, waiting and memory of this process, as far as they can still be set.
+    """Set threads, waiting, memory and home of this process, as far as they can still be set.
 
     Raises: UsageError if MNIST_THREADS is not a number above 0.
     """
+    find_a_home()
     wait_asleep()
     limit_threads()
     keep_memory()
+
+
+def find_a_home() -> None:
+    """Let a process whose home folder is missing or cannot be written be at home in a temporary folder until it ends.
+
+    Jupyter, IPython and matplotlib write into it, and most of them stop with a traceback where they cannot.
+    """
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path's own raises an error where there is no home
+    if not (home.is_dir() and os.access(home, os.W_OK)):
+        os.environ["HOME"] = tempfile.mkdtemp(prefix="mnist-helpers-home-")
+        atexit.register(shutil.rmtree, os.environ["HOME"], ignore_errors=True)
 
 
 def wait_asleep() -> None:

@@ -101,6 +101,21 @@ def test_strokes_become_thinner_and_thicker(train):
     assert inked.max() > 1.5
 
 
+def test_where_a_gpu_refuses_areas_that_do_not_divide_the_cpu_makes_the_images_small(train, monkeypatch):
+    images, interpolate, refused = to_float(train.images[:6]), F.interpolate, []
+    expected = random_coarseness(images, torch.Generator().manual_seed(0))
+
+    def refuse_once(images: torch.Tensor, size: tuple[int, int], mode: str) -> torch.Tensor:
+        if mode == "area" and not refused:
+            refused.append(size)
+            raise RuntimeError("Adaptive pool MPS: input sizes must be divisible by output sizes.")
+        return interpolate(images, size=size, mode=mode)
+
+    monkeypatch.setattr(F, "interpolate", refuse_once)
+    torch.testing.assert_close(random_coarseness(images, torch.Generator().manual_seed(0)), expected)
+    assert refused
+
+
 def test_coarseness_touches_its_share_of_the_images(train):
     images = to_float(train.images[:400])
     coarse = random_coarseness(images, torch.Generator().manual_seed(0), share=0.3)

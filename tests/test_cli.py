@@ -1,5 +1,6 @@
 """The command line as a person uses it, rightly and wrongly."""
 
+import io
 import json
 import os
 import re
@@ -446,8 +447,25 @@ mnist_helpers.cli.main()
     assert done.stderr.strip() == "Stopped. Every file that was written is whole."
 
 
-def test_without_a_standard_error_a_command_still_works():
-    command = f"{sys.executable} -m mnist_helpers recipes 2>&-"
-    done = subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_without_a_standard_output_or_error_a_command_still_works(closed):
+    command = f"{sys.executable} -m mnist_helpers recipes {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0
-    assert "walkthrough" in done.stdout
+    assert ("walkthrough" in done.stdout) == (closed == "2>&-")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "cp850", "latin-1", "cp932"])
+def test_a_code_page_without_our_signs_shows_others(call, monkeypatch, encoding):
+    shown = io.BytesIO()
+    for arguments, status, expected in (
+        (["recipes"], 0, "walkthrough"),
+        (["train", "--help"], 0, "--dataset"),
+        (["train", "--recipe", "größer →"], 2, "error: recipe='gr"),
+        (["predict", "7 → 八.png"], 1, "error: 7 "),
+    ):
+        for name in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, name, io.TextIOWrapper(shown, encoding=encoding, write_through=True))
+        assert call(*arguments).returncode == status
+        assert expected in shown.getvalue().decode(encoding)

@@ -27,7 +27,8 @@ EPOCHS = 8  # of nine steps each
 
 def start(csv_file: Path, folder: Path, recipe: str, *arguments: str) -> subprocess.Popen:
     """Train in two processes."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--local-addr", "127.0.0.1", "--nproc-per-node=2"]
     command += ["-m", "mnist_helpers", "train", "--recipe", recipe, "--device", "cpu", "--train-csv"]
     command += [str(csv_file), "--output", str(folder), "--epochs", str(EPOCHS), *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

@@ -2,15 +2,19 @@
 
 import inspect
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
 
+from mnist_helpers import cli
 from mnist_helpers.commands import course
 from mnist_helpers.course.runner import budget_of, find_notebooks
 from mnist_helpers.runtime import ROOT
@@ -31,6 +35,23 @@ def requirements(without: set[str] = frozenset()) -> list[str]:
     return PROJECT["project"]["dependencies"] + [one for one in ours if not one.startswith("mnist-helpers[")]
 
 
+def tried_pythons() -> list[int]:
+    """Return the versions of Python 3 that the project says it was tried with."""
+    return [int(minor) for minor in re.findall(r"Python :: 3\.(\d+)", " ".join(PROJECT["project"]["classifiers"]))]
+
+
+def test_the_pythons_that_are_claimed_are_those_that_are_tried():
+    assert PROJECT["project"]["requires-python"] == f">=3.{tried_pythons()[0]}"
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == [f"3.{minor}" for minor in tried_pythons()]
+    for job in workflow["jobs"].values():
+        for step in job["steps"]:
+            version = step.get("with", {}).get("python-version", "${{ matrix.python }}")
+            assert version in ["${{ matrix.python }}", f"3.{tried_pythons()[-1]}"]
+    for step in workflow["jobs"]["without-make"]["steps"]:
+        assert step.get("run", "") in README
+
+
 def test_the_developers_extra_brings_all_others_but_the_heavy():
     extras = PROJECT["project"]["optional-dependencies"]
     assert f"mnist-helpers[{','.join(name for name in extras if name not in {'dev', *HEAVY})}]" in extras["dev"]
@@ -39,7 +60,8 @@ def test_the_developers_extra_brings_all_others_but_the_heavy():
 def test_conda_gets_the_same_packages():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     conda = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
-    expected = {f"python{PROJECT['project']['requires-python']}", "pip"}
+    first, last = tried_pythons()[0], tried_pythons()[-1]
+    expected = {f"python>=3.{first},<3.{last + 1}", "pip"}
     for requirement in requirements(without=HEAVY):
         name, version = re.fullmatch(r"([\w-]+)(>=[\d.]+)", requirement).groups()
         expected.add(CONDA_NAMES.get(name, name) + version)
@@ -116,6 +138,39 @@ def test_every_make_target_that_the_readme_names_exists():
     assert set(re.findall(r"\bmake ([a-z-]+)", README)) <= made
 
 
+def test_what_the_readme_does_with_make_is_done_without_it_too():
+    commands = {command.callback.__name__.replace("_", "-") for command in cli._app().registered_commands}
+    lines = set(re.findall(r"^\| `make ([a-z-]+)` \|", README, flags=re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z-]+)", README)) - commands - lines == {"setup"}  # which has a paragraph
+
+
+@pytest.mark.parametrize("place", ["plain", "[CS101] Mein Kurs.v2 ü?", "link"])
+def test_make_hands_values_over_as_they_stand_wherever_it_is(tmp_path, place):
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "link").symlink_to("plain")
+    folder = tmp_path / place
+    python = folder / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$MNIST_ARTIFACTS" "$@"')
+    python.chmod(0o755)
+    for file in ("requirements-lock.txt", "mnist_helpers/course/kernel.py", "notebooks/01_a.ipynb", ".venv/.ready"):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).touch()
+    shutil.copy(ROOT / "Makefile", folder)
+    params = r"""picture="my digit.png" study='C:\a\b c' seed=-1"""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    for arguments in (["run-notebooks", f"PARAMS={params}", "NOTEBOOKS=01 04"], ["test"]):
+        command = ["make", "-s", *arguments]
+        done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        lines = done.stdout.splitlines()
+        if arguments == ["test"]:
+            assert Path(lines[0]).resolve() == folder.resolve() / "build" / "test-artifacts"
+            assert lines[-2:] == ["notebooks/01_a.ipynb", "tests"]
+        else:
+            assert lines[-4:] == ["--notebooks", "01 04", "--params", params]
+
+
 def test_every_link_in_the_readme_and_the_notebooks_leads_somewhere():
     pages = [(ROOT, README), (ROOT, (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))]
     for path in find_notebooks():
@@ -132,13 +187,22 @@ def test_make_alone_lists_every_target():
         assert f"make {target} " in listing
 
 
-def test_no_committed_text_names_a_machine_or_a_registry():
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split(
-        "\n"
-    )
-    if not any(tracked):
+@pytest.fixture
+def committed_texts() -> list[str]:
+    """The names of all committed files that hold text."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    if not listed:
         pytest.skip("this is not a git checkout")
-    for name in filter(None, tracked):
-        if not name.endswith((".gz", ".png", ".safetensors")):
-            text = (ROOT / name).read_text(encoding="utf-8")
-            assert not re.search(r"/home/[a-z]|/Users/[a-z]|[-]-(extra-)?index-url|/simple[/\s]", text), name
+    return [name for name in listed.splitlines() if not name.endswith((".gz", ".png", ".safetensors"))]
+
+
+def test_git_lays_out_the_same_lines_on_windows(committed_texts):
+    command = ["git", "check-attr", "eol", "--", *committed_texts]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {line.rpartition(" ")[2] for line in said} == {"lf"}
+
+
+def test_no_committed_text_names_a_machine_or_a_registry(committed_texts):
+    for name in committed_texts:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert not re.search(r"/home/[a-z]|/Users/[a-z]|[-]-(extra-)?index-url|/simple[/\s]", text), name

@@ -258,7 +258,7 @@ def test_no_picture_ends_in_anything_but_digits_or_a_sentence(data):
         digits, message = read_digits(picture), ""
     except PictureError as error:
         digits, message = [], str(error)
-    assert digits or "no ink" in message or "full of ink" in message
+    assert digits or message.endswith(".")
     assert all(steps.digit.shape == (1, 28, 28) and steps.digit.any() for steps in digits)
 
 

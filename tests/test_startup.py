@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -89,6 +90,24 @@ def test_threads_wait_asleep_and_are_as_many_as_was_said():
 def test_preparing_a_process_does_not_load_torch_and_keeps_what_the_reader_says():
     program = PREPARED.replace("torch; ", "sys; ") + "print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
     assert variables_after(program, OMP_WAIT_POLICY="active") == "active False"
+
+
+def test_who_has_no_home_gets_one_until_the_process_ends():
+    program = "import os; os.getuid = lambda: 54321; os.environ.pop('HOME', None); " + PREPARED
+    program += "from pathlib import Path; from mnist_helpers.course import runner; Path('~/x').expanduser().touch(); "
+    home = Path(variables_after(program + "print(Path.home())"))
+    assert home.is_absolute()
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(("folder", "may_write", "kept"), [(".", True, True), (".", False, False), ("x", True, False)])
+def test_a_home_that_cannot_be_written_is_not_used(monkeypatch, tmp_path, folder, may_write, kept):
+    monkeypatch.setenv("HOME", str(tmp_path / folder))
+    monkeypatch.setattr(startup.os, "access", lambda *_: may_write)
+    monkeypatch.setattr(startup.tempfile, "tempdir", str(tmp_path))
+    startup.find_a_home()
+    assert (Path.home() == tmp_path / folder) == kept
+    (Path.home() / "x").touch()
 
 
 def test_what_comes_too_late_is_not_claimed():

@@ -25,6 +25,7 @@ from mnist_helpers.runtime import ROOT, whole_file
 FOLDER_VARIABLE = "MNIST_COURSE"
 SHEETS = SOURCES / "exercises"
 STUDENTS = "students.json"
+PATTERNS = set("[]{}*?")  # nbgrader takes a folder's name for a pattern, and its book's for an address
 # A browser that shows the page runs nothing in it and fetches nothing for it.
 NO_SCRIPTS = (
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
@@ -34,8 +35,17 @@ WHOLE_LINES = "<style>pre { white-space: pre-wrap !important; }</style>"  # a hi
 
 
 def course_folder() -> Path:
-    """Return the folder with the book of marks: `course/`, or the one named in MNIST_COURSE."""
-    return Path(os.environ.get(FOLDER_VARIABLE) or ROOT / "course").resolve()
+    """Return the folder with the book of marks: `course/`, or the one named in MNIST_COURSE.
+
+    Raises: CourseError for a name that nbgrader would misread.
+    """
+    folder = Path(os.environ.get(FOLDER_VARIABLE) or ROOT / "course").resolve()
+    if misread := PATTERNS & set(str(folder)):
+        raise CourseError(
+            f"nbgrader cannot keep its book in {folder}: it misreads {' '.join(sorted(misread))} in a folder's name. "
+            f"Name another folder in {FOLDER_VARIABLE}."
+        )
+    return folder
 
 
 def sheet_names(choice: str = "") -> list[str]:

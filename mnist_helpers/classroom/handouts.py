@@ -35,7 +35,18 @@ LEFT_OUT = shutil.ignore_patterns(
     "__pycache__", "*-ubyte", ".*", "resume", "classroom*", "teaching", "instructor.md", "student.md"
 )
 NOT_FOR_STUDENTS = [
-    *("test", "test-all", "lint", "refresh-notebooks", "pretrained", "reproduce", "gpu", "contact-sheet", "lock"),
+    *(
+        "test",
+        "quick",
+        "test-all",
+        "lint",
+        "refresh-notebooks",
+        "pretrained",
+        "reproduce",
+        "gpu",
+        "contact-sheet",
+        "lock",
+    ),
     *("student", "solutions", "grade"),
 ]
 QUICK = 5  # seconds that the solution of an exercise and its check may take; one that takes longer says so

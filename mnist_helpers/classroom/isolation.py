@@ -151,6 +151,8 @@ def _environment(folder: Path) -> dict[str, str]:
     """Return the few variables that a page needs; what else stands in ours (passwords, tokens) is nobody's business."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "SYSTEMROOT") if name in os.environ}
     places = ("HOME", "IPYTHONDIR", "MPLCONFIGDIR", "XDG_CACHE_HOME", "JUPYTER_RUNTIME_DIR")
+    if sys.platform == "win32":  # what a home and a temporary folder are called there
+        places += ("USERPROFILE", "APPDATA", "LOCALAPPDATA", "TEMP", "TMP")
     own = dict.fromkeys(places, str(folder))
     threads = dict.fromkeys(("MNIST_THREADS", "OMP_NUM_THREADS"), "1")
     artifacts = {"MNIST_ARTIFACTS": str(folder / "artifacts")}

@@ -31,12 +31,23 @@ def refresh_notebooks(notebooks: Annotated[str, typer.Option(help='which ones: "
     raise typer.Exit(int(any(result.failure for result in results)))
 
 
-def workspace(folder: Annotated[Path, typer.Argument(help="where the copies go")] = ROOT / "workspace") -> None:
+Workspace = Annotated[Path, typer.Argument(help="where the copies go")]
+
+
+def workspace(folder: Workspace = ROOT / "workspace") -> None:
     """Put clean copies of the notebooks into a workspace; what a learner changed is kept."""
     from mnist_helpers.course.workspace import copy_notebooks
 
     for line in copy_notebooks(folder) or ["The workspace is up to date."]:
         say(line)
+
+
+def lab(folder: Workspace = ROOT / "workspace") -> None:
+    """Open JupyterLab on your own copies of the notebooks, which are brought up to date first."""
+    from mnist_helpers.course.workspace import open_lab
+
+    workspace(folder)
+    raise typer.Exit(open_lab(folder))
 
 
 def app(

@@ -7,6 +7,7 @@ once stay apart, and every file appears whole.
 import ast
 import contextlib
 import json
+import logging
 import os
 import re
 import shlex
@@ -42,8 +43,8 @@ from mnist_helpers.runtime import (
 
 SOURCES = ROOT / "notebooks"
 BUILD = ROOT / "build"
-# Folders that no committed page may name; a home that is the root of the disk names nothing.
-PRIVATE_PLACES = [place for place in (ROOT, Path.home()) if len(place.parts) > 1]
+# Folders that no committed page may name; a home that is the root of the disk, or is not known ("~"), names nothing.
+PRIVATE_PLACES = [place for place in (ROOT, Path(os.path.expanduser("~"))) if len(place.parts) > 1]  # noqa: PTH111
 SLOW_BY = 1.5  # a run that takes this many times its budget is marked
 NOTHING = {"text/plain": ""}  # what a live display leaves when it is over
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
@@ -51,6 +52,9 @@ WIDGET_IS_LIVE = "A widget to play with is here when the page runs in JupyterLab
 KEPT = ("jupyter", "tags")  # of a cell's metadata: is it folded, and what is it
 LONGEST_CELL = 60  # seconds; whoever waits longer looks elsewhere
 
+
+# `check_parameters` knows better: papermill does not read a declaration like `int | None`.
+logging.getLogger("papermill").addFilter(lambda record: "unknown parameter" not in record.getMessage())
 
 AT_LEAST_ONE = (lambda value: value is None or value >= 1), "must be at least 1"
 # What a parameter may be, beside its type, and what is said of a value that is something else.
@@ -185,7 +189,7 @@ def run_notebooks(paths: list[Path], parameters: dict[str, Any], output: Path = 
     """
     check_parameters(parameters, paths)
     cells = sum(len(read_notebook(path).cells) for path in paths)
-    with _apart() as staging, tqdm(total=cells, unit="cell", file=sys.stderr, dynamic_ncols=True) as bar:
+    with _apart() as staging, _bar(cells) as bar:
         results = []
         for path in paths:
             bar.set_description(path.stem)
@@ -193,6 +197,11 @@ def run_notebooks(paths: list[Path], parameters: dict[str, Any], output: Path = 
             output.mkdir(parents=True, exist_ok=True)
             (staging / path.name).replace(output / path.name)
     return results
+
+
+def _bar(cells: int) -> tqdm:
+    """Return one bar for the cells of all notebooks; a log file gets none."""
+    return tqdm(total=cells, unit="cell", file=sys.stderr, dynamic_ncols=True, disable=None)
 
 
 @contextlib.contextmanager
@@ -203,7 +212,7 @@ def _apart() -> Iterator[Path]:
     before = os.environ.get(ARTIFACTS_VARIABLE)
     with held_folder(BUILD, "run-") as staging:
         places = [staging / "artifacts", *artifacts_folders()]  # written to the first, looked for in all
-        os.environ[ARTIFACTS_VARIABLE] = os.pathsep.join(map(str, places))
+        os.environ[ARTIFACTS_VARIABLE] = "\n".join(map(str, places))
         try:
             yield staging
         finally:
@@ -230,7 +239,7 @@ def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm) -
             mine,
             cwd=path.parent,
             progress_bar=False,
-            on_cell_start=lambda **_: bar.update(),  # one bar for the cells of all notebooks
+            on_cell_start=lambda **_: bar.update(),
             **RUNNING,
         )
     except PapermillExecutionError as error:

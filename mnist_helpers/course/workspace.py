@@ -2,12 +2,19 @@
 
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 from mnist_helpers.course.runner import SOURCES, as_text, find_notebooks, read_notebook
 from mnist_helpers.course.stripping import has_solutions, without_outputs, without_solutions
 from mnist_helpers.errors import CourseError
-from mnist_helpers.runtime import whole_file
+from mnist_helpers.runtime import ROOT, whole_file
+
+LAB_SETTINGS = ROOT / "lab"
+SETTINGS_VARIABLE = "JUPYTER_CONFIG_PATH"
 
 
 def copy_notebooks(workspace: Path, folder: Path = SOURCES) -> list[str]:
@@ -35,6 +42,17 @@ def copy_notebooks(workspace: Path, folder: Path = SOURCES) -> list[str]:
     with whole_file(register) as temporary:
         temporary.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     return lines
+
+
+def open_lab(workspace: Path) -> int:
+    """Open JupyterLab on a workspace, with the course's settings, in place of this process; return its exit status."""
+    named = [str(LAB_SETTINGS), os.environ.get(SETTINGS_VARIABLE, "")]
+    os.environ[SETTINGS_VARIABLE] = os.pathsep.join(filter(None, named))
+    command = [sys.executable, "-m", "jupyterlab", "--notebook-dir", str(workspace)]
+    if sys.platform == "win32":  # there no process takes the place of another
+        signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is JupyterLab's to answer
+        return subprocess.call(command)
+    return os.execv(sys.executable, command)
 
 
 def _read_register(path: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from pupils import SHEETS
 
-from mnist_helpers.classroom.gradebook import FOLDER_VARIABLE, sheet_names
+from mnist_helpers.classroom.gradebook import FOLDER_VARIABLE, Gradebook, sheet_names
 from mnist_helpers.classroom.handouts import NOTES, make_student_edition, slow_exercises
 from mnist_helpers.errors import CourseError
 from mnist_helpers.runtime import ROOT
@@ -123,6 +123,14 @@ def test_an_exercise_that_keeps_the_machine_busy_longer_than_it_states_is_named(
     for cell, (_, seconds) in zip(made, cells, strict=True):
         cell.metadata["papermill"] = {"duration": seconds or None}
     assert slow_exercises(nbformat.v4.new_notebook(cells=made)) == {"SLOW 1.2": 8, "SLOW 1.4": 16}
+
+
+@pytest.mark.parametrize("name", ["[CS101] course", "K?x", "a{b}"])
+def test_a_folder_whose_name_nbgrader_misreads_is_refused_before_anything_is_made(tmp_path, monkeypatch, name):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / name))
+    with pytest.raises(CourseError, match=r"it misreads . ?.? in a folder's name. Name another folder in MNIST_COURSE"):
+        Gradebook()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_sheet_that_is_not_there_is_refused_with_the_names():

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from pupils import ALL, NAME, POINTS, STAYING, Pupil, page, pupils, written
 
+from mnist_helpers.classroom import isolation
 from mnist_helpers.classroom.isolation import has_bubblewrap
 from mnist_helpers.cli import main
 from mnist_helpers.runtime import ROOT
@@ -141,6 +142,15 @@ def test_a_script_in_a_page_is_not_run_by_whoever_reads_the_feedback(marked):
 @pytest.mark.skipif(not has_bubblewrap(), reason="bubblewrap is not installed, or may not make namespaces here")
 def test_no_process_that_a_submission_started_is_left(marked):
     assert not [process for process in psutil.process_iter(["cmdline"]) if STAYING in (process.info["cmdline"] or [])]
+
+
+@pytest.mark.parametrize(("platform", "own"), [("win32", True), ("linux", False)])
+def test_on_windows_too_a_submission_is_at_home_in_its_own_folder(monkeypatch, tmp_path, platform, own):
+    monkeypatch.setattr(sys, "platform", platform)
+    variables = isolation._environment(tmp_path)
+    assert variables["HOME"] == str(tmp_path)
+    for name in ("USERPROFILE", "APPDATA", "LOCALAPPDATA", "TEMP"):
+        assert variables.get(name) == (str(tmp_path) if own else None)
 
 
 def test_a_zip_gives_the_same_as_a_folder(tmp_path):

@@ -1,9 +1,15 @@
 """The learner's copies: clean, and never overwritten once changed."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import nbformat
 import pytest
 
-from mnist_helpers.course.workspace import copy_notebooks
+from mnist_helpers.course.workspace import SETTINGS_VARIABLE, copy_notebooks, open_lab
+from mnist_helpers.runtime import ROOT
 
 
 @pytest.fixture
@@ -88,3 +94,16 @@ def test_a_copy_that_was_removed_comes_back(lessons, tmp_path):
     copy_notebooks(tmp_path / "work", lessons)
     (tmp_path / "work" / "01_a.ipynb").unlink()
     assert copy_notebooks(tmp_path / "work", lessons) == ["01_a.ipynb: new"]
+
+
+@pytest.mark.parametrize("platform", ["linux", "win32"])
+def test_jupyterlab_opens_on_the_workspace_with_the_settings_of_the_course(monkeypatch, tmp_path, platform):
+    started = []
+    monkeypatch.setenv(SETTINGS_VARIABLE, "mine")
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(os, "execv", lambda _program, command: started.append(command))
+    monkeypatch.setattr(subprocess, "call", started.append)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    open_lab(tmp_path)
+    assert started == [[sys.executable, "-m", "jupyterlab", "--notebook-dir", str(tmp_path)]]
+    assert os.environ[SETTINGS_VARIABLE].split(os.pathsep) == [str(ROOT / "lab"), "mine"]
