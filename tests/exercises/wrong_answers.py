@@ -97,7 +97,7 @@ WRONG = {
             "Add first, then multiply",
         ),
         ("seen, apart = 1, 1", "seen, apart = 0, 1", "at least itself"),
-        ("in layers", "in reversed(layers)", "last layer to the first"),
+        ("in layers", "in reversed(layers)", "wrong order"),
         ("seen, apart = 1, 1", "layers.reverse()\n    seen, apart = 1, 1", "list(…)"),
     ],
     "cross_entropy": [

@@ -1,0 +1,1465 @@
+"""Answers in a learner's own words, as bodies of the functions: right ones that are unusual, wrong ones with a hint."""
+
+TRAINED = """
+layers = nn.Conv2d(1, 16, 5, 2), nn.ReLU(), nn.Conv2d(16, 32, 3, 2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()
+net = nn.Sequential(*layers, nn.Linear(128, 10))
+optimizer = torch.optim.Adam(net.parameters(), lr={rate})
+for at in torch.arange(6000).repeat(2).split(64):
+    optimizer.zero_grad()
+    F.cross_entropy(net({scaled}images[at]), {labels}[at]).backward()
+    optimizer.step()
+"""
+
+RIGHT = {
+    # 1 · The data
+    "sizes": [
+        'return struct.unpack(f">{raw[3]}i", raw[4 : 4 + 4 * raw[3]])',
+        'return [int(one) for one in np.frombuffer(raw, ">u4", raw[3], 4)]',
+    ],
+    "image_at": [
+        """
+count, rows, columns = struct.unpack(">3I", raw[4:16])
+return np.frombuffer(raw, np.uint8, offset=16).reshape(count, rows, columns)[index]
+""",
+        """
+rows, columns = raw[8] * 2**24 + raw[9] * 2**16 + raw[10] * 256 + raw[11], int(raw[12:16].hex(), 16)
+at = 16 + index * rows * columns
+return [list(raw[at + row * columns : at + (row + 1) * columns]) for row in range(rows)]
+""",
+    ],
+    "class_shares": [
+        "return torch.tensor([(labels == digit).float().mean() for digit in range(10)])",
+        "return torch.nn.functional.one_hot(labels, 10).float().mean(0)",
+    ],
+    "standardise": [
+        """
+flat = images.reshape(-1).to(torch.float64)
+scaled = (flat - flat.mean()) / flat.std(unbiased=False)
+return scaled.float().reshape(images.shape)
+""",
+        """
+array = images.numpy() / 255
+return torch.from_numpy((array - array.mean()) / array.std())
+""",
+    ],
+    "nearest_mean": [
+        """
+known = torch.nn.functional.one_hot(labels, 10).float()
+means = (known.T @ images.flatten(1)) / known.sum(0)[:, None]
+return ((others.flatten(1)[:, None] - means) ** 2).sum(-1).argmin(1)
+""",
+        """
+means = [images[labels == digit].mean(0) for digit in range(10)]
+return [min(range(10), key=lambda digit: (one - means[digit]).norm().item()) for one in others]
+""",
+    ],
+    "hold_out": [
+        """
+train, held = [], []
+seen = [0] * 10
+for at in torch.randperm(len(labels)).tolist():
+    digit = labels[at].item()
+    (held if seen[digit] < each else train).append(at)
+    seen[digit] += 1
+return torch.tensor(train), torch.tensor(held)
+""",
+        """
+order = labels.argsort(stable=True)
+place = torch.cat([torch.arange(n) for n in labels.bincount()])
+return order[place >= each], order[place < each]
+""",
+    ],
+    "shift": [
+        """
+result = torch.zeros_like(images)
+for row in range(28):
+    for column in range(28):
+        if 0 <= row - down < 28 and 0 <= column - right < 28:
+            result[:, :, row, column] = images[:, :, row - down, column - right]
+return result
+""",
+        """
+wide = torch.nn.functional.pad(images, (28, 28, 28, 28))
+return wide[:, :, 28 - down : 56 - down, 28 - right : 56 - right]
+""",
+    ],
+    # 2 · The model
+    "convolve": [
+        """
+windows = image.unfold(0, kernel.shape[0], 1).unfold(1, kernel.shape[1], 1)
+return torch.einsum("rckl,kl->rc", windows, kernel)
+""",
+        """
+rows, columns = image.shape[0] - kernel.shape[0] + 1, image.shape[1] - kernel.shape[1] + 1
+total = torch.zeros(rows, columns)
+for r in range(kernel.shape[0]):
+    for c in range(kernel.shape[1]):
+        total += kernel[r, c] * image[r : r + rows, c : c + columns]
+return total
+""",
+    ],
+    "side_after": [
+        "return len(range(0, side + 2 * padding - kernel + 1, stride))",
+        "return nn.Conv2d(1, 1, kernel, stride, padding)(torch.zeros(1, 1, side, side)).shape[-1]",
+    ],
+    "pool": [
+        "return torch.stack([values[a::2, b::2] for a in (0, 1) for b in (0, 1)]).max(0).values",
+        """
+height, width = values.shape
+return [[values[r : r + 2, c : c + 2].max().item() for c in range(0, width, 2)] for r in range(0, height, 2)]
+""",
+    ],
+    "parameters": [
+        "return sum(one.numel() for one in nn.Conv2d(channels, filters, size).parameters())",
+        "return float(filters + channels * filters * size * size)",
+    ],
+    "receptive_field": [
+        """
+seen = 1
+for kernel, stride in reversed(layers):
+    seen = (seen - 1) * stride + kernel
+return seen
+""",
+        """
+import math
+
+strides = [stride for _, stride in layers]
+return 1 + sum((kernel - 1) * math.prod(strides[:before]) for before, (kernel, _) in enumerate(layers))
+""",
+    ],
+    "cross_entropy": [
+        "return -logits.log_softmax(1).gather(1, labels[:, None]).mean()",
+        """
+shifted = logits - logits.max(dim=1, keepdim=True).values
+losses = shifted.exp().sum(1).log() - shifted[range(len(labels)), labels]
+return losses.mean().item()
+""",
+    ],
+    "small_network": [
+        """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.LazyConv2d(6, 5, stride=2)
+        self.norm = nn.BatchNorm2d(6)
+        self.out = nn.LazyLinear(10)
+    def forward(self, x):
+        self.maps = F.relu(self.norm(self.conv(x)))
+        return self.out(self.maps.amax(dim=(2, 3)))
+return Net()
+""",
+        """
+net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(64, 10))
+nn.init.zeros_(net[-1].weight)
+nn.init.zeros_(net[-1].bias)
+return net
+""",
+        """
+net = nn.Sequential(nn.Conv2d(1, 8, 5), nn.ReLU(), nn.MaxPool2d(4), nn.Flatten(), nn.Linear(288, 10))
+net.more = nn.Parameter(torch.ones(5000 - sum(one.numel() for one in net.parameters())))
+return net
+""",
+        """
+layers = nn.Conv2d(1, 8, 7, stride=3), nn.Dropout(0.5), nn.ELU(), nn.Flatten()
+return nn.Sequential(*layers, nn.Linear(512, 6), nn.Linear(6, 10), nn.LogSoftmax(dim=1))
+""",
+    ],
+    # 3 · Training
+    "epoch_of_batches": [
+        """
+import random
+order = random.sample(range(count), count)
+return [torch.tensor(order[at : at + size]) for at in range(0, count, size)]
+""",
+        """
+loader = torch.utils.data.DataLoader(torch.arange(count), batch_size=size, shuffle=True)
+return list(loader)
+""",
+    ],
+    "step": [
+        """
+w = weights.clone().requires_grad_()
+((x @ w - y) ** 2).mean().backward()
+torch.optim.SGD([w], lr=lr).step()
+return w
+""",
+        """
+w = weights.detach().clone().requires_grad_()
+(slope,) = torch.autograd.grad(F.mse_loss(x @ w, y), w)
+return (w - lr * slope).tolist()
+""",
+    ],
+    "train_step": [
+        """
+model.train()
+model.zero_grad()
+logits = model(images)
+loss = nn.CrossEntropyLoss()(logits, labels)
+loss.backward()
+optimizer.step()
+optimizer.zero_grad()
+return loss.item()
+""",
+        """
+for p in model.parameters():
+    p.grad = None
+loss = -model(images).log_softmax(1)[torch.arange(len(labels)), labels].mean()
+loss.backward()
+optimizer.step()
+return loss.detach()
+""",
+    ],
+    "early_stopping": [
+        """
+lowest, best, bad = math.inf, None, 0
+for epoch in range(len(losses)):
+    if losses[epoch] < lowest:
+        lowest, best, bad = losses[epoch], epoch, 0
+    else:
+        bad += 1
+    if bad >= patience:
+        break
+return best, epoch
+""",
+        """
+for end in range(len(losses)):
+    best = losses.index(min(losses[: end + 1]))
+    if end - best >= patience:
+        break
+return [best, end]
+""",
+    ],
+    "learning_rate": [
+        """
+if warm_up > at:
+    return at * peak / warm_up
+return peak * math.cos(math.pi / 2 * (at - warm_up) / (steps - warm_up)) ** 2
+""",
+        """
+rise = at / warm_up if warm_up else 1
+fall = 0.5 + 0.5 * math.cos(math.pi * max(at - warm_up, 0) / (steps - warm_up))
+return torch.tensor(peak * min(rise, fall if at >= warm_up else 1))
+""",
+    ],
+    "smoothed": [
+        """
+rows = torch.full((len(labels), 10), amount / 10)
+rows[range(len(labels)), labels] += 1 - amount
+return rows
+""",
+        "return torch.lerp(F.one_hot(labels, 10).float(), torch.full((10,), 0.1), amount)",
+    ],
+    "dropped": [
+        "return torch.where(kept, values, 0) / (1 - share)",
+        """
+passed = values.clone()
+passed[~kept] = 0
+passed /= 1 - share
+return passed
+""",
+    ],
+    "trained_within_budget": [
+        """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 8, 5, stride=2), nn.Conv2d(8, 16, 3, stride=2)
+        self.out = nn.Linear(400, 10)
+        self.norm = nn.BatchNorm2d(8)
+    def forward(self, x):
+        x = (x - 0.13) / 0.31
+        x = F.relu(self.norm(self.first(x)))
+        self.maps = F.relu(self.second(x))
+        return self.out(self.maps.view(len(x), -1))
+net = Net()
+optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+for _ in range(4):
+    for at in torch.randperm(6000).split(50):
+        optimizer.zero_grad()
+        F.cross_entropy(net(images[at]), labels[at]).backward()
+        optimizer.step()
+return net
+""",
+    ],
+}
+
+WRONG = {
+    # 1 · The data
+    "sizes": [
+        (
+            "return tuple(raw[7 + 4 * number] for number in range(raw[3]))",
+            "one byte of each number",
+        ),
+        (
+            "return tuple(raw[6 + 4 * number] * 256 + raw[7 + 4 * number] for number in range(raw[3]))",
+            "two bytes of each number",
+        ),
+        (
+            "return struct.unpack('>i', raw[4:8])",
+            "one size from every file",
+        ),
+        (
+            "return tuple(int.from_bytes(raw[at : at + 4], 'big') for at in range(8, 4 + 4 * raw[3], 4))",
+            "first size",
+        ),
+        (
+            "return (len(raw) - 8,) if raw[3] == 1 else struct.unpack('>3I', raw[4:16])",
+            "length of the file",
+        ),
+        (
+            "return struct.unpack('>3I', raw[4:16])",
+            "three sizes",
+        ),
+        (
+            "return tuple(int.from_bytes(raw[at : at + 4]) for at in range(4, 4 + raw[3]))",
+            "from byte 4 on",
+        ),
+        (
+            "print(struct.unpack('>3I', raw[4:16]))",
+            "returns None",
+        ),
+    ],
+    "image_at": [
+        (
+            "return np.frombuffer(raw[16 + 784 * index : 16 + 784 * (index + 1)], np.uint8).reshape(28, 28)",
+            "28 × 28",
+        ),
+        (
+            "return np.frombuffer(raw, np.uint8, 784, 16 + 784 * index).reshape(28, 28)",
+            "28 × 28",
+        ),
+        (
+            """
+r, c = struct.unpack('>2I', raw[8:16])
+return np.frombuffer(raw, np.uint8, offset=8)[index * r * c : (index + 1) * r * c].reshape(r, c)
+""",
+            "8 bytes too early",
+        ),
+        (
+            """
+n, r, c = struct.unpack('>3I', raw[4:16])
+return np.frombuffer(raw, np.uint8, offset=16).reshape(n, r, c)[index] / 255
+""",
+            "between 0 and 1",
+        ),
+        (
+            """
+n, r, c = struct.unpack('>3I', raw[4:16])
+return np.frombuffer(raw, np.uint8, offset=16).reshape(n, r, c)
+""",
+            "all images",
+        ),
+        (
+            """
+r, c = raw[11], raw[15]
+at = 16 + index * r * c
+return np.frombuffer(raw[at : at + r * c], np.uint8).reshape(r, c)
+""",
+            "four bytes",
+        ),
+        (
+            """
+r, c = struct.unpack('>2I', raw[8:16])
+at = 16 + index * r * c
+return np.frombuffer(raw[at : at + r * c], np.uint8)
+""",
+            "one long row",
+        ),
+        (
+            """
+r, c = struct.unpack('>2I', raw[8:16])
+at = 16 + index * r * r
+return np.frombuffer(raw[at : at + r * c], np.uint8).reshape(r, c)
+""",
+            "square images only",
+        ),
+    ],
+    "class_shares": [
+        (
+            "return torch.unique(labels, return_counts=True)[1] / len(labels)",
+            "left out",
+        ),
+        (
+            """
+counts = torch.bincount(labels, minlength=10)
+return counts // counts.sum()
+""",
+            "whole numbers",
+        ),
+        (
+            """
+counts = torch.bincount(labels, minlength=10)
+return counts / counts.max()
+""",
+            "largest count",
+        ),
+        (
+            "return torch.bincount(labels, minlength=10) / labels.sum()",
+            "sum of the labels",
+        ),
+        (
+            """
+shares = torch.zeros(10)
+for digit in labels.unique():
+    shares[digit] = (labels == digit).sum() / len(labels.unique())
+return shares
+""",
+            "number of labels",
+        ),
+        (
+            "return torch.tensor([(labels == d).sum() / len(labels) for d in labels.unique()])",
+            "left out",
+        ),
+        (
+            "return [labels.tolist().count(d) / len(labels) for d in range(labels.max() + 1)]",
+            "ten shares",
+        ),
+    ],
+    "standardise": [
+        (
+            "return images / 127.5 - 1",
+            "between -1 and 1",
+        ),
+        (
+            "return images / 256",
+            "between 0 and 1",
+        ),
+        (
+            """
+x = images.float()
+return x / x.std()
+""",
+            "the mean is not 0",
+        ),
+        (
+            """
+x = images.float()
+return (x / 255 - x.mean()) / x.std()
+""",
+            "Use one scale",
+        ),
+        (
+            """
+x = images / 255
+return (x - 0.1307) / 0.3081
+""",
+            "whole training set",
+        ),
+        (
+            """
+x = images.float()
+return (x - x.mean((1, 2, 3), keepdim=True)) / x.std((1, 2, 3), keepdim=True)
+""",
+            "Each image",
+        ),
+        (
+            """
+x = images / 255
+return x - x.mean()
+""",
+            "255 is not",
+        ),
+        (
+            """
+x = images.float()
+return (x - x.mean()) / (x.max() - x.min())
+""",
+            "standard deviation",
+        ),
+    ],
+    "nearest_mean": [
+        (
+            """
+means = torch.stack([images[labels == d].mean(0) for d in range(10)])
+return (others.flatten(1) @ means.flatten(1).T).argmax(1)
+""",
+            "largest product",
+        ),
+        (
+            """
+sums = torch.stack([images[labels == d].sum(0) for d in range(10)])
+return torch.cdist(others.flatten(1), sums.flatten(1)).argmin(1)
+""",
+            "sum of the images",
+        ),
+        (
+            """
+means = torch.stack([images[labels == d].mean() for d in range(10)])
+return (others.mean((1, 2, 3))[:, None] - means).abs().argmin(1)
+""",
+            "how much ink",
+        ),
+        (
+            """
+means = torch.stack([images[labels == d].mean(0) for d in range(10)])
+return torch.cdist(others.flatten(1), means.flatten(1)).min(1).values
+""",
+            "smallest distances",
+        ),
+        (
+            """
+means = torch.stack([images[labels == d].mean(0) for d in range(10)])
+return torch.cdist(others.flatten(1), means.flatten(1))
+""",
+            "has the shape",
+        ),
+        (
+            """
+means = torch.stack([images[labels == d].mean(0) for d in range(10)])
+return torch.cdist(images.flatten(1), means.flatten(1)).argmin(1)
+""",
+            "Classify `others`",
+        ),
+    ],
+    "hold_out": [
+        (
+            """
+order = torch.randperm(len(labels))
+return order[each:], order[:each]
+""",
+            "in all",
+        ),
+        (
+            """
+order = torch.randperm(len(labels))
+return order[10 * each :], order[: 10 * each]
+""",
+            "of each",
+        ),
+        (
+            """
+held = torch.cat([torch.nonzero(labels == d).flatten()[:each] for d in range(10)])
+return held, torch.tensor([i for i in range(len(labels)) if i not in held])
+""",
+            "exchanged",
+        ),
+        (
+            """
+held = torch.zeros(len(labels), dtype=torch.bool)
+for d in range(10):
+    held[torch.nonzero(labels == d).flatten()[:each]] = True
+return ~held, held
+""",
+            "A mask becomes one",
+        ),
+        (
+            """
+held = torch.cat([torch.randint(len(labels), (each,)) for d in range(10)])
+return torch.tensor([i for i in range(len(labels)) if i not in held]), held
+""",
+            "twice",
+        ),
+        (
+            """
+held = torch.stack([torch.nonzero(labels == d).flatten()[:each] for d in range(10)])
+return torch.tensor([i for i in range(len(labels)) if i not in held]), held
+""",
+            "row of indices",
+        ),
+    ],
+    "shift": [
+        (
+            """
+result = torch.zeros_like(images)
+h = images.shape[2] - down
+result[:, :, down:, right:] = images[:, :, :h, : images.shape[3] - right]
+return result
+""",
+            "negative",
+        ),
+        (
+            """
+result = images.roll((down, right), (2, 3))
+result[:, :, :down] = 0
+result[:, :, :, :right] = 0
+return result
+""",
+            "negative",
+        ),
+        (
+            "return torch.nn.functional.pad(images, (0, 0, down, -down))",
+            "up and down only",
+        ),
+        (
+            "return images.roll(down, 2)",
+            "comes in again at the top",
+        ),
+        (
+            """
+result = torch.zeros_like(images)
+a = slice(down, None) if down > 0 else slice(None, down)
+b = slice(None, -down) if down > 0 else slice(-down, None)
+c = slice(right, None) if right > 0 else slice(None, right)
+d = slice(None, -right) if right > 0 else slice(-right, None)
+result[:, :, a, c] = images[:, :, b, d]
+return result
+""",
+            "not to move",
+        ),
+        (
+            """
+images[:] = images.roll((down, right), (2, 3))
+return images
+""",
+            "changes what it was given",
+        ),
+        (
+            "return torch.nn.functional.pad(images, (abs(right), -abs(right), abs(down), -abs(down)))",
+            "Negative numbers",
+        ),
+        (
+            "return images",
+            "Nothing has moved",
+        ),
+    ],
+    # 2 · The model
+    "convolve": [
+        (
+            """
+k = kernel.shape[0]
+result = torch.zeros(image.shape[0] - k + 1, image.shape[1] - k + 1)
+for r in range(result.shape[0]):
+    for c in range(result.shape[1]):
+        result[r, c] = (image[r : r + k, c : c + k] * kernel).sum()
+return result
+""",
+            "kernel to be a square",
+        ),
+        (
+            """
+k = len(kernel[0])
+n = len(image) - k + 1
+m = len(image[0]) - k + 1
+result = torch.zeros(n, m)
+for r in range(n):
+    for c in range(m):
+        for a in range(k):
+            for b in range(k):
+                result[r, c] += image[r + a, c + b] * kernel[a, b]
+return result
+""",
+            "kernel to be a square",
+        ),
+        (
+            """
+h, w = kernel.shape
+n = image.shape[0] - h + 1
+m = image.shape[0] - w + 1
+result = torch.zeros(n, m)
+for r in range(n):
+    for c in range(m):
+        result[r, c] = (image[r : r + h, c : c + w] * kernel).sum()
+return result
+""",
+            "image to be a square",
+        ),
+        (
+            """
+h, w = kernel.shape
+result = torch.zeros(image.shape)
+for r in range(image.shape[0] - h + 1):
+    for c in range(image.shape[1] - w + 1):
+        result[r, c] = (image[r : r + h, c : c + w] * kernel).sum()
+return result
+""",
+            "has the shape",
+        ),
+        (
+            """
+h, w = kernel.shape
+rows = []
+for r in range(image.shape[0] - h + 1):
+    rows.append([image[r : r + h, c : c + w].sum() for c in range(image.shape[1] - w + 1)])
+return torch.tensor(rows)
+""",
+            "Multiply each",
+        ),
+        (
+            """
+h, w = kernel.shape
+result = torch.zeros(image.shape[0] - h + 1, image.shape[1] - w + 1)
+for r in range(result.shape[0]):
+    for c in range(result.shape[1]):
+        result[r, c] = (image[r : r + h, c : c + w] * kernel).max()
+return result
+""",
+            "add up",
+        ),
+        (
+            "return nn.Conv2d(1, 1, tuple(kernel.shape))(image[None, None])[0, 0]",
+            "without it",
+        ),
+    ],
+    "side_after": [
+        (
+            "return round((side + 2 * padding - kernel) / stride) + 1",
+            "rounds to the nearest",
+        ),
+        (
+            "return (side + 2 * padding - kernel + 1) // stride",
+            "before the division",
+        ),
+        (
+            "return (side - kernel) // stride + 1",
+            "padding is missing",
+        ),
+        (
+            "return (side + 2 * padding) // stride",
+            "kernel is missing",
+        ),
+        (
+            "return (side - kernel - 2 * padding) // stride + 1",
+            "shorter",
+        ),
+        (
+            "return (side + 2 * padding - kernel) / stride + 1",
+            "half places",
+        ),
+    ],
+    "pool": [
+        (
+            "return -F.max_pool2d(-values[None], 2)[0]",
+            "without it",
+        ),
+        (
+            """
+n = len(values) // 2
+result = torch.zeros(n, n)
+for r in range(n):
+    for c in range(n):
+        result[r, c] = values[2 * r : 2 * r + 2, 2 * c : 2 * c + 2].max()
+return result
+""",
+            "square maps only",
+        ),
+        (
+            """
+result = torch.zeros(values.shape[0] // 2, values.shape[1] // 2)
+for r in range(values.shape[0]):
+    for c in range(values.shape[1]):
+        result[r // 2, c // 2] = max(result[r // 2, c // 2], values[r, c])
+return result
+""",
+            "begin with 0",
+        ),
+        (
+            "return values.unfold(0, 2, 2).unfold(1, 2, 2).amin((2, 3))",
+            "smallest",
+        ),
+        (
+            "return values.unfold(0, 2, 1).unfold(1, 2, 1).amax((2, 3))",
+            "overlap",
+        ),
+        (
+            "return values.unfold(0, 2, 2).unfold(1, 2, 2).sum((2, 3))",
+            "sum of each square",
+        ),
+        (
+            "return values.reshape(values.shape[0] // 2, values.shape[1] // 2, 4).amax(2)",
+            "cut into fours",
+        ),
+        (
+            "return values.reshape(-1, 2).amax(1)",
+            "has the shape",
+        ),
+    ],
+    "parameters": [
+        (
+            "return channels * filters * size * size + 1",
+            "not one in all",
+        ),
+        (
+            "return channels * (filters * size**2 + 1)",
+            "not for each input channel",
+        ),
+        (
+            "return channels * size**2 + filters",
+            "one filter",
+        ),
+        (
+            "return filters * (channels * size * 2 + 1)",
+            "not 2 × size",
+        ),
+        (
+            "return filters * size**2 + filters",
+            "each* input channel",
+        ),
+        (
+            "return 28 * 28 * filters",
+            "one bias",
+        ),
+    ],
+    "receptive_field": [
+        (
+            """
+seen = 1
+for kernel, stride in layers:
+    seen = (seen - 1) * stride + kernel
+return seen
+""",
+            "wrong order",
+        ),
+        (
+            "import math\n\nreturn math.prod(kernel for kernel, _ in layers)",
+            "not multiplied",
+        ),
+        (
+            "return 1 + sum((kernel - 1) * stride for kernel, stride in layers)",
+            "own stride only",
+        ),
+        (
+            """
+seen, before = 1, 1
+for kernel, stride in layers:
+    seen += (kernel - 1) * before
+    before = stride
+return seen
+""",
+            "layer before only",
+        ),
+        (
+            """
+seen, apart = layers[0]
+for k, s in layers[1:]:
+    seen += (k - 1) * apart
+    apart *= s
+return seen
+""",
+            "Without any",
+        ),
+        (
+            "return layers[-1][0]",
+            "right for one layer",
+        ),
+        (
+            "return 1 + sum(kernel - 1 for kernel, _ in layers)",
+            "strides are not used",
+        ),
+    ],
+    "cross_entropy": [
+        (
+            """
+p = logits.softmax(1)[range(len(labels)), labels]
+return -(p + 1e-8).log().mean()
+""",
+            "to add a little",
+        ),
+        (
+            """
+p = logits.softmax(1)[range(len(labels)), labels]
+return -p.clamp(min=1e-9).log().mean()
+""",
+            "to clamp",
+        ),
+        (
+            "return -logits.softmax(1)[range(len(labels)), labels].mean()",
+            "logarithm is missing",
+        ),
+        (
+            "return -logits.softmax(1).log()[range(len(labels)), labels].mean()",
+            "go through the probabilities",
+        ),
+        (
+            "return -(logits.log_softmax(1) * F.one_hot(labels, 10)).mean()",
+            "number of classes",
+        ),
+        (
+            "return -logits.log_softmax(1)[range(len(labels)), labels]",
+            "single images",
+        ),
+        (
+            "return -logits.log_softmax(0)[range(len(labels)), labels].mean()",
+            "dimension 1",
+        ),
+        (
+            "return logits.double().exp().sum(1).log().sub(logits[range(len(labels)), labels]).mean()",
+            "some hundreds",
+        ),
+    ],
+    "small_network": [
+        (
+            "return nn.Sequential(nn.Conv2d(1, 4, 7, 7), nn.Flatten(), nn.Linear(64, 10), nn.Sigmoid())",
+            "ever negative",
+        ),
+        (
+            """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = [nn.Conv2d(1, 4, 5, 3), nn.Flatten(), nn.Linear(256, 10)]
+        self.scale = nn.Parameter(torch.ones(1))
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x * self.scale
+return Net()
+""",
+            "nn.ModuleList",
+        ),
+        (
+            """
+hidden = nn.Sequential(nn.Conv2d(1, 64, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4096, 10)).requires_grad_(False)
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.out = nn.Linear(10, 10)
+    def forward(self, x):
+        return self.out(hidden(x))
+return Net()
+""",
+            "only 110 of them parameters",
+        ),
+        (
+            """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 5, 3)
+        self.out = nn.Linear(256, 10)
+        self.register_buffer('table', torch.randn(10, 784))
+    def forward(self, x):
+        return self.out(self.conv(x).flatten(1)) + x.flatten(1) @ self.table.T
+return Net()
+""",
+            "wherever they are kept",
+        ),
+        (
+            """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 5, 3)
+        self.out = nn.Linear(256, 10)
+    def forward(self, x):
+        x = self.out(self.conv(x).flatten(1))
+        return x - x.mean(0)
+return Net()
+""",
+            "other images",
+        ),
+        (
+            """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 5, 3)
+    def forward(self, x):
+        self.conv(x)
+        return torch.zeros(len(x), 10) - 1
+return Net()
+""",
+            "same logits for every image",
+        ),
+        (
+            """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 5, 3)
+        self.out = nn.Linear(784, 6)
+        self.end = nn.Linear(6, 10)
+    def forward(self, x):
+        self.conv(x)
+        return self.end(self.out(x.flatten(1)))
+return Net()
+""",
+            "No convolution",
+        ),
+        (
+            """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 5, 3)
+        self.out = nn.Linear(256, 10)
+    def forward(self, x):
+        return self.out(self.conv(x).flatten(1)).argmax(1)
+return Net()
+""",
+            "should return (1, 10)",
+        ),
+        (
+            """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 5, 3)
+        self.out = nn.Linear(256, 10)
+    def forward(self, x):
+        return self.out(self.conv(x).flatten(1))
+return Net
+""",
+            "It returns a class",
+        ),
+    ],
+    # 3 · Training
+    "epoch_of_batches": [
+        (
+            "return list(torch.randperm(count).chunk(size))",
+            "These are",
+        ),
+        (
+            """
+order = torch.randperm(count)
+return [order[i * size : (i + 1) * size] for i in range(count // size)]
+""",
+            "lost",
+        ),
+        (
+            """
+order = torch.randperm(count)
+return [order[i * size : (i + 1) * size] for i in range(count // size + 1)]
+""",
+            "empty",
+        ),
+        (
+            "return list((torch.randperm(count) + 1).split(size))",
+            "should be 0 to",
+        ),
+        (
+            """
+parts = list(torch.arange(count).split(size))
+return [parts[i] for i in torch.randperm(len(parts))]
+""",
+            "always share",
+        ),
+        (
+            "return torch.randperm(count)",
+            "list of tensors",
+        ),
+        (
+            "return list(torch.randperm(count)[: count // size * size].view(-1, size))",
+            "lost",
+        ),
+        (
+            "return [torch.randint(count, (size,)) for _ in range(-(-count // size))]",
+            "come twice",
+        ),
+        (
+            "return list(torch.randperm(count).float().split(size))",
+            "whole numbers",
+        ),
+        (
+            """
+for at in range(0, count, size):
+    return [torch.randperm(count)[at : at + size]]
+""",
+            "are served",
+        ),
+    ],
+    "step": [
+        (
+            "return weights",
+            "as they were given",
+        ),
+        (
+            "return -lr * 2 * x.T @ (x @ weights - y) / len(y)",
+            "step alone",
+        ),
+        (
+            "return weights - lr * x.T @ (x @ weights - y)",
+            "half the sum",
+        ),
+        (
+            "return weights - lr * x.T @ (x @ weights - y).sign() / len(y)",
+            "absolute",
+        ),
+        (
+            """
+w = weights.clone().requires_grad_()
+((x @ w - y) ** 2).sum().backward()
+return w - lr * w.grad
+""",
+            "sum of the squared",
+        ),
+        (
+            """
+weights -= lr * 2 * x.T @ (x @ weights - y) / len(y)
+return weights
+""",
+            "changes what it was given",
+        ),
+        (
+            """
+weights.requires_grad_()
+((x @ weights - y) ** 2).mean().backward()
+return weights - lr * weights.grad
+""",
+            "changes what it was given",
+        ),
+        (
+            """
+w = weights.clone().requires_grad_()
+((x @ w - y) ** 2).mean().backward()
+return w + lr * w.grad
+""",
+            "uphill",
+        ),
+    ],
+    "train_step": [
+        (
+            """
+own = torch.optim.SGD(model.parameters(), lr=0.1)
+loss = F.cross_entropy(model(images), labels)
+own.zero_grad()
+loss.backward()
+own.step()
+return loss
+""",
+            "handed over has made no step",
+        ),
+        (
+            """
+model.zero_grad()
+loss = F.cross_entropy(model(images), labels)
+loss.backward()
+with torch.no_grad():
+    for p in model.parameters():
+        p -= optimizer.param_groups[0]['lr'] * p.grad
+return loss
+""",
+            "handed over has made no step",
+        ),
+        (
+            """
+loss = F.cross_entropy(model(images), labels, reduction='sum')
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+return loss
+""",
+            "sum of the losses",
+        ),
+        (
+            """
+loss = F.cross_entropy(model(images), labels, reduction='sum')
+optimizer.zero_grad()
+(loss / len(labels)).backward()
+optimizer.step()
+return loss
+""",
+            "Return their mean",
+        ),
+        (
+            """
+model.eval()
+loss = F.cross_entropy(model(images), labels)
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+return loss
+""",
+            "evaluation mode",
+        ),
+        (
+            """
+model.eval()
+loss = F.cross_entropy(model(images), labels)
+model.train()
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+return loss
+""",
+            "evaluation mode",
+        ),
+        (
+            """
+for _ in range(2):
+    loss = F.cross_entropy(model(images), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+return loss
+""",
+            "one step",
+        ),
+        (
+            """
+loss = F.cross_entropy(model(images), labels)
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+images.zero_()
+labels.zero_()
+return loss
+""",
+            "changes what it was given",
+        ),
+        (
+            """
+loss = F.cross_entropy(model(images), labels)
+optimizer.zero_grad()
+loss.backward
+optimizer.step
+return loss
+""",
+            "did not change",
+        ),
+        (
+            """
+torch.set_grad_enabled(True)
+loss = F.cross_entropy(model(images), labels)
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+torch.set_grad_enabled(False)
+return loss
+""",
+            "Gradients are still off",
+        ),
+    ],
+    "early_stopping": [
+        (
+            """
+best = losses.index(min(losses))
+return best, min(best + patience, len(losses) - 1)
+""",
+            "come in one by one",
+        ),
+        (
+            """
+waited = 0
+for epoch in range(1, len(losses)):
+    waited = waited + 1 if losses[epoch] > losses[epoch - 1] else 0
+    if waited == patience:
+        return losses.index(min(losses[: epoch + 1])), epoch
+return losses.index(min(losses)), len(losses) - 1
+""",
+            "*risen*",
+        ),
+        (
+            """
+best = 0
+for epoch, loss in enumerate(losses):
+    if loss < losses[best]:
+        best = epoch
+    if epoch - best == patience:
+        return best, epoch + 1
+return best, len(losses)
+""",
+            "one too high",
+        ),
+        (
+            """
+best = 0
+for epoch, loss in enumerate(losses):
+    if loss < losses[best]:
+        best = epoch
+    if epoch - best == patience:
+        return best, best
+return best, best
+""",
+            "not the best one",
+        ),
+        (
+            """
+best = 0
+for epoch, loss in enumerate(losses):
+    if loss < losses[best]:
+        best = epoch
+    if epoch - best == patience:
+        return best, epoch
+""",
+            "returns None",
+        ),
+        (
+            """
+best, waited = 0, 0
+for epoch in range(1, len(losses)):
+    if losses[epoch] < losses[epoch - 1]:
+        best, waited = epoch, 0
+    else:
+        waited += 1
+    if waited == patience:
+        break
+return best, epoch
+""",
+            "epoch before",
+        ),
+        (
+            """
+best, waited = 0, 0
+for epoch in range(1, len(losses)):
+    if losses[epoch] < losses[best]:
+        best, waited = epoch, 0
+    else:
+        waited += 1
+    if waited == patience:
+        break
+return best, epoch
+""",
+            "only one loss",
+        ),
+    ],
+    "learning_rate": [
+        (
+            """
+if at < warm_up:
+    return peak * at / warm_up
+return peak * (1 + math.cos(2 * math.pi * (at - warm_up) / (steps - warm_up))) / 2
+""",
+            "whole cosine wave",
+        ),
+        (
+            """
+if at < warm_up:
+    return peak * at / warm_up
+return peak * (1 + math.cos(180 * (at - warm_up) / (steps - warm_up))) / 2
+""",
+            "radians",
+        ),
+        (
+            """
+if at < warm_up:
+    return peak * at / warm_up
+return peak * (1 + math.cos(math.pi * (at - warm_up) / steps)) / 2
+""",
+            "end at 0",
+        ),
+        (
+            """
+if at <= warm_up:
+    return peak * at / warm_up
+return peak * (1 + math.cos(math.pi * (at - warm_up) / (steps - warm_up))) / 2
+""",
+            "`warm_up` is 0",
+        ),
+        (
+            """
+if at < warm_up:
+    return peak * (at / warm_up) ** 2
+return peak * (1 + math.cos(math.pi * (at - warm_up) / (steps - warm_up))) / 2
+""",
+            "the rise is not",
+        ),
+        (
+            """
+if at < warm_up:
+    return peak * at / warm_up
+if at == warm_up:
+    return 0
+return peak * (1 + math.cos(math.pi * (at - warm_up) / (steps - warm_up))) / 2
+""",
+            "at step `warm_up`",
+        ),
+        (
+            """
+if at < warm_up:
+    return peak * at / warm_up
+return peak * math.exp(-(at - warm_up) / (steps - warm_up))
+""",
+            "the fall is not",
+        ),
+    ],
+    "smoothed": [
+        (
+            "return F.one_hot(labels) * (1 - amount) + amount / 10",
+            "ten columns",
+        ),
+        (
+            """
+rows = torch.full((len(labels), 10), amount / 10)
+rows[range(len(labels)), labels] = 1 - amount
+return rows
+""",
+            "less than 1",
+        ),
+        (
+            "return F.one_hot(labels, 10) * amount + (1 - amount) / 10",
+            "exchanged",
+        ),
+        (
+            "return F.one_hot(labels, 10) * (1 - amount)",
+            "given to nobody",
+        ),
+        (
+            "return torch.full((len(labels), 10), amount / 10)",
+            "dealt out",
+        ),
+        (
+            """
+rows = F.one_hot(labels, 10)
+rows[rows == 0] = amount / 10
+return rows
+""",
+            "does not fit in",
+        ),
+    ],
+    "dropped": [
+        (
+            "return F.dropout(values, share)",
+            "draws for itself",
+        ),
+        (
+            "return values * kept / kept.float().mean()",
+            "chance has kept",
+        ),
+        (
+            "return values[kept] / (1 - share)",
+            "cut out",
+        ),
+        (
+            "return values / (1 - share)",
+            "Nothing is dropped",
+        ),
+        (
+            "return values * kept * share",
+            "scales down",
+        ),
+        (
+            """
+values *= kept / (1 - share)
+return values
+""",
+            "changes what it was given",
+        ),
+        (
+            "return values * kept / (1 - share) if share else values * 0",
+            "On average",
+        ),
+    ],
+    "trained_within_budget": [
+        (TRAINED.format(scaled="255 * ", labels="labels", rate=0.003) + "return net", "another scale"),
+        (TRAINED.format(scaled="-3 + 9 * ", labels="labels.flip(0)", rate=0.003) + "return net", "belong together"),
+        (TRAINED.format(scaled="", labels="labels", rate=1e30) + "return net", "without end"),
+        (
+            TRAINED.format(scaled="", labels="labels", rate=0.003) + "return nn.Sequential(*layers, nn.Flatten(0))",
+            "a logit",
+        ),
+        (TRAINED.format(scaled="", labels="labels", rate=0) + "return net", "as they were drawn"),
+        (TRAINED.format(scaled="", labels="labels", rate=0.003) + "images.mul_(255)\nreturn net", "changes what"),
+        (
+            """
+class Nothing(nn.Module):
+    def forward(self, x):
+        return torch.empty(0, 10, 5000)
+return Nothing()
+""",
+            "should return (5, 10)",
+        ),
+        (
+            """
+hidden = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)).requires_grad_(False)
+hidden[1].big = torch.zeros(10, 784)
+class Net(nn.Module):
+    def forward(self, x):
+        return hidden(x) + x.flatten(1) @ hidden[1].big.T
+return Net()
+""",
+            "wherever they are kept",
+        ),
+        (
+            """
+from sklearn.linear_model import RidgeClassifier
+learned = RidgeClassifier().fit(images.flatten(1).numpy(), labels.numpy())
+class Net(nn.Module):
+    def forward(self, x):
+        answers = torch.from_numpy(learned.predict(x.detach().flatten(1).numpy()))
+        return F.one_hot(answers, 10).float()
+return Net()
+""",
+            "No gradient",
+        ),
+    ],
+}
