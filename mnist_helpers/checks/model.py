@@ -530,7 +530,7 @@ def described(model: object) -> dict[str, object]:
         "sums to one": bool(torch.allclose(five.sum(dim=1), torch.ones(5), atol=1e-3)),
         "apart": bool(torch.allclose(alone, five, rtol=1e-3, atol=1e-4)),
         "differs": max(spread(five), spread(changed)) > 1e-6,
-        "follows its weights": bool((five - changed).abs().max() > 1e-6),
+        "follows its weights": not torch.allclose(five, changed, atol=1e-6),
         "parameters": named,
         **inside,
     }
@@ -576,9 +576,9 @@ def badly_made(result: dict[str, object]) -> str | None:
 
 def too_large(result: dict[str, object]) -> str | None:
     """Say by how much a network is too large, whatever it keeps its numbers in."""
-    if result["parameters"] > LARGEST:
+    if not result["parameters"] <= LARGEST:
         return f"It has {result['parameters']:,} parameters, and should have {LARGEST:,} at most."
-    if result["numbers"] > LARGEST:
+    if not result["numbers"] <= LARGEST:
         return (
             f"It computes with {result['numbers']:,} numbers, only {result['parameters']:,} of them parameters. "
             f"All count, wherever they are kept: {LARGEST:,} at most."

@@ -89,6 +89,10 @@ def looked_into(model: nn.Module, images: Tensor) -> dict[str, Any]:
     does not name.
     """
     images = images.clone().requires_grad_()
+    try:
+        model(images)
+    except RuntimeError:  # numpy takes nothing that has a gradient
+        images = images.detach()
     with Reads(images) as reads:
         logits = model(images)
     named = list(model.parameters())

@@ -222,6 +222,7 @@ def rising(losses: list[float], patience: int) -> tuple[int, int]:
         lambda: ([2.0, 1.0, 1.5, 1.6], 2),  # the last epoch is the one that stops it
         lambda: ([2.0, 1.0, 1.5], 2),
         lambda: ([1.0, 0.9, 1.3, 0.8], 1),
+        lambda: ([2.0, 1.0, 1.5, 1.4, 1.3, 1.2], 3),
         lambda: ([0.7], 3),
     ],
     notice="A later loss was lower still, but nobody who stopped could know: patience is a bet.",
@@ -459,7 +460,7 @@ def labels_and_amount(random: np.random.Generator) -> tuple[Tensor, float]:
     mistakes=[
         Mistake(
             lambda labels, amount: F.one_hot(labels, 10).float(),
-            "Nothing is smoothed yet.",
+            "Nothing is smoothed yet. (In a tensor of whole numbers, as `one_hot` makes it, a fraction becomes 0.)",
         ),
         Mistake(
             lambda labels, amount: F.one_hot(labels, 10) * (1 - amount) + (1 - F.one_hot(labels, 10)) * amount / 9,
@@ -562,6 +563,16 @@ def some_values(share: float, kept: bool | None = None) -> Callable[[], tuple[Te
         Mistake(
             lambda values, kept, share: values[kept] / (1 - share),
             "What is dropped is cut out. It becomes 0, and keeps its place.",
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda values, kept, share: share > 0,
+            "It is wrong where `share` is 0. Then nothing is dropped, and all values are passed on as they are.",
+        ),
+        Gap(
+            lambda values, kept, share: bool(kept.any()),
+            "It is wrong where nothing is kept. Then all that is passed on is 0.",
         ),
     ],
 )

@@ -1383,7 +1383,7 @@ rows = F.one_hot(labels, 10)
 rows[rows == 0] = amount / 10
 return rows
 """,
-            "does not fit in",
+            "whole numbers, as",
         ),
     ],
     "dropped": [
@@ -1416,7 +1416,7 @@ return values
         ),
         (
             "return values * kept / (1 - share) if share else values * 0",
-            "On average",
+            "`share` is 0",
         ),
     ],
     "trained_within_budget": [

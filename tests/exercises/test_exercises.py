@@ -30,7 +30,6 @@ EQUIVALENT = {
     "rows = int.from_bytes(raw[9:12], 'big')": "no image has 2 ** 24 rows",
     "columns = int.from_bytes(raw[13:16], 'big')": "nor so many columns",
     "held = torch.cat([torch.nonzero(labels == digit).flatten()[:each] for digit in range(11)])": "there is no digit 10",  # noqa: E501
-    "if at <= warm_up:": "rise and fall meet at the peak",
     "largest = logits.softmax(dim=1).topk(3, dim=1).values": "only the first two are used",
     "model(pixels)[-1, label].backward()": "one image: the first is the last",
     "return pixels.grad[-1, 0].abs()": "one image",

@@ -230,10 +230,15 @@ WRONG = {
         (
             "    return model",
             "    class Table(nn.Module):\n"
+            "        def __init__(self):\n"
+            "            super().__init__()\n"
+            "            self.scale = nn.Parameter(torch.ones(1))\n"
             "        def forward(self, asked):\n"
+            "            asked = asked.detach()\n"
             "            pairs = zip(to_float(val.images), val.labels, strict=True)\n"
             "            known = {image.numpy().tobytes(): label for image, label in pairs}\n"
-            "            return F.one_hot(torch.tensor([known.get(i.numpy().tobytes(), 0) for i in asked]), 10)\n"
+            "            found = torch.tensor([known.get(i.numpy().tobytes(), 0) for i in asked])\n"
+            "            return F.one_hot(found, 10) * self.scale\n"
             "    return Table()",
             "guessing",
         ),
