@@ -76,7 +76,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Gap:
-    """Input that is often forgotten: answers are right where `covered` holds, and mostly wrong where it does not."""
+    """Input that is often forgotten: answers are right where `covered` holds, and wrong in half of the rest or more."""
 
     covered: Callable[..., bool]
     hint: str
@@ -226,7 +226,7 @@ class Exercise:
             covered = [bool(gap.covered(*self.input(seed))) for seed, _ in tried]
             inside = [well for well, known in zip(right, covered, strict=True) if known]
             outside = [well for well, known in zip(right, covered, strict=True) if not known]
-            if inside and all(inside) and 2 * sum(outside) < len(outside):
+            if inside and all(inside) and 2 * sum(outside) <= len(outside):
                 return gap.hint
         return ""
 

@@ -527,7 +527,7 @@ def described(model: object) -> dict[str, object]:
         "shapes": shapes,
         "finite": bool(five.isfinite().all()),
         "negative": bool((torch.cat([five, changed]) < 0).any()),
-        "sums to one": bool(torch.allclose(five.sum(dim=1), torch.ones(5), atol=1e-3)),
+        "sums to one": [bool((five.sum(dim=dim) - 1).abs().max() < 1e-3) for dim in (0, 1)],
         "apart": bool(torch.allclose(alone, five, rtol=1e-3, atol=1e-4)),
         "differs": max(spread(five), spread(changed)) > 1e-6,
         "follows its weights": not torch.allclose(five, changed, atol=1e-6),
@@ -545,6 +545,8 @@ def within_budget(result: dict[str, object]) -> str | None:
     """Say what is missing in a network."""
     if result["kind"] != "network":
         return no_network(result["kind"])
+    if result["shapes"] == [(1,), (5,)]:
+        return "It returns one number for each image. Return all ten logits: which is the largest is asked later."
     for count, shape in zip((1, 5), result["shapes"], strict=True):
         if shape != (count, 10):
             return f"For {count} images it returns {shape}, and should return ({count}, 10): a logit for each digit."
@@ -555,8 +557,11 @@ def badly_made(result: dict[str, object]) -> str | None:
     """Say what keeps a network from learning to read digits."""
     if not result["finite"]:
         return "Its outputs are not finite: something is divided by zero, or too large for its numbers."
-    if not result["negative"] and result["sums to one"]:
+    over_images, over_classes = result["sums to one"]
+    if not result["negative"] and over_classes:
         return "It returns probabilities. Return logits: the loss applies the softmax itself."
+    if not result["negative"] and over_images:
+        return "A softmax runs over the images of the batch. Return logits, without any: the loss applies it itself."
     if not result["differs"]:
         return "It gives the same logits for every image. Does the last layer get what the layers before have found?"
     if not result["negative"]:

@@ -323,6 +323,13 @@ def rate(at: int, warm_up: int, steps: int, peak: float) -> float:
     return peak * (1 + math.cos(math.pi * (at - warm_up) / (steps - warm_up))) / 2
 
 
+def falling(fall: Callable[[float], float]) -> Callable[..., float]:
+    """Return a schedule that rises as it should and falls in another way, by the share of the way that is gone."""
+    return lambda at, warm_up, steps, peak: (
+        peak * (at / warm_up if at < warm_up else fall((at - warm_up) / (steps - warm_up)))
+    )
+
+
 @exercise(
     draw=place_in_schedule,
     edges=[
@@ -371,33 +378,19 @@ def rate(at: int, warm_up: int, steps: int, peak: float) -> float:
             "The fall begins at the end of the warm-up, so there the share of its way is 0.",
         ),
         Mistake(
-            lambda at, warm_up, steps, peak: (
-                rate(at, warm_up, steps, peak)
-                if at < warm_up
-                else peak * math.cos(math.pi * (at - warm_up) / (steps - warm_up))
-            ),
+            falling(lambda way: math.cos(math.pi * way)),
             "The cosine goes down to -1, and no rate may be negative: (1 + cos) / 2.",
         ),
         Mistake(
-            lambda at, warm_up, steps, peak: (
-                rate(at, warm_up, steps, peak) if at < warm_up else peak * (steps - at) / (steps - warm_up)
-            ),
+            falling(lambda way: 1 - way),
             "It falls in a straight line. Asked for is half a cosine.",
         ),
         Mistake(
-            lambda at, warm_up, steps, peak: (
-                rate(at, warm_up, steps, peak)
-                if at < warm_up
-                else peak * (1 + math.cos(2 * math.pi * (at - warm_up) / (steps - warm_up))) / 2
-            ),
+            falling(lambda way: (1 + math.cos(2 * math.pi * way)) / 2),
             "It goes down and up again: a whole cosine wave. Half of one ends at π.",
         ),
         Mistake(
-            lambda at, warm_up, steps, peak: (
-                rate(at, warm_up, steps, peak)
-                if at < warm_up
-                else peak * (1 + math.cos(180 * (at - warm_up) / (steps - warm_up))) / 2
-            ),
+            falling(lambda way: (1 + math.cos(180 * way)) / 2),
             "`math.cos` counts in radians: half a wave ends at π, not at 180.",
         ),
         Mistake(
@@ -409,11 +402,7 @@ def rate(at: int, warm_up: int, steps: int, peak: float) -> float:
             "The fall takes `steps - warm_up` steps: it has to end at 0, at step `steps`.",
         ),
         Mistake(
-            lambda at, warm_up, steps, peak: (
-                rate(at, warm_up, steps, peak)
-                if at < warm_up
-                else peak * math.cos(math.pi / 2 * (at - warm_up) / (steps - warm_up))
-            ),
+            falling(lambda way: math.cos(math.pi / 2 * way)),
             "This is a quarter of a wave. Half of one goes from 1 to -1: bring it between `peak` and 0.",
         ),
     ],

@@ -829,7 +829,7 @@ return seen
         ),
         (
             "return layers[-1][0]",
-            "right for one layer",
+            "one layer alone",
         ),
         (
             "return 1 + sum(kernel - 1 for kernel, _ in layers)",
@@ -880,6 +880,14 @@ return -p.clamp(min=1e-9).log().mean()
         (
             "return nn.Sequential(nn.Conv2d(1, 4, 7, 7), nn.Flatten(), nn.Linear(64, 10), nn.Sigmoid())",
             "ever negative",
+        ),
+        (
+            "return nn.Sequential(nn.Conv2d(1, 4, 7, 7), nn.Flatten(), nn.Linear(64, 10), nn.Softmax(dim=0))",
+            "over the images",
+        ),
+        (
+            "return nn.Sequential(nn.Conv2d(1, 4, 7, 7), nn.Flatten(), nn.Linear(64, 10)).double()",
+            "cannot be used",
         ),
         (
             """
@@ -976,7 +984,7 @@ class Net(nn.Module):
         return self.out(self.conv(x).flatten(1)).argmax(1)
 return Net()
 """,
-            "should return (1, 10)",
+            "one number for each image",
         ),
         (
             """

@@ -240,7 +240,7 @@ WRONG = {
             "            found = torch.tensor([known.get(i.numpy().tobytes(), 0) for i in asked])\n"
             "            return F.one_hot(found, 10) * self.scale\n"
             "    return Table()",
-            "guessing",
+            "All count",
         ),
     ],
     # 4 · Evaluation
