@@ -80,6 +80,7 @@ def test_a_result_that_is_too_large_is_found_without_looking_at_all_of_it(value,
         np.full(3, object()),
         10**5000,
     ],
+    ids=["text", "list", "tuple", "nested", "longdouble", "objects", "digits"],
 )
 def test_what_is_shown_is_short(value):
     assert 0 < len(shown(value)) <= LONGEST_SHOWN
