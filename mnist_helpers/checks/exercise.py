@@ -24,6 +24,7 @@ from torch.overrides import TorchFunctionMode
 ROUNDS = 20
 LONGEST_SHOWN = 160  # characters of an input or a result in a message
 LONGEST_REMARK = 300  # characters of what a check says
+CONTAINERS = (list, tuple, dict, set, frozenset)
 MOST_THINGS, MOST_NUMBERS = 100_000, 1_000_000  # in the lists, and in the arrays, of a result that is looked at
 OF_SHAPE = "numbers of shape"  # how long ones are shown
 RELATIVE, ABSOLUTE = 1e-4, 1e-5  # how far a fractional number may be off
@@ -134,9 +135,8 @@ class Exercise:
         if any(outcome.changed_input for outcome in outcomes):
             return Verdict(Status.NOT_YET, f"The function changes what it was given. {copied(self.input(seeds[0]))}")
         for seed, outcome in zip(seeds, outcomes, strict=False):
-            hint = self._hint(seed, outcome)
-            if hint:
-                hint = self._known_mistake(seeds, outcomes) or self._gap(seeds, outcomes) or hint
+            if not self._right(seed, outcome):
+                hint = self._known_mistake(seeds, outcomes) or self._gap(seeds, outcomes) or self._hint(seed, outcome)
                 return Verdict(Status.NOT_YET, cut(hint, LONGEST_REMARK))
         if len(outcomes) < len(seeds):
             return Verdict(Status.NOT_YET, "Not every call came to an end.")
@@ -181,7 +181,7 @@ class Exercise:
             raise UnfitError(f"{type(error).__name__}: {words(error)}") from error
 
     def _hint(self, seed: int, outcome: Outcome) -> str:
-        """Say what is wrong with an outcome; nothing if all is well."""
+        """Say what is wrong with an outcome that is not right."""
         given = self.input(seed)
         if outcome.error.startswith(UnfitError.__name__):
             return f"What came of it cannot be used. {outcome.error.partition(': ')[2].rstrip('.')}."
@@ -192,11 +192,17 @@ class Exercise:
         if self.examine:
             return self._examined(outcome.value, given)
         truth = self._call(self.solve, seed).value
-        if same(outcome.value, truth):
-            return ""
         case = f"{self.name}{shown(given)} gave {shown(outcome.value)}"
         example = f" For example, {case}." if len(case) < LONGEST_SHOWN and OF_SHAPE not in case else ""
         return (difference_in_form(outcome.value, truth) or self.hint) + example
+
+    def _right(self, seed: int, outcome: Outcome) -> bool:
+        """Say whether an outcome is right, without words for what is wrong."""
+        if outcome.error:
+            return False
+        if self.examine:
+            return not self._examined(outcome.value, self.input(seed))
+        return same(outcome.value, self._call(self.solve, seed).value)
 
     def _examined(self, value: Any, given: tuple) -> str:
         """Say what `examine` finds wrong; a result that it cannot even look at is of the wrong kind."""
@@ -212,7 +218,7 @@ class Exercise:
         """
         tried = list(zip(seeds, outcomes, strict=False))
         drawn = [(seed, outcome) for seed, outcome in tried if seed >= 0]
-        tried = drawn if any(self._hint(seed, outcome) for seed, outcome in drawn) else tried
+        tried = drawn if not all(self._right(seed, outcome) for seed, outcome in drawn) else tried
         for mistake in self.mistakes:
             if all(alike(outcome, self._call(mistake.answer, seed)) for seed, outcome in tried):
                 return mistake.hint
@@ -221,7 +227,7 @@ class Exercise:
     def _gap(self, seeds: Sequence[int], outcomes: Sequence[Outcome]) -> str:
         """Return the hint for the kind of input that the answer does not do well with, if it is a known one."""
         tried = list(zip(seeds, outcomes, strict=False)) if self.gaps else []
-        right = [not self._hint(seed, outcome) for seed, outcome in tried]
+        right = [self._right(seed, outcome) for seed, outcome in tried]
         for gap in self.gaps:
             covered = [bool(gap.covered(*self.input(seed))) for seed, _ in tried]
             inside = [well for well, known in zip(right, covered, strict=True) if known]
@@ -288,18 +294,17 @@ def quiet() -> Iterator[None]:
 def crowded(value: Any) -> bool:
     """Say whether there is more in a value than an exercise asks for, and stop counting then."""
     things, numbers_in_all, waiting = 0, 0, [value]
-    while waiting:
+    while waiting and things <= MOST_THINGS and numbers_in_all <= MOST_NUMBERS:
         one = waiting.pop()
-        things += 1
         if isinstance(one, Tensor | np.ndarray):
+            things += 1
             numbers_in_all += max(one.numel() if isinstance(one, Tensor) else one.size, *one.shape, 0)
-        elif isinstance(one, list | tuple | dict | set | frozenset):
-            if things + len(waiting) + len(one) > MOST_THINGS:
-                return True
-            waiting += [*one.keys(), *one.values()] if isinstance(one, dict) else one
-        if numbers_in_all > MOST_NUMBERS:
-            return True
-    return False
+        elif isinstance(one, CONTAINERS):
+            things += 1 + len(one) * (2 if isinstance(one, dict) else 1)
+            if things <= MOST_THINGS:
+                inside = [*one.keys(), *one.values()] if isinstance(one, dict) else one
+                waiting += [part for part in inside if isinstance(part, (*CONTAINERS, Tensor, np.ndarray))]
+    return things > MOST_THINGS or numbers_in_all > MOST_NUMBERS
 
 
 def snapshot(value: Any) -> Any:
@@ -316,6 +321,8 @@ def snapshot(value: Any) -> Any:
 
 def plain(value: Any) -> Any:
     """Turn tensors into arrays, and leave numbers, strings, lists, tuples and dicts of them; copy everything."""
+    if type(value) in (int, float, bool, str):  # the most frequent, in long lists
+        return value
     if isinstance(value, torch.Tensor):
         value = value.float() if value.dtype == torch.bfloat16 else value  # NumPy has no such numbers
         return value.detach().cpu().numpy().copy()
@@ -352,6 +359,8 @@ def same(value: Any, truth: Any) -> bool:
 
 def numbers(value: Any) -> np.ndarray | None:
     """Return a number, an array, or a list of numbers as an array; None for anything else."""
+    if isinstance(value, str | bytes):  # however long
+        return None
     try:
         array = np.asarray(value)
     except Exception:  # rows of different lengths, and whatever an object of the learner's raises
