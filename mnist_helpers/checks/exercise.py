@@ -381,6 +381,8 @@ def difference_in_form(value: Any, truth: Any) -> str:
         if not isinstance(value, tuple | list) or len(value) != len(truth):
             return f"The result should be a tuple of length {len(truth)}, and it is {shown(value)}."
         return next(filter(None, map(difference_in_form, value, truth)), "")
+    if isinstance(truth, dict) and isinstance(value, dict):  # each key says what is wrong where its values differ
+        return next((said for said in truth if not same(value.get(said), truth[said])), "")
     found, right = numbers(value), numbers(truth)
     if right is None:
         return ""
