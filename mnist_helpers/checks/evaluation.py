@@ -417,6 +417,13 @@ def all_mistakes() -> tuple[Tensor, Tensor, int]:
     return logits, labels, int((logits.argmax(dim=1) != labels).sum())
 
 
+def along_the_images(logits: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Return the most confident mistakes, of a softmax that runs along the wrong dimension."""
+    confidence, predictions = logits.softmax(dim=0).max(dim=1)
+    wrong = torch.nonzero(predictions != labels).flatten()
+    return wrong[confidence[wrong].argsort(descending=True)][:count]
+
+
 def ordered(logits: Tensor, labels: Tensor, count: int, score: Tensor, wrong: bool = True) -> Tensor:
     """Return the images with the highest scores, of those that were wrong or right."""
     predictions = logits.argmax(dim=1)
@@ -477,6 +484,14 @@ def ordered(logits: Tensor, labels: Tensor, count: int, score: Tensor, wrong: bo
         Mistake(
             lambda logits, labels, count: logits.argmax(dim=1)[confident_mistakes.solve(logits, labels, count)],
             "These are the digits that were read. Asked for are the places of the images.",
+        ),
+        Mistake(
+            along_the_images,
+            "The softmax runs along the images. The ten probabilities of an image add up to 1: that is `dim=1`.",
+        ),
+        Mistake(
+            lambda logits, labels, count: confident_mistakes.solve(logits, labels, count).sort().values,
+            "They are the right ones, in the order of their indices. The surest one comes first.",
         ),
     ],
 )
