@@ -41,9 +41,9 @@ def digits_for_training(count: int) -> Callable[[], tuple[nn.Sequential, Tensor,
 TRAININGS = [digits_for_training(BATCH_SIZE - 12), digits_for_training(2 * BATCH_SIZE)]  # only a short batch, and none
 
 
-def weights_and_settings(_result: object, model: nn.Sequential, *given: Tensor) -> tuple:
+def weights_and_settings(_result: object, model: nn.Sequential, *_given: Tensor) -> tuple:
     """Return the weights that a training has left, in a row, and what else it has changed."""
-    return parameters_to_vector(model.parameters()), settings(model, *given)
+    return parameters_to_vector(model.parameters()), settings(model)
 
 
 def train(
@@ -206,11 +206,11 @@ def val_loss(
     return loss
 
 
-def loss_and_traces(loss: object, model: nn.Sequential, *given: Tensor) -> tuple:
+def loss_and_traces(loss: object, model: nn.Sequential, *_given: Tensor) -> tuple:
     """Return the loss, and what the score has left behind."""
     loss = loss if isinstance(loss, Tensor | np.ndarray) else number(loss)
     graded = any(parameter.grad is not None for parameter in model.parameters())
-    return loss, traces(model, *given) | {"Gradients are left in the network, and a score needs no gradient.": graded}
+    return loss, traces(model) | {"Gradients are left in the network, and a score needs no gradient.": graded}
 
 
 def same_dice(model: nn.Sequential, images: Tensor, labels: Tensor) -> Tensor:
@@ -460,9 +460,9 @@ def prepared(prepare: Callable[[Tensor], Tensor], hint: str) -> Mistake:
     return Mistake(lambda model, images: logits_of(model, prepare(images)), hint)
 
 
-def result_and_traces(result: object, model: nn.Sequential, images: Tensor) -> tuple:
+def result_and_traces(result: object, model: nn.Sequential, _images: Tensor) -> tuple:
     """Return what was returned, and what is left behind."""
-    return result, traces(model, images)
+    return result, traces(model)
 
 
 @exercise(

@@ -133,7 +133,9 @@ class Exercise:
                 f"Write {self.name}, or a function that it calls, in place of the line that raises.",
             )
         if any(outcome.changed_input for outcome in outcomes):
-            return Verdict(Status.NOT_YET, f"The function changes what it was given. {copied(self.input(seeds[0]))}")
+            return Verdict(
+                Status.NOT_YET, f"The function changes what it was given. {copied(self._lent(self.input(seeds[0])))}"
+            )
         for seed, outcome in zip(seeds, outcomes, strict=False):
             if not self._right(seed, outcome):
                 hint = self._known_mistake(seeds, outcomes) or self._gap(seeds, outcomes) or self._hint(seed, outcome)
@@ -155,22 +157,22 @@ class Exercise:
         given = self.input(seed)
         if not callable(answer):
             return Outcome(error=f"TypeError: {shown(answer)} is not a function. Hand over the function, not a result")
-        before = self._kept(given)
+        before = [snapshot(one) for one in self._lent(given)]
         try:
             with quiet(), NotBy(without), usual_torch(), torch.random.fork_rng():
                 torch.manual_seed(seed)
                 value = (answer(*given), answer(*given)) if self.twice else answer(*given)
                 if not torch.is_grad_enabled():
                     raise UnfitError("Gradients are still off when it ends: use `with torch.no_grad():` for a part")
-                changed = not same(self._kept(given), before)
+                changed = not same([snapshot(one) for one in self._lent(given)], before)
                 value = self._measured(value, given)
                 return TOO_LARGE if crowded(value) else Outcome(plain(value), changed_input=changed)
         except (Exception, SystemExit) as error:  # the learner's, of any kind
             return Outcome(error=cut(f"{type(error).__name__}: {words(error)}", LONGEST_REMARK))
 
-    def _kept(self, given: tuple) -> list:
+    def _lent(self, given: tuple) -> tuple:
         """Return what an answer is to leave as it is. What is measured may change networks: that is its task."""
-        return [snapshot(one) for one in given if not (self.measure and isinstance(one, nn.Module | Optimizer))]
+        return tuple(one for one in given if not (self.measure and isinstance(one, nn.Module | Optimizer)))
 
     def _measured(self, value: Any, given: tuple) -> Any:
         if self.measure is None:

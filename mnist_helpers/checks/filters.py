@@ -219,7 +219,7 @@ def left_hook(model: nn.Sequential, layer: str, index: int, images: Tensor) -> T
 def logits_and_traces(result: object, model: nn.Sequential, _layer: str, _filter: int, images: Tensor) -> tuple:
     """Return what was returned, and what is left behind; and what the network answers then."""
     answers = "Afterwards the network still answers as if something were silent. Put back what you changed."
-    return result, traces(model, images) | {answers: model(images)}
+    return result, traces(model) | {answers: model(images)}
 
 
 @exercise(
@@ -301,9 +301,9 @@ def asked_about(label: int) -> Callable[[], tuple[nn.Sequential, Tensor, int]]:
     return lambda: (*network_image_label(np.random.default_rng(label))[:2], label)
 
 
-def with_traces(result: object, model: nn.Sequential, image: Tensor, _label: int) -> tuple:
+def with_traces(result: object, model: nn.Sequential, *_given: object) -> tuple:
     """Return what was returned, and what is left behind."""
-    return result, traces(model, image)
+    return result, traces(model)
 
 
 def gradient(
@@ -315,13 +315,6 @@ def gradient(
     """Return how a number made of the logits changes with each pixel."""
     pixels = image.clone().requires_grad_()
     return torch.autograd.grad(of(model(pixels), label), pixels)[0][0, 0]
-
-
-def not_copied(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
-    """Let the image that was given itself require a gradient."""
-    image.requires_grad_()
-    model(image)[0, label].backward()
-    return image.grad[0, 0].abs().clone()
 
 
 @exercise(
@@ -348,10 +341,6 @@ def not_copied(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
         Mistake(
             lambda model, image, label: gradient(model, image, label).abs() * image[0, 0],
             "It is multiplied with the image. Pixels without ink matter, too.",
-        ),
-        Mistake(
-            not_copied,
-            "The image that was given keeps its gradient, so a second call adds to it. Let a copy require one.",
         ),
         Mistake(lambda *given: gradient(*given).abs().T, "Rows and columns are exchanged."),
         Mistake(lambda *given: gradient(*given) ** 2, "The gradient is squared. How strongly is its absolute value."),
@@ -409,13 +398,6 @@ def losses(
     return compare(scores[-1, label], scores[:-1, label]).view(7, 7)
 
 
-def on_the_image(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
-    """Cover the image that was given itself, square after square."""
-    result = losses(model, image, label, pile=True)
-    image.zero_()
-    return result
-
-
 @exercise(
     draw=network_image_label,
     rounds=2,
@@ -436,10 +418,10 @@ def on_the_image(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
             lambda model, image, label: losses(model, image, label, scale=lambda logits: logits),
             "It compares logits. Asked for are probabilities.",
         ),
-        *[
-            Mistake(answer, "The covers pile up: begin each time with a fresh copy of the image.")
-            for answer in (lambda *given: losses(*given, pile=True), on_the_image)
-        ],
+        Mistake(
+            lambda *given: losses(*given, pile=True),
+            "The covers pile up: begin each time with a fresh copy of the image.",
+        ),
         Mistake(
             lambda model, image, label: losses(model, image, label, apart=1),
             "The squares overlap: the next one begins four pixels further on.",
@@ -642,18 +624,13 @@ def without_each(model: nn.Sequential, layer: str, images: Tensor, labels: Tenso
     return before - torch.stack([accuracy(without_weights(model, layer, one, images), labels) for one in filters])
 
 
-def worth_and_traces(result: object, model: nn.Sequential, _layer: str, images: Tensor, labels: Tensor) -> tuple:
-    """Return what was returned, and what is left behind."""
-    return result, traces(model, images, labels)
-
-
 @exercise(
     draw=network_layer_digits,
     rounds=2,
     edges=[digits_for("conv1"), digits_for("conv2")],
     notice="The worths do not add up to the accuracy: filters stand in for each other.",
     hint="The accuracy with all filters, minus the accuracy with one of them silent, for each in turn.",
-    measure=worth_and_traces,
+    measure=with_traces,
     mistakes=[
         Mistake(lambda *given: -worth_of(*given), "The sign is turned: a filter that helps has a positive worth."),
         Mistake(

@@ -441,14 +441,14 @@ WRONG = {
         (
             "        handle.remove()",
             "        handle.remove()\n        images.zero_()",
-            "beside the network has changed",
+            "changes what it was given",
         ),
     ],
     "saliency": [
         (".abs()", "", "absolute value"),
         ("model(pixels)[0, label]", "model(pixels).softmax(dim=1)[0, label]", "probability"),
         ("model(pixels)[0, label]", "model(pixels).sum()", "all ten logits"),
-        ("image.clone()", "image", "keeps its gradient"),
+        ("image.clone()", "image", "changes what it was given"),
         (".abs()", ".abs().T", "exchanged"),
         (".abs()", " ** 2", "squared"),
         ("return pixels.grad[0, 0].abs()", "return pixels.grad[0, 0].abs() / pixels.grad.abs().max()", "scaled"),
@@ -468,7 +468,7 @@ WRONG = {
         (
             "                covered = image.clone()\n",
             "                covered = image if row + column else image.clone()\n",
-            "beside the network has changed",
+            "changes what it was given",
         ),
         ("4 * row : 4 * row + 4, 4 * column : 4 * column + 4", "row : row + 4, column : column + 4", "overlap"),
         ("4 * row + 4, 4 * column : 4 * column + 4", "4 * row + 3, 4 * column : 4 * column + 3", "3 × 3"),
@@ -581,8 +581,8 @@ WRONG = {
         ("model(images), labels", "model(images).softmax(dim=1), labels", "twice"),
         ("    model.eval()\n", "    model.dropout.p = 0.0\n", "rate of its dropout"),
         ("    model.eval()\n", "    model.eval()\n    model.requires_grad_(False)\n", "frozen"),
-        ("    with torch.no_grad():\n    ", "    torch.set_grad_enabled(False)\n", "no gradients any more"),
-        ("    return loss", "    images.zero_()\n    return loss", "beside the network has changed"),
+        ("    with torch.no_grad():\n    ", "    torch.set_grad_enabled(False)\n", "Gradients are still off"),
+        ("    return loss", "    images.zero_()\n    return loss", "changes what it was given"),
     ],
     "patient_4": [
         ("test_accuracies[best]", "max(test_accuracies)", "no test any more"),
