@@ -73,6 +73,10 @@ def shares_of_rows(labels: Tensor, predictions: Tensor, at_least: int = 0) -> Te
             )
         ],
         Mistake(
+            lambda labels, predictions: torch.bincount(predictions, minlength=10).expand(10, 10),
+            "All ten rows are one: `[[0] * 10] * 10` holds the same list ten times. Make each row anew.",
+        ),
+        Mistake(
             lambda labels, predictions: evaluation.confusion_matrix(labels, predictions).fill_diagonal_(0),
             "Only the mistakes are counted. What was right belongs on the diagonal.",
         ),

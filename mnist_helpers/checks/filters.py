@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mnist_helpers import inspection
 from mnist_helpers.checks import inputs
-from mnist_helpers.checks.exercise import Mistake, exercise
+from mnist_helpers.checks.exercise import Gap, Mistake, exercise
 from mnist_helpers.checks.traces import traces
 
 
@@ -100,6 +100,12 @@ def largest_at(row: int, column: int, rows: int = 5, columns: int = 9) -> Callab
 @exercise(
     draw=a_map,
     edges=[largest_at(0, 0), largest_at(4, 8), largest_at(0, 6, rows=1), largest_at(6, 2, rows=8, columns=3)],
+    gaps=[
+        Gap(
+            lambda values: values.max() > 0,
+            "It goes wrong where all numbers are negative. Does a search begin with 0? Begin with a number of the map.",
+        ),
+    ],
     notice="`argmax` counts through the rows one after the other; `divmod` undoes that.",
     hint="Find the place of the largest number, and say its row and its column.",
     mistakes=[
@@ -229,6 +235,13 @@ def logits_and_traces(result: object, model: nn.Sequential, _layer: str, _filter
     notice="Nothing of the network was changed, so the next filter can be tried at once.",
     hint="Set channel `index` of the layer's output to 0, for all images, and let the rest of the network go on.",
     measure=logits_and_traces,
+    gaps=[
+        Gap(
+            lambda model, layer, index, images, known=known: layer == known,
+            f"It is right for {known} alone. Silence a filter of the layer whose name is given.",
+        )
+        for known in LAYERS
+    ],
     mistakes=[
         Mistake(
             without_weights,
@@ -267,13 +280,6 @@ def logits_and_traces(result: object, model: nn.Sequential, _layer: str, _filter
             ),
             "It is the other way round: this filter speaks, and all others are silent.",
         ),
-        *[
-            Mistake(
-                lambda model, layer, index, images, always=always: with_silence(model, always, index, images),
-                f"It is always a filter of {always} that is silent. The layer is the one whose name is given.",
-            )
-            for always in LAYERS
-        ],
         Mistake(
             lambda *given: with_silence(*given).softmax(dim=1),
             "These are probabilities. Asked for are the logits.",

@@ -1848,4 +1848,588 @@ return Net()
             "No gradient",
         ),
     ],
+    # 4 · Evaluation
+    "confusion": [
+        (
+            """
+classes = labels.unique()
+return torch.stack([torch.stack([((labels == r) & (predictions == c)).sum() for c in classes]) for r in classes])
+""",
+            "ten rows",
+        ),
+        (
+            """
+m = torch.zeros(10, 10)
+for l, p in zip(labels, predictions):
+    if l == p:
+        m[l, p] += 1
+return m
+""",
+            "Only what was right",
+        ),
+        (
+            """
+m = [[0] * 10] * 10
+for l, p in zip(labels, predictions):
+    m[l][p] += 1
+return m
+""",
+            "All ten rows",
+        ),
+    ],
+    "precision_and_recall": [
+        (
+            """
+tp = matrix[digit, digit]
+return tp / matrix[digit].sum(), tp / matrix[digit, :].sum()
+""",
+            "both",
+        ),
+        (
+            "return matrix[digit, digit], matrix[digit, digit]",
+            "counts",
+        ),
+    ],
+    "calibration_error": [
+        (
+            """
+gaps = []
+for k in range(10):
+    m = (confidence > k / 10) & (confidence <= (k + 1) / 10)
+    if m.sum() > 0:
+        gaps.append((confidence[m].mean() - correct[m].float().mean()).abs())
+return max(gaps)
+""",
+            "largest gap",
+        ),
+        (
+            """
+total = 0.0
+for k in range(10):
+    m = (confidence > k / 10) & (confidence <= (k + 1) / 10)
+    if m.sum() > 0:
+        total = total + m.float().mean() * (confidence[m].mean() - correct[m].float().mean())
+return abs(total)
+""",
+            "one gap",
+        ),
+        (
+            """
+gaps = []
+for k in range(10):
+    m = (confidence > k / 10) & (confidence <= (k + 1) / 10)
+    gaps.append((confidence[m].mean() - correct[m].float().mean()).abs().nan_to_num(0))
+return torch.stack(gaps)
+""",
+            "has the shape",
+        ),
+    ],
+    "confident_mistakes": [
+        (
+            """
+p = logits.softmax(0)
+c = p.amax(1)
+w = torch.nonzero(p.argmax(1) != labels).flatten()
+return w[c[w].argsort(descending=True)][:count]
+""",
+            "images",
+        ),
+        (
+            """
+p = logits.softmax(1)
+c = p.amax(1)
+c[p.argmax(1) == labels] = -1
+return c.topk(count).indices.sort().values
+""",
+            "right ones",
+        ),
+    ],
+    "ambiguous": [
+        (
+            """
+p = logits.softmax(1).topk(2).values
+return (p[:, 1] / p[:, 0]).argsort(descending=True)[:count]
+""",
+            "ratio",
+        ),
+        (
+            """
+s = logits.softmax(1).sort(dim=1).values
+return (s[:, -1] - s[:, 0]).argsort()[:count]
+""",
+            "smallest probability",
+        ),
+    ],
+    "coverage_and_accuracy": [
+        (
+            """
+m = confidence >= threshold
+return m.float().mean(), (~correct[m]).float().mean()
+""",
+            "share of mistakes",
+        ),
+        (
+            """
+m = confidence >= threshold
+return 1 - m.float().mean(), correct[m].float().mean()
+""",
+            "not* answered",
+        ),
+        (
+            """
+m = confidence >= threshold
+return m.float().mean(), (m == correct).float().mean()
+""",
+            "agree",
+        ),
+    ],
+    # 5 · Filters
+    "as_picture": [
+        (
+            "return kernel + 0.5",
+            "factor is missing",
+        ),
+        (
+            """
+kernel /= 2 * kernel.abs().max()
+kernel += 0.5
+return kernel
+""",
+            "changes what it was given",
+        ),
+    ],
+    "strongest_place": [
+        (
+            """
+i = values.argmax().item()
+return i / values.shape[1], i % values.shape[1]
+""",
+            "whole number",
+        ),
+        (
+            """
+best, where = 0, (0, 0)
+for r in range(values.shape[0]):
+    for c in range(values.shape[1]):
+        if values[r, c] > best:
+            best, where = values[r, c], (r, c)
+return where
+""",
+            "all numbers are negative",
+        ),
+    ],
+    "silenced_logits": [
+        (
+            """
+def f(m, i, o):
+    o = o.clone()
+    o[:, index % 4] = 0
+    return o
+h = model.conv1.register_forward_hook(f)
+y = model(images)
+h.remove()
+return y
+""",
+            "right for conv1 alone",
+        ),
+        (
+            """
+def f(m, i, o):
+    o = o.clone()
+    o[:, index] = 0
+    return o
+h = model.get_submodule("conv2").register_forward_hook(f)
+y = model(images)
+h.remove()
+return y
+""",
+            "right for conv2 alone",
+        ),
+        (
+            """
+def f(m, i, o):
+    o = o.clone()
+    o[:, index] = 0
+    return o
+model.requires_grad_(False)
+h = model.get_submodule(layer).register_forward_hook(f)
+y = model(images)
+h.remove()
+return y
+""",
+            "frozen",
+        ),
+        (
+            """
+torch.set_grad_enabled(False)
+def f(m, i, o):
+    o = o.clone()
+    o[:, index] = 0
+    return o
+h = model.get_submodule(layer).register_forward_hook(f)
+y = model(images)
+h.remove()
+return y
+""",
+            "Gradients are still off",
+        ),
+        (
+            """
+def f(m, i, o):
+    o = o.clone()
+    o[:, index] = 0
+    return o
+model.train()
+h = model.get_submodule(layer).register_forward_hook(f)
+y = model(images)
+h.remove()
+return y
+""",
+            "another mode",
+        ),
+    ],
+    "saliency": [
+        (
+            """
+image.requires_grad_(True)
+image.grad = None
+model(image)[0, label].backward()
+return image.grad[0, 0].abs().clone()
+""",
+            "changes what it was given",
+        ),
+        (
+            """
+import torch.nn.functional as F
+x = image.clone().requires_grad_()
+F.cross_entropy(model(x), torch.tensor([label])).backward()
+return x.grad[0, 0].abs()
+""",
+            "of the loss",
+        ),
+        (
+            """
+model.train()
+x = image.clone().requires_grad_()
+model(x)[0, label].backward()
+return x.grad[0, 0].abs()
+""",
+            "another mode",
+        ),
+    ],
+    "covering_losses": [
+        (
+            """
+losses = torch.zeros(7, 7)
+with torch.no_grad():
+    before = model(image).softmax(1)[0, label]
+    for r in range(7):
+        for c in range(7):
+            image[..., 4 * r:4 * r + 4, 4 * c:4 * c + 4] = 0
+            losses[r, c] = before - model(image).softmax(1)[0, label]
+return losses
+""",
+            "changes what it was given",
+        ),
+        (
+            """
+losses = torch.zeros(25, 25)
+with torch.no_grad():
+    before = model(image).softmax(1)[0, label]
+    for r in range(25):
+        for c in range(25):
+            x = image.clone()
+            x[..., r:r + 4, c:c + 4] = 0
+            losses[r, c] = before - model(x).softmax(1)[0, label]
+return losses
+""",
+            "has the shape",
+        ),
+    ],
+    "neighbours": [
+        (
+            "return (embedded - embedded[one]).sum(1).abs().argsort()[1:count + 1]",
+            "cancel",
+        ),
+        (
+            """
+embedded -= embedded[one].clone()
+d = embedded.norm(dim=1)
+return d.argsort()[1:count + 1]
+""",
+            "changes what it was given",
+        ),
+        (
+            "return embedded[(embedded - embedded[one]).norm(dim=1).argsort()[1:count + 1]]",
+            "points themselves",
+        ),
+    ],
+    "worth": [
+        (
+            """
+l = model.get_submodule(layer)
+before = (model(images).argmax(1) == labels).float().mean()
+out = []
+for k in range(l.out_channels):
+    l.weight.data[k] = 0
+    l.bias.data[k] = 0
+    out.append(before - (model(images).argmax(1) == labels).float().mean())
+return torch.stack(out)
+""",
+            "piles up",
+        ),
+        (
+            """
+import torch.nn.functional as F
+n = len(model.get_submodule(layer).bias)
+loss = lambda y: F.cross_entropy(y, labels)
+return torch.stack([loss(silenced_logits(model, layer, i, images)) - loss(model(images)) for i in range(n)])
+""",
+            "loss gains",
+        ),
+    ],
+    # 6 · The clinic
+    "patient_1": [
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for k in range(len(images) // 32):
+    x, y = images[32 * k:32 * k + 32], labels[32 * k:32 * k + 32]
+    opt.zero_grad()
+    F.cross_entropy(model(x), y).backward()
+    opt.step()
+""",
+            "last batch",
+        ),
+        (
+            """
+import copy
+m = copy.deepcopy(model)
+opt = torch.optim.SGD(m.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    opt.zero_grad()
+    F.cross_entropy(m(x), y).backward()
+    opt.step()
+return m
+""",
+            "has not changed",
+        ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    opt.zero_grad()
+    F.cross_entropy(model(x), y).backward()
+    opt.step()
+torch.set_grad_enabled(False)
+""",
+            "Gradients are still off",
+        ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    opt.zero_grad()
+    F.cross_entropy(model(x), y).backward()
+    opt.step()
+images.zero_()
+""",
+            "changes what it was given",
+        ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    opt.zero_grad()
+    F.cross_entropy(model(x), y).backward()
+    opt.step()
+model.dropout.p = 0.5
+""",
+            "dropout",
+        ),
+    ],
+    "patient_2": [
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=1.0)
+for x, y in zip(images.split(32), labels.split(32)):
+    opt.zero_grad()
+    F.cross_entropy(model(x).softmax(dim=1), y).backward()
+    opt.step()
+""",
+            "Only the rate",
+        ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    opt.zero_grad()
+    F.nll_loss(model(x).softmax(dim=1).log_softmax(dim=1), y).backward()
+    opt.step()
+""",
+            "applied twice",
+        ),
+    ],
+    "patient_3": [
+        (
+            """
+for m in model.modules():
+    if isinstance(m, nn.Dropout):
+        m.eval()
+with torch.no_grad():
+    return F.cross_entropy(model(images), labels).item()
+""",
+            "another mode",
+        ),
+        (
+            """
+model.eval()
+with torch.no_grad():
+    l = F.cross_entropy(model(images), labels).item()
+    labels[0] = 0 if labels[0] else 1
+model.train()
+return l
+""",
+            "changes what it was given",
+        ),
+        (
+            """
+model.eval()
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+l = F.cross_entropy(model(images), labels)
+l.backward()
+opt.step()
+opt.zero_grad()
+model.train()
+return l.item()
+""",
+            "weights",
+        ),
+    ],
+    "patient_4": [
+        (
+            "return dict(zip(val_accuracies, test_accuracies))[max(val_accuracies)]",
+            "first one counts",
+        ),
+        (
+            """
+val_accuracies.sort()
+return test_accuracies[-1]
+""",
+            "changes what it was given",
+        ),
+    ],
+    "patient_5": [
+        (
+            """
+torch.manual_seed(0)
+o = torch.randperm(len(images))
+return images[o], labels[o]
+""",
+            "same order",
+        ),
+        (
+            """
+n = len(images)
+k = int(torch.randint(1, n, ()))
+o = torch.cat([torch.arange(k).flip(0), torch.arange(k, n)])
+return images[o], labels[o]
+""",
+            "still follow",
+        ),
+        (
+            """
+n = len(images)
+o = torch.arange(n)
+o[::2] = o[::2][torch.randperm(len(o[::2]))]
+return images[o], labels[o]
+""",
+            "stay where",
+        ),
+    ],
+    "patient_6": [
+        (
+            "return model((images // 255 - 0.1307) / 0.3081)",
+            "throws away",
+        ),
+        (
+            "return model((images / 255 + 0.1307) / 0.3081)",
+            "mean is added",
+        ),
+        (
+            """
+y = model((images / 255 - 0.1307) / 0.3081)
+images.zero_()
+return y
+""",
+            "changes what it was given",
+        ),
+    ],
+    "patient_7": [
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+sch = ExponentialLR(opt, gamma=0.95)
+for _ in range(2):
+    sch.step()
+    for x, y in zip(images.split(32), labels.split(32)):
+        opt.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        opt.step()
+""",
+            "first epoch already",
+        ),
+        (
+            """
+for _ in range(2):
+    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    sch = ExponentialLR(opt, gamma=0.95)
+    for x, y in zip(images.split(32), labels.split(32)):
+        opt.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        opt.step()
+    sch.step()
+""",
+            "never shrinks",
+        ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+sch = ExponentialLR(opt, gamma=0.95)
+for _ in range(2):
+    for x, y in zip(images.split(32), labels.split(32)):
+        sch.step()
+        opt.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        opt.step()
+""",
+            "within the epoch",
+        ),
+    ],
+    "patient_8": [
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    loss = -model(x).log_softmax(dim=1)[range(32), y].mean()
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+""",
+            "short one",
+        ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    z = model(x)
+    lp = z - z.exp().sum().log()
+    loss = -lp[range(len(x)), y].mean()
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+""",
+            "all numbers of the batch",
+        ),
+    ],
 }

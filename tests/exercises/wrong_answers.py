@@ -436,7 +436,7 @@ WRONG = {
         ("return output", "pass", "No filter is silent"),
         ("output[:, index] = 0", "output[index] = 0", "image number"),
         ("output[:, index] = 0", "output[:] = 0", "whole layer"),
-        ("model.get_submodule(layer).register", "model.conv1.register", "always a filter of conv1"),
+        ("model.get_submodule(layer).register", "model.conv1.register", "right for conv1 alone"),
         ("return model(images)", "return model(images).softmax(dim=1)", "probabilities"),
         (
             "        handle.remove()",
