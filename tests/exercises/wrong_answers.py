@@ -551,8 +551,8 @@ WRONG = {
             "logarithm is missing",
         ),
         (
-            "    optimizer = ",
-            "    images, labels = images.repeat(3, 1, 1, 1), labels.repeat(3)\n    optimizer = ",
+            "zip(images.split(32), labels.split(32), strict=True)",
+            "zip(images.split(32) * 3, labels.split(32) * 3, strict=True)",
             "three epochs",
         ),
         ("        optimizer.zero_grad()\n", "", "Which call forgets them"),
@@ -603,7 +603,7 @@ WRONG = {
         ("labels[order]", "labels[torch.randperm(len(labels))]", "shuffled apart"),
         ("return images[order], labels[order]", "return images, labels", "not shuffled"),
         ("torch.randperm(len(images))", "torch.randint(len(images), (len(images),))", "there twice"),
-        ("torch.randperm(len(images))", "labels.argsort()", "same order"),
+        ("torch.randperm(len(images))", "labels.argsort()", "sorted by their labels"),
         ("return images[order], labels[order]", "return images, labels[order]", "shuffled apart"),
         ("return images[order], labels[order]", "return labels[order], images[order]", "images come first"),
         (
