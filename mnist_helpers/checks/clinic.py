@@ -3,7 +3,7 @@
 The patients have numbers, so that no name tells the diagnosis.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -13,7 +13,8 @@ from torch.nn.utils import parameters_to_vector
 from torch.optim.lr_scheduler import ExponentialLR
 
 from mnist_helpers.checks import inputs
-from mnist_helpers.checks.exercise import Mistake, exercise, number
+from mnist_helpers.checks.exercise import Gap, Mistake, exercise, number
+from mnist_helpers.checks.traces import settings, traces
 from mnist_helpers.data import to_float
 
 BATCH_SIZE, LR = 32, 0.1
@@ -22,14 +23,27 @@ DECAY = 0.95
 
 
 def network_and_digits(random: np.random.Generator) -> tuple[nn.Sequential, Tensor, Tensor]:
-    """Draw a network without dropout, and digits to train it on."""
-    images, labels = inputs.float_digits(random, 160)
+    """Draw a network without dropout, and digits to train it on, the last batch of which is a short one."""
+    images, labels = inputs.float_digits(random, int(random.integers(2 * BATCH_SIZE + 5, 3 * BATCH_SIZE)))
     return inputs.network(random), images, labels
 
 
-def weights(_result: object, model: nn.Sequential, *_given: Tensor) -> Tensor:
-    """Return the weights that a training has left, in a row."""
-    return parameters_to_vector(model.parameters())
+def digits_for_training(count: int) -> Callable[[], tuple[nn.Sequential, Tensor, Tensor]]:
+    """Return what gives a network and so many digits."""
+
+    def give() -> tuple[nn.Sequential, Tensor, Tensor]:
+        random = np.random.default_rng(count)
+        return inputs.network(random), *inputs.float_digits(random, count)
+
+    return give
+
+
+TRAININGS = [digits_for_training(BATCH_SIZE - 12), digits_for_training(2 * BATCH_SIZE)]  # only a short batch, and none
+
+
+def weights_and_settings(_result: object, model: nn.Sequential, *_given: Tensor) -> tuple:
+    """Return the weights that a training has left, in a row, and what else it has changed."""
+    return parameters_to_vector(model.parameters()), settings(model)
 
 
 def train(
@@ -37,51 +51,85 @@ def train(
     images: Tensor,
     labels: Tensor,
     loss_of: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
-    forget: str = "each step",
+    each_step: str = "forget backward step",
+    each_epoch: str = "",
     epochs: int = 1,
-    decay: str = "",
+    lr: float = LR,
+    gamma: float = DECAY,
+    short: bool = True,
 ) -> None:
     """Train a network with plain gradient descent; the arguments put the faults in."""
-    optimizer = torch.optim.SGD(model.parameters(), lr=LR)
-    scheduler = ExponentialLR(optimizer, gamma=DECAY)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    scheduler = ExponentialLR(optimizer, gamma=gamma)
+    calls = {"forget": optimizer.zero_grad, "step": optimizer.step, "decay": scheduler.step}
     for _ in range(epochs):
         for batch, wanted in zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True):
+            if len(batch) < BATCH_SIZE and not short:
+                continue
             loss = loss_of(model(batch), wanted)
-            if forget == "each step":
-                optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            if forget == "too early":
-                optimizer.zero_grad()
-                loss_of(model(batch), wanted).backward()
-            if decay == "each step":
-                scheduler.step()
-        if forget == "each epoch":
-            optimizer.zero_grad()
-        if decay == "each epoch":
-            scheduler.step()
+            for word in each_step.split():
+                if word == "again":
+                    loss = loss_of(model(batch), wanted)
+                elif word == "backward":
+                    loss.backward()
+                else:
+                    calls[word]()
+        for word in each_epoch.split():
+            calls[word]()
+
+
+SHORT_BATCH = Gap(
+    lambda model, images, labels: len(images) % BATCH_SIZE == 0,
+    "It goes wrong where the last batch is a short one. An epoch sees every image, and counts each batch as it is.",
+)
+LOOP_FAULTS = {
+    "Within an epoch, all gradients of the steps before are still added up. Which call forgets them?": [
+        {"each_step": "backward step"},
+        {"each_step": "backward step", "each_epoch": "forget"},
+        {"each_step": "backward step", "each_epoch": "decay forget"},
+    ],
+    "A gradient is computed again after it was forgotten. Forget, then `backward`, then `step`, once each.": [
+        {"each_step": "backward step forget again backward"},
+    ],
+    "The step comes before its gradient. Forget, then `backward`, then `step`.": [
+        {"each_step": "step forget backward"},
+    ],
+    "The last batch is left out where it is a short one. An epoch sees every image.": [{"short": False}],
+}
+RATES = 0.05, 0.2, 0.5, 1.0  # that one tries in place of 0.1
+
+
+def loop_mistakes(rates: Sequence[float] = (0.01, *RATES), **healthy: object) -> list[Mistake]:
+    """Return the mistakes that may be made in any loop, for one that is healthy with these arguments of `train`."""
+    hints = LOOP_FAULTS | {
+        "The rate is another one. It was not the fault: leave it at 0.1.": [{"lr": rate} for rate in rates]
+    }
+    found = [
+        Mistake(lambda *given, fault=fault: train(*given, **healthy | fault), hint)
+        for hint, faults in hints.items()
+        for fault in faults
+    ]
+    nothing = (
+        "The network that was given has not changed. Is the gradient there when the step needs it? "
+        "And is it this network that is trained?"
+    )
+    return [*found, Mistake(lambda *given: None, nothing)]
 
 
 @exercise(
     draw=network_and_digits,
     rounds=2,
-    measure=weights,
+    edges=TRAININGS,
+    gaps=[SHORT_BATCH],
+    measure=weights_and_settings,
     notice="`backward` adds to what is there. That is useful for large batches in pieces, and a fault everywhere else.",
     hint="Compare your loop with the healthy one on top of the page: optimiser, rate, order, size of the batches.",
     mistakes=[
-        Mistake(
-            lambda *given: train(*given, forget="each epoch"),
-            "Within an epoch, all gradients of the steps before are still added up. Which call forgets them?",
-        ),
-        Mistake(
-            lambda *given: train(*given, forget="too early"),
-            "A gradient is computed again after it was forgotten. Forget, then `backward`, then `step`, once each.",
-        ),
-        Mistake(
-            lambda *given: None,
-            "The network that was given has not changed. Is the gradient there when the step needs it? "
-            "And is it this network that is trained?",
-        ),
+        *loop_mistakes(),
+        *[
+            Mistake(lambda *given, epochs=epochs: train(*given, epochs=epochs), "It trains more than one epoch.")
+            for epochs in (2, 3)
+        ],
     ],
 )
 def patient_1(model: nn.Sequential, images: Tensor, labels: Tensor) -> None:
@@ -92,14 +140,22 @@ def patient_1(model: nn.Sequential, images: Tensor, labels: Tensor) -> None:
 @exercise(
     draw=network_and_digits,
     rounds=2,
-    measure=weights,
+    edges=TRAININGS,
+    gaps=[SHORT_BATCH],
+    measure=weights_and_settings,
     notice="Twice through the softmax, even a perfect network keeps a loss of 1.46, and hardly any gradient is left.",
-    hint="Look at what `F.cross_entropy` expects: its documentation says it in the first line.",
+    hint="Look at what `F.cross_entropy` expects: its documentation says it in the first line. "
+    "All other lines are those of the healthy loop.",
     mistakes=[
-        Mistake(
-            lambda *given: train(*given, loss_of=lambda logits, labels: F.cross_entropy(logits.softmax(dim=1), labels)),
-            "The softmax is still applied twice: once in the loop, once in the loss.",
-        ),
+        *[
+            Mistake(
+                lambda *given, dim=dim: train(
+                    *given, loss_of=lambda logits, labels: F.cross_entropy(logits.softmax(dim=dim), labels)
+                ),
+                "The softmax is still applied twice: once in the loop, once in the loss.",
+            )
+            for dim in (1, 0)
+        ],
         Mistake(
             lambda *given: train(*given, loss_of=lambda logits, labels: F.nll_loss(logits.softmax(dim=1), labels)),
             "The logarithm is missing: this loss is made of the probabilities themselves.",
@@ -112,6 +168,17 @@ def patient_1(model: nn.Sequential, images: Tensor, labels: Tensor) -> None:
             lambda *given: train(*given, loss_of=lambda logits, labels: F.nll_loss(logits, labels)),
             "`nll_loss` expects logarithms of probabilities, and gets logits: its loss falls without end.",
         ),
+        *loop_mistakes(),
+        *[
+            Mistake(
+                lambda *given, rate=rate: train(
+                    *given, lr=rate, loss_of=lambda logits, labels: F.cross_entropy(logits.softmax(dim=1), labels)
+                ),
+                "Only the rate has changed, and the fault is still there. What does the loss expect, and what does it "
+                "get?",
+            )
+            for rate in (0.2, 0.5, 1.0, 10.0)
+        ],
     ],
 )
 def patient_2(model: nn.Sequential, images: Tensor, labels: Tensor) -> None:
@@ -119,39 +186,75 @@ def patient_2(model: nn.Sequential, images: Tensor, labels: Tensor) -> None:
     train(model, images, labels)
 
 
-def network_with_dropout(random: np.random.Generator) -> tuple[nn.Sequential, Tensor, Tensor]:
+def network_with_dropout(random: np.random.Generator, count: int = 100) -> tuple[nn.Sequential, Tensor, Tensor]:
     """Draw a network with dropout, in the middle of its training, and digits to score it on."""
-    images, labels = inputs.float_digits(random, 100)
+    images, labels = inputs.float_digits(random, count)
     return inputs.network(random, dropout=0.5).train(), images, labels
 
 
-def val_loss(model: nn.Sequential, images: Tensor, labels: Tensor, calm: bool = True, back: bool = True) -> float:
+def one_digit() -> tuple[nn.Sequential, Tensor, Tensor]:
+    """Give a network with dropout and a single digit."""
+    return network_with_dropout(np.random.default_rng(0), count=1)
+
+
+def val_loss(
+    model: nn.Sequential,
+    images: Tensor,
+    labels: Tensor,
+    calm: bool = True,
+    back: bool = True,
+    loss_of: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+) -> Tensor:
     """Return the loss on images; the arguments put faults in."""
     model.train(not calm)
     with torch.no_grad():
-        loss = F.cross_entropy(model(images), labels).item()
+        loss = loss_of(model(images), labels)
     model.train(back)
     return loss
 
 
-def loss_and_mode(loss: object, model: nn.Sequential, *_given: Tensor) -> tuple:
-    """Return the loss, and whether dropout is at work when the training goes on."""
-    images = torch.rand(20, 1, 28, 28)
-    drops = not torch.equal(model(images), model(images))
+def loss_and_traces(loss: object, model: nn.Sequential, *_given: Tensor) -> tuple:
+    """Return the loss, and what the score has left behind."""
+    loss = loss if isinstance(loss, Tensor | np.ndarray) else number(loss)
     graded = any(parameter.grad is not None for parameter in model.parameters())
-    return number(loss), drops, graded, parameters_to_vector(model.parameters())
+    return loss, traces(model) | {"Gradients are left in the network, and a score needs no gradient.": graded}
 
 
-def same_dice(model: nn.Sequential, images: Tensor, labels: Tensor) -> float:
+def same_dice(model: nn.Sequential, images: Tensor, labels: Tensor) -> Tensor:
     """Score with dropout at work, the same way each time."""
     torch.manual_seed(0)
-    return F.cross_entropy(model(images), labels).item()
+    return F.cross_entropy(model(images), labels)
+
+
+OTHER_SCORES = {
+    "This is the accuracy. Asked for is the loss.": [
+        lambda logits, labels: (logits.argmax(dim=1) == labels).float().mean(),
+    ],
+    "The losses of all images are added up. Asked for is their mean, or it depends on how many images there are.": [
+        lambda logits, labels: F.cross_entropy(logits, labels, reduction="sum"),
+    ],
+    "These are the losses of the single images. Asked for is one number, their mean.": [
+        lambda logits, labels: F.cross_entropy(logits, labels, reduction="none"),
+    ],
+    "The softmax is applied twice: once by you, and once by `F.cross_entropy`, which expects logits.": [
+        lambda logits, labels: F.cross_entropy(logits.softmax(dim=1), labels),
+    ],
+    "`nll_loss` expects logarithms of probabilities. `F.cross_entropy`, as it stood there, takes logits.": [
+        lambda logits, labels: F.nll_loss(logits, labels),
+        lambda logits, labels: F.nll_loss(logits.softmax(dim=1), labels),
+    ],
+    "The loss is rounded. Return it as it is.": [
+        lambda logits, labels, places=places: F.cross_entropy(logits, labels).round(decimals=places)
+        for places in (1, 2, 3)
+    ],
+}
 
 
 @exercise(
     draw=network_with_dropout,
-    measure=loss_and_mode,
+    measure=loss_and_traces,
     rounds=4,
+    edges=[one_digit],
     notice="Dropout is for training. In an honest score every part of the network answers.",
     hint="Should dropout be at work while you score? And a score changes nothing: no weight, no gradient, no mode.",
     mistakes=[
@@ -168,9 +271,18 @@ def same_dice(model: nn.Sequential, images: Tensor, labels: Tensor) -> float:
             lambda *given: val_loss(*given) and None,
             "The function returns None. Return the loss.",
         ),
+        *[
+            Mistake(
+                lambda *given, loss_of=loss_of, back=back: val_loss(*given, loss_of=loss_of, back=back),
+                hint,
+            )
+            for hint, scores in OTHER_SCORES.items()
+            for loss_of in scores
+            for back in (True, False)
+        ],
     ],
 )
-def patient_3(model: nn.Sequential, images: Tensor, labels: Tensor) -> float:
+def patient_3(model: nn.Sequential, images: Tensor, labels: Tensor) -> Tensor:
     """Return the validation loss of a network, and leave it ready to be trained further."""
     return val_loss(model, images, labels)
 
@@ -183,8 +295,26 @@ def accuracies(random: np.random.Generator) -> tuple[list[float], list[float]]:
             return val, test
 
 
+LAST_IS_BEST = [0.95, 0.96, 0.97], [0.97, 0.93, 0.95]
+FIRST_IS_BEST = [0.97, 0.96, 0.95], [0.91, 0.97, 0.93]
+EQUALLY_GOOD = [0.95, 0.98, 0.97, 0.98, 0.98], [0.99, 0.93, 0.94, 0.96, 0.95]
+ONE_EPOCH = [0.95], [0.93]
+
+
+def copies(val: list[float], test: list[float]) -> Callable[[], tuple[list[float], list[float]]]:
+    """Return what gives two lists, each time new ones."""
+    return lambda: (list(val), list(test))
+
+
 @exercise(
     draw=accuracies,
+    edges=[copies(*lists) for lists in (LAST_IS_BEST, FIRST_IS_BEST, EQUALLY_GOOD, ONE_EPOCH)],
+    gaps=[
+        Gap(
+            lambda val, test: val.count(max(val)) == 1,
+            "It goes wrong where epochs are equally good in validation: the first one counts, whatever the test says.",
+        ),
+    ],
     notice="The best test accuracy of many is too good to be true: it was chosen for being the best.",
     hint="Which images may choose the epoch, and which ones may only be asked afterwards?",
     mistakes=[
@@ -204,6 +334,33 @@ def accuracies(random: np.random.Generator) -> tuple[list[float], list[float]]:
             lambda val, test: int(np.argmax(val)),
             "This is the number of the epoch. Report its accuracy.",
         ),
+        *[
+            Mistake(answer, "Of epochs that are equally good in validation, the first one counts.")
+            for answer in (
+                lambda val, test: test[len(val) - 1 - val[::-1].index(max(val))],
+                lambda val, test: np.mean([score for seen, score in zip(val, test, strict=True) if seen == max(val)]),
+            )
+        ],
+        Mistake(
+            lambda val, test: max(zip(val, test, strict=True))[1],
+            "Of epochs that are equally good in validation, the test images choose the best. The first one counts.",
+        ),
+        Mistake(
+            lambda val, test: test[int(np.argmin(val))],
+            "This is the worst epoch: it suits a loss. The best accuracy is the largest.",
+        ),
+        Mistake(
+            lambda val, test: val[int(np.argmax(test))],
+            "It is the other way round: the test images choose, and the validation images report.",
+        ),
+        Mistake(
+            lambda val, test: sum(test) / len(test),
+            "This is the mean of all epochs. Report a network that there is: that of one epoch.",
+        ),
+        Mistake(
+            lambda val, test: (test[int(np.argmax(val))], int(np.argmax(val))),
+            "Return the accuracy alone, without the number of its epoch.",
+        ),
     ],
 )
 def patient_4(val_accuracies: list[float], test_accuracies: list[float]) -> float:
@@ -216,6 +373,11 @@ def labelled_digits(random: np.random.Generator) -> tuple[Tensor, Tensor]:
     return inputs.float_digits(random, 60)
 
 
+def many_digits() -> tuple[Tensor, Tensor]:
+    """Give digits and labels whose number no size of a batch divides."""
+    return inputs.float_digits(np.random.default_rng(0), 97)
+
+
 def two_orders(results: tuple, images: Tensor, labels: Tensor) -> str | None:
     """Say what is wrong with a data set that was shuffled twice."""
     first, second = results
@@ -223,6 +385,27 @@ def two_orders(results: tuple, images: Tensor, labels: Tensor) -> str | None:
     if not hint and np.array_equal(first[0], second[0]):
         return "It gives the same order each time. Draw a new one."
     return hint
+
+
+def unlike_chance(order: np.ndarray, labels: np.ndarray) -> str | None:
+    """Say in what an order differs from one that chance draws; a fair one is blamed once in ten million times.
+
+    The sum of the ways that the images have gone is Spearman's footrule; its mean and spread are those of Diaconis and
+    Graham (1977). Shapes: (N,) indices, (N,) labels in the new order.
+    """
+    count = len(order)
+    if np.isin(np.diff(order) % count, (1, count - 1)).mean() > 1 / 3:  # in chance's orders: two of them
+        return (
+            "Most images still follow the one that they followed before. Draw any order, each as likely as the others."
+        )
+    if (order == np.arange(count)).mean() > 1 / 4:  # in chance's orders: one
+        return "Many images stay where they were. Draw an order for all of them."
+    if (np.diff(labels) == 0).mean() > 1 / 2:
+        return "The images are sorted by their labels. A batch needs digits of all kinds."
+    way, spread = np.abs(order - np.arange(count)).sum(), np.sqrt(2 * count**3 / 45)
+    if abs(way - count**2 / 3) > 5.5 * spread:
+        return "The images go only to certain places, such as near ones. Each should come to any place."
+    return None
 
 
 def pairs_kept(result: object, images: Tensor, labels: Tensor) -> str | None:
@@ -243,12 +426,13 @@ def pairs_kept(result: object, images: Tensor, labels: Tensor) -> str | None:
         return "Images and labels are shuffled apart: a 3 is called a 7 now. One order must serve both."
     if order == list(range(len(images))):
         return "The images are not shuffled."
-    return None
+    return unlike_chance(np.array(order), new_labels)
 
 
 @exercise(
     draw=labelled_digits,
     rounds=4,
+    edges=[many_digits],
     notice="With labels shuffled apart a network can only learn by heart, and its validation accuracy stays at 10%.",
     hint="Draw one order, and use it twice.",
     examine=two_orders,
@@ -265,46 +449,96 @@ def network_and_bytes(random: np.random.Generator) -> tuple[nn.Sequential, Tenso
     return inputs.network(random).eval(), inputs.digits(random, 50)[0]
 
 
+def paper_and_ink() -> tuple[nn.Sequential, Tensor]:
+    """Give a network, and an image of paper only and one of ink only."""
+    random = np.random.default_rng(0)
+    shades = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1)
+    return inputs.network(random).eval(), shades.expand(2, 1, 28, 28).contiguous()
+
+
+def one_image() -> tuple[nn.Sequential, Tensor]:
+    """Give a network and a single image."""
+    model, images = network_and_bytes(np.random.default_rng(1))
+    return model, images[:1].clone()
+
+
 def logits_of(model: nn.Sequential, images: Tensor) -> Tensor:
     """Return the logits for prepared images."""
     with torch.no_grad():
         return model(images)
 
 
+def prepared(prepare: Callable[[Tensor], Tensor], hint: str) -> Mistake:
+    """Return the mistake of preparing images of bytes in another way."""
+    return Mistake(lambda model, images: logits_of(model, prepare(images)), hint)
+
+
+def result_and_traces(result: object, model: nn.Sequential, _images: Tensor) -> tuple:
+    """Return what was returned, and what is left behind."""
+    return result, traces(model)
+
+
 @exercise(
     draw=network_and_bytes,
     rounds=4,
+    edges=[paper_and_ink, one_image],
+    measure=result_and_traces,
     notice="A network knows only the scale that it was trained on. On another it answers worse, and no error says so.",
     hint="Follow the images through the training: which two things were done to them?",
     mistakes=[
-        Mistake(
-            lambda model, images: logits_of(model, to_float(images)),
-            "Divided by 255, but not standardised. In training, both was done.",
-        ),
-        Mistake(
-            lambda model, images: logits_of(model, (to_float(images) - MEAN) * STD),
+        prepared(to_float, "Divided by 255, but not standardised. In training, both was done."),
+        prepared(
+            lambda images: (to_float(images) - MEAN) * STD,
             "It multiplies by the deviation, and in training the images were divided by it.",
         ),
-        Mistake(
-            lambda model, images: logits_of(model, (images - MEAN) / STD),
+        prepared(
+            lambda images: (images - MEAN) / STD,
             "Mean and deviation belong to pixels between 0 and 1. Divide by 255 first.",
         ),
-        Mistake(
-            lambda model, images: logits_of(
-                model, (to_float(images) - to_float(images).mean()) / to_float(images).std()
-            ),
+        prepared(
+            lambda images: (to_float(images) - to_float(images).mean()) / to_float(images).std(),
             "These are the mean and deviation of the new images. Use those of the training: the scale must not depend "
             "on who else is tested.",
         ),
-        Mistake(
-            lambda model, images: logits_of(model, to_float(images) - MEAN / STD),
+        prepared(
+            lambda images: to_float(images) - MEAN / STD,
             "A division comes before a subtraction: put the difference in brackets.",
+        ),
+        prepared(
+            lambda images: images / (255 - MEAN) / STD,
+            "The brackets hold 255 minus the mean. Divide by 255 first, then subtract.",
+        ),
+        prepared(
+            lambda images: to_float(images) / STD - MEAN,
+            "The order is another one: in training the mean was subtracted first, and then came the division.",
+        ),
+        prepared(
+            lambda images: (to_float(images) - STD) / MEAN,
+            "Mean and deviation are exchanged: 0.1307 is subtracted, and 0.3081 divides.",
+        ),
+        prepared(
+            lambda images: (to_float(images) + MEAN) / STD,
+            "The mean is added, and in training it was subtracted.",
+        ),
+        prepared(lambda images: to_float(images) - MEAN, "The mean is subtracted, but nothing is divided by 0.3081."),
+        prepared(lambda images: to_float(images) / STD, "It divides by the deviation, but the mean is not subtracted."),
+        prepared(
+            lambda images: (images / 256 - MEAN) / STD,
+            "It divides by 256. In training the largest pixel, 255, became 1.",
+        ),
+        prepared(
+            lambda images: (images // 255 - MEAN) / STD,
+            "`//` throws away what is behind the point: all grey has become paper. Divide with `/`.",
         ),
         Mistake(
             lambda model, images: logits_of(model, (to_float(images) - MEAN) / STD).softmax(dim=1),
             "These are probabilities. Asked for are the logits.",
         ),
-        Mistake(lambda model, images: logits_of(model, images.float()), "The pixels are still between 0 and 255."),
+        Mistake(
+            lambda model, images: logits_of(model, (to_float(images) - MEAN) / STD).argmax(dim=1),
+            "These are the digits that are read. Asked for are the logits.",
+        ),
+        prepared(Tensor.float, "The pixels are still between 0 and 255."),
     ],
 )
 def patient_6(model: nn.Sequential, images: Tensor) -> Tensor:
@@ -315,61 +549,111 @@ def patient_6(model: nn.Sequential, images: Tensor) -> Tensor:
 @exercise(
     draw=network_and_digits,
     rounds=2,
-    measure=weights,
+    edges=TRAININGS,
+    gaps=[SHORT_BATCH],
+    measure=weights_and_settings,
     notice="A little less rate after each epoch is patience; a little less after each step is soon standstill.",
-    hint="Two epochs, and a rate that loses a twentieth at the end of each.",
+    hint="Two epochs, and a rate that loses a twentieth at the end of each. All else is as in the healthy loop.",
     mistakes=[
         Mistake(
-            lambda *given: train(*given, epochs=2, decay="each step"),
+            lambda *given: train(*given, epochs=2, each_step="forget backward step decay"),
             "The rate still shrinks after each step, so after a hundred of them it is less than a hundredth.",
         ),
+        Mistake(
+            lambda *given: train(*given, epochs=2, each_step="forget backward step decay", each_epoch="decay"),
+            "The rate shrinks after each step, and after each epoch, too. Once an epoch is asked for.",
+        ),
+        *[
+            Mistake(
+                lambda *given, order=order: train(*given, epochs=2, each_step=order),
+                "The rate still shrinks within the epoch. Once, at the end of the epoch, is asked for.",
+            )
+            for order in ("decay forget backward step", "forget decay backward step", "forget backward decay step")
+        ],
         Mistake(
             lambda *given: train(*given, epochs=2),
             "The rate never shrinks now. It should, but after each epoch.",
         ),
+        *[
+            Mistake(
+                lambda *given, decay=decay: train(*given, epochs=1, each_epoch=decay),
+                "Only one epoch was trained, and two are asked for.",
+            )
+            for decay in ("", "decay")
+        ],
         Mistake(
-            lambda *given: train(*given, epochs=1, decay="each epoch"),
-            "Only one epoch was trained, and two are asked for.",
+            lambda *given: train(*given, epochs=2, each_epoch="decay", lr=DECAY * LR),
+            "The rate is smaller in the first epoch already. It shrinks at the end of an epoch.",
         ),
+        *[
+            Mistake(
+                lambda *given, gamma=gamma: train(*given, epochs=2, each_epoch="decay", gamma=gamma),
+                "The rate loses another share than a twentieth. `gamma` is the share that is left: 0.95 was right.",
+            )
+            for gamma in (0.05, 0.5, 0.9, 0.99)
+        ],
+        *loop_mistakes(epochs=2, each_epoch="decay"),
     ],
 )
 def patient_7(model: nn.Sequential, images: Tensor, labels: Tensor) -> None:
     """Train for two epochs, with a rate that is a twentieth lower in the second."""
-    train(model, images, labels, epochs=2, decay="each epoch")
+    train(model, images, labels, epochs=2, each_epoch="decay")
 
 
-def loss_along(dim: int, reduce: str = "mean") -> Callable[[Tensor, Tensor], Tensor]:
-    """Return a cross-entropy whose softmax runs along a dimension."""
+def mean_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy, written by hand."""
+    return -logits.log_softmax(dim=1)[range(len(labels)), labels].mean()
 
-    def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
-        picked = logits.log_softmax(dim=dim)[range(len(labels)), labels]
-        return -picked.sum() if reduce == "sum" else -picked.mean()
 
-    return loss_of
+OTHER_LOSSES = {
+    "The softmax still runs along the batch: each column adds up to 1, and each row should.": [
+        lambda logits, labels: -logits.log_softmax(dim=0)[range(len(labels)), labels].mean(),
+    ],
+    "The losses of a batch are added up. Take their mean, or the step depends on the size of the batch.": [
+        lambda logits, labels: len(labels) * mean_loss(logits, labels),
+    ],
+    "The sign is turned: this training makes the right class less likely.": [
+        lambda logits, labels: -mean_loss(logits, labels),
+    ],
+    "The logarithm is missing: the loss is made of the probabilities themselves.": [
+        lambda logits, labels: -logits.softmax(dim=1)[range(len(labels)), labels].mean(),
+        lambda logits, labels: (1 - logits.softmax(dim=1)[range(len(labels)), labels]).mean(),
+    ],
+    "Each step is a tenth of what it should be: the mean runs over all ten numbers of an image, nine of which are 0, "
+    "or the rate is another one. Divide by the number of images.": [
+        lambda logits, labels: mean_loss(logits, labels) / 10,
+    ],
+    "For each image it takes the numbers of all labels of the batch. Each image has one label of its own.": [
+        lambda logits, labels: -logits.log_softmax(dim=1)[:, labels].mean(),
+    ],
+    "The softmax is missing: the logits themselves are no logarithms of probabilities.": [
+        lambda logits, labels: -logits[range(len(labels)), labels].mean(),
+    ],
+    "The softmax runs over all numbers of the batch. Each row, alone, should add up to 1.": [
+        lambda logits, labels: -logits.flatten().log_softmax(dim=0).view_as(logits)[range(len(labels)), labels].mean(),
+    ],
+}
 
 
 @exercise(
     draw=network_and_digits,
     rounds=2,
-    measure=weights,
+    edges=TRAININGS,
+    gaps=[SHORT_BATCH],
+    measure=weights_and_settings,
     notice="Along the batch, a softmax makes images compete. It even learns, but its loss cannot reach 0.",
     by_hand=("cross_entropy", "_loss"),
-    hint="The loss is the mean of the negative logarithms of the right classes' probabilities.",
+    hint="The loss is the mean of the negative logarithms of the right classes' probabilities. "
+    "All other lines are those of the healthy loop.",
     mistakes=[
-        Mistake(
-            lambda *given: train(*given, loss_of=loss_along(0)),
-            "The softmax still runs along the batch: each column adds up to 1, and each row should.",
-        ),
-        Mistake(
-            lambda *given: train(*given, loss_of=loss_along(1, reduce="sum")),
-            "The losses of a batch are added up. Take their mean, or the step depends on the size of the batch.",
-        ),
-        Mistake(
-            lambda *given: train(*given, loss_of=lambda logits, labels: -loss_along(1)(logits, labels)),
-            "The sign is turned: this training makes the right class less likely.",
-        ),
+        *[
+            Mistake(lambda *given, loss_of=loss_of: train(*given, loss_of=loss_of), hint)
+            for hint, losses in OTHER_LOSSES.items()
+            for loss_of in losses
+        ],
+        *loop_mistakes(RATES, loss_of=mean_loss),
     ],
 )
 def patient_8(model: nn.Sequential, images: Tensor, labels: Tensor) -> None:
     """Train for one epoch on a cross-entropy written by hand."""
-    train(model, images, labels, loss_of=loss_along(1))
+    train(model, images, labels, loss_of=mean_loss)

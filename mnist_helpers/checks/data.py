@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mnist_helpers.checks import inputs
-from mnist_helpers.checks.exercise import Mistake, exercise
+from mnist_helpers.checks.exercise import Gap, Mistake, exercise
+from mnist_helpers.checks.exercise import numbers as as_numbers
 
 
 def idx_file(random: np.random.Generator) -> tuple[bytes]:
@@ -25,6 +26,11 @@ def packed(values: np.ndarray) -> bytes:
     return b"".join(number.to_bytes(4, "big") for number in header) + values.tobytes()
 
 
+def header_alone(*sizes: int) -> Callable[[], tuple[bytes]]:
+    """Return what gives a file of so many bytes that only its beginning is handed over."""
+    return lambda: (b"".join(number.to_bytes(4, "big") for number in (2 * 1024 + len(sizes), *sizes)),)
+
+
 def numbers(raw: bytes, count: int, order: str = "big", start: int = 4) -> tuple[int, ...]:
     """Read numbers of four bytes, one after the other."""
     places = range(start, start + 4 * count, 4)
@@ -33,6 +39,14 @@ def numbers(raw: bytes, count: int, order: str = "big", start: int = 4) -> tuple
 
 @exercise(
     draw=idx_file,
+    edges=[
+        header_alone(60_000, 28, 28),
+        header_alone(1),
+        header_alone(0),
+        header_alone(70_000, 1, 300),
+        header_alone(0x0102_0304),
+        header_alone(0x7001_0203, 0x0001_0000, 0x0100_0000),
+    ],
     notice="The fourth byte says how many sizes follow, so the same lines read the labels and the images.",
     hint="Read one number of four bytes for each dimension, from byte 4 on; `raw[3]` says how many there are.",
     mistakes=[
@@ -47,6 +61,40 @@ def numbers(raw: bytes, count: int, order: str = "big", start: int = 4) -> tuple
         Mistake(
             lambda raw: numbers(raw, 3),
             "It reads three sizes from every file. A file of labels has one; `raw[3]` holds how many.",
+        ),
+        Mistake(
+            lambda raw: numbers(raw, 1),
+            "It reads one size from every file. A file of images has three; `raw[3]` holds how many.",
+        ),
+        Mistake(
+            lambda raw: numbers(raw, raw[3] - 1, start=8),
+            "The first size is missing, the number of images or labels. It stands in bytes 4 to 7.",
+        ),
+        Mistake(
+            lambda raw: numbers(raw, raw[3])[::-1],
+            "The sizes come in the wrong order: return them as they stand in the file.",
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda raw: raw[3] == 3,
+            "It reads three sizes from every file. A file of labels has one; `raw[3]` holds how many.",
+        ),
+        Gap(
+            lambda raw: raw[3] == 3 or len(raw) == 8 + numbers(raw, 1)[0],
+            "The number of labels is measured by the length of the file. Read what the header says.",
+        ),
+        Gap(
+            lambda raw: max(numbers(raw, raw[3])) < 256**3,
+            "It reads three bytes of each number. A number has four.",
+        ),
+        Gap(
+            lambda raw: max(numbers(raw, raw[3])) < 256**2,
+            "It is right where all sizes are below 65,536: it reads two bytes of each number. A number has four.",
+        ),
+        Gap(
+            lambda raw: max(numbers(raw, raw[3])) < 256,
+            "It is right where all sizes are below 256: it reads one byte of each number. A number has four bytes.",
         ),
     ],
 )
@@ -63,6 +111,12 @@ def images_file(random: np.random.Generator) -> tuple[bytes, int]:
     return packed(values), int(random.integers(1, count))
 
 
+def a_small_file(shape: tuple[int, int, int], index: int) -> Callable[[], tuple[bytes, int]]:
+    """Return what gives a file of images of that shape, and the index of one."""
+    values = np.random.default_rng(0).integers(0, 256, size=shape, dtype=np.uint8)
+    return lambda: (packed(values), index)
+
+
 def image_from(raw: bytes, index: int, skipped: int = 16, kind: type = np.uint8) -> np.ndarray:
     """Take an image out of the bytes, after so many bytes of header."""
     _, rows, columns = numbers(raw, 3)
@@ -72,6 +126,14 @@ def image_from(raw: bytes, index: int, skipped: int = 16, kind: type = np.uint8)
 
 @exercise(
     draw=images_file,
+    edges=[
+        a_small_file((3, 28, 28), 1),
+        a_small_file((3, 9, 9), 2),
+        a_small_file((3, 4, 7), 1),
+        a_small_file((3, 7, 4), 2),
+        a_small_file((2, 5, 6), 0),
+        a_small_file((1, 1, 1), 0),
+    ],
     notice="The place of an image follows from the sizes alone, so no other image has to be read.",
     hint="Image `index` begins at byte 16 + index × rows × columns, and its rows lie one after the other.",
     mistakes=[
@@ -95,6 +157,44 @@ def image_from(raw: bytes, index: int, skipped: int = 16, kind: type = np.uint8)
             lambda raw, index: image_from(raw, index - 1),
             "It is the image before: the first one has the index 0.",
         ),
+        Mistake(
+            lambda raw, index: image_from(raw, index, skipped=8),
+            "It begins 8 bytes too early. The header of a file of images has 16 bytes; that of labels has 8.",
+        ),
+        Mistake(
+            lambda raw, index: image_from(raw, index) / 255,
+            "The numbers are between 0 and 1. Return the bytes as they are, whole numbers from 0 to 255.",
+        ),
+        Mistake(
+            lambda raw, index: image_from(raw, index).flatten(),
+            "The pixels are right, but in one long row. An image has rows and columns.",
+        ),
+        Mistake(
+            lambda raw, index: np.frombuffer(raw[16:], np.uint8).reshape(numbers(raw, 3)),
+            "These are all images. Return the one with this index.",
+        ),
+        Mistake(
+            lambda raw, index: np.frombuffer(raw[16 + index * 784 : 16 + (index + 1) * 784], np.uint8).reshape(28, 28),
+            "It takes every image to be 28 × 28. Read rows and columns from the header.",
+        ),
+        Mistake(
+            lambda raw, index: image_from(raw, 0),
+            "It always returns the first image. How many bytes lie before image `index`?",
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda raw, index: max(numbers(raw, 3)) < 256,
+            "It is right for small images only: a size in the header is a number of four bytes.",
+        ),
+        Gap(
+            lambda raw, index: numbers(raw, 3)[1] == numbers(raw, 3)[2],
+            "It is right for square images only. The header names rows and columns, in this order.",
+        ),
+        Gap(
+            lambda raw, index: numbers(raw, 3)[1:] == (28, 28),
+            "It takes every image to be 28 × 28. Read rows and columns from the header.",
+        ),
     ],
 )
 def image_at(raw: bytes, index: int) -> np.ndarray:
@@ -103,14 +203,26 @@ def image_at(raw: bytes, index: int) -> np.ndarray:
 
 
 def some_labels(random: np.random.Generator) -> tuple[Tensor]:
-    """Draw labels of which the last classes may be missing."""
-    classes = int(random.choice([5, 10]))
-    return (torch.from_numpy(random.integers(0, classes, size=int(random.integers(20, 60)))),)
+    """Draw labels in which some classes are missing, or the last ones, or none."""
+    classes = 10 if random.random() < 0.3 else random.choice(10, size=int(random.integers(3, 9)), replace=False)
+    return (torch.from_numpy(random.choice(classes, size=int(random.integers(20, 60)))),)
+
+
+def labels_of(*labels: int) -> Callable[[], tuple[Tensor]]:
+    """Return what gives these labels."""
+    return lambda: (torch.tensor(labels),)
 
 
 @exercise(
     draw=some_labels,
     rounds=12,
+    edges=[
+        labels_of(*range(10), 3, 3),
+        labels_of(*range(1, 10), 9),  # no 0
+        labels_of(0, 1, 2, 4, 4, 9),
+        labels_of(0, 0, 5),
+        labels_of(7),
+    ],
     notice="A class without a single image has the share 0, and keeps its place.",
     hint="The share of a class is its number of labels, divided by the number of all.",
     mistakes=[
@@ -124,8 +236,34 @@ def some_labels(random: np.random.Generator) -> tuple[Tensor]:
             "There must be ten shares, also where the last classes have no image: see `minlength`.",
         ),
         Mistake(
+            lambda labels: labels.unique(return_counts=True)[1] / len(labels),
+            "A class that does not occur is left out. There must be ten shares, and its share is 0.",
+        ),
+        Mistake(
+            lambda labels: labels.bincount(minlength=10) // len(labels),
+            "A division by `//` gives whole numbers, here almost always 0. Use `/`.",
+        ),
+        Mistake(
+            lambda labels: labels.bincount(minlength=10) / labels.bincount(minlength=10).max(),
+            "These are divided by the largest count. The shares must add up to 1.",
+        ),
+        Mistake(
+            lambda labels: labels.bincount(minlength=10) / labels.sum(),
+            "It divides by the sum of the labels. Divide by how many there are.",
+        ),
+        Mistake(
             lambda labels: labels.bincount(minlength=10) / 10,
             "The shares must add up to 1: divide by the number of labels, not of classes.",
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda labels: len(labels.unique()) == 10,
+            "It is right where all ten classes occur. A class without an image has the share 0, and keeps its place.",
+        ),
+        Gap(
+            lambda labels: labels.max() == 9,
+            "There must be ten shares, also where the last classes have no image: see `minlength`.",
         ),
     ],
 )
@@ -139,9 +277,20 @@ def a_few_digits(random: np.random.Generator) -> tuple[Tensor]:
     return (inputs.digits(random, int(random.integers(30, 60)))[0],)
 
 
+def pale_digits() -> tuple[Tensor]:
+    """Give ten digits with little ink."""
+    return (inputs.digits(np.random.default_rng(0), 10)[0] // 50,)
+
+
+def negatives() -> tuple[Tensor]:
+    """Give white digits on black turned into black ones on white."""
+    return (255 - inputs.digits(np.random.default_rng(0), 20)[0],)
+
+
 @exercise(
     draw=a_few_digits,
     rounds=6,
+    edges=[pale_digits, negatives],
     notice="The mean is 0 and the standard deviation 1 over all pixels together: one scale for everything.",
     hint="Print the mean and the standard deviation of what you return: all pixels of all images together.",
     mistakes=[
@@ -152,6 +301,26 @@ def a_few_digits(random: np.random.Generator) -> tuple[Tensor]:
         Mistake(
             lambda images: (images.float() - images.float().mean()) / 255,
             "The mean is 0, but 255 is not the standard deviation of the pixels. Divide by that.",
+        ),
+        Mistake(
+            lambda images: images.float() / images.float().std(),
+            "The standard deviation is 1, but the mean is not 0. Subtract it first.",
+        ),
+        Mistake(
+            lambda images: images / 127.5 - 1,
+            "This brings the pixels between -1 and 1. Asked for are the mean 0 and the standard deviation 1.",
+        ),
+        Mistake(
+            lambda images: (images / 255 - images.float().mean()) / images.float().std(),
+            "The pixels are divided by 255, and mean and standard deviation are those from before. Use one scale.",
+        ),
+        Mistake(
+            lambda images: (images.float() - images.float().min()) / (images.float().max() - images.float().min()),
+            "This brings the pixels between 0 and 1; their mean is not 0 yet.",
+        ),
+        Mistake(
+            lambda images: images / 256,
+            "This brings the pixels between 0 and 1; their mean is not 0 yet.",
         ),
         Mistake(lambda images: images / 255, "This brings the pixels between 0 and 1; their mean is not 0 yet."),
         Mistake(
@@ -190,14 +359,26 @@ def known_and_new(random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
     return images[:90], labels[:90], images[90:]
 
 
+def one_of_each() -> tuple[Tensor, Tensor, Tensor]:
+    """Give one image of each class, in order, and a single other one."""
+    images, labels = inputs.float_digits(np.random.default_rng(0), 200)
+    first = [torch.nonzero(labels == digit)[0].item() for digit in range(10)]
+    return images[first], labels[first], images[-1:]
+
+
+def means_of(images: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean image of each class, in a row."""
+    return torch.stack([images[labels == digit].mean(dim=0).flatten() for digit in range(10)])
+
+
 def nearest(images: Tensor, labels: Tensor, others: Tensor, norm: float = 2.0) -> Tensor:
     """Return the class whose mean image is nearest."""
-    means = torch.stack([images[labels == digit].mean(dim=0).flatten() for digit in range(10)])
-    return torch.cdist(others.flatten(1), means, p=norm).argmin(dim=1)
+    return torch.cdist(others.flatten(1), means_of(images, labels), p=norm).argmin(dim=1)
 
 
 @exercise(
     draw=known_and_new,
+    edges=[one_of_each],
     rounds=4,
     notice="No weight was learned, and it reads about four digits in five. Every network has to beat that.",
     hint="Average the images of each class, then take, for each new image, the class with the smallest distance.",
@@ -205,7 +386,7 @@ def nearest(images: Tensor, labels: Tensor, others: Tensor, norm: float = 2.0) -
         Mistake(
             lambda images, labels, others: torch.cdist(
                 others.flatten(1),
-                torch.stack([images[labels == digit].mean(dim=0).flatten() for digit in range(10)]),
+                means_of(images, labels),
             ).argmax(dim=1),
             "It takes the class that is farthest away: argmin, not argmax.",
         ),
@@ -216,6 +397,42 @@ def nearest(images: Tensor, labels: Tensor, others: Tensor, norm: float = 2.0) -
         Mistake(
             lambda images, labels, others: nearest(images, labels, others, norm=1.0),
             "It sums the absolute differences. The distance asked for is the root of the sum of their squares.",
+        ),
+        Mistake(
+            lambda images, labels, others: (others.flatten(1) @ means_of(images, labels).T).argmax(dim=1),
+            "It takes the largest product of image and mean image, which favours much ink. Take distances.",
+        ),
+        Mistake(
+            lambda images, labels, others: torch.cdist(
+                others.flatten(1), torch.stack([images[labels == digit].sum(dim=0).flatten() for digit in range(10)])
+            ).argmin(dim=1),
+            "It compares with the sum of the images of each class. Divide by how many there are.",
+        ),
+        Mistake(
+            lambda images, labels, others: (
+                (
+                    others.mean(dim=(1, 2, 3))[:, None]
+                    - torch.stack([images[labels == digit].mean() for digit in range(10)])
+                )
+                .abs()
+                .argmin(dim=1)
+            ),
+            "It compares how much ink there is in all. A mean image keeps its 28 × 28 places.",
+        ),
+        Mistake(
+            lambda images, labels, others: (
+                torch.cdist(
+                    others.flatten(1),
+                    means_of(images, labels),
+                )
+                .min(dim=1)
+                .values
+            ),
+            "These are the smallest distances. Return the class that has it: `argmin`.",
+        ),
+        Mistake(
+            lambda images, labels, others: nearest(images, labels, images),
+            "It classifies the images whose labels are known. Classify `others`.",
         ),
     ],
 )
@@ -235,29 +452,40 @@ def honest(result: tuple, labels: Tensor, each: int) -> str | None:
     """Say what is not honest about a split."""
     if not isinstance(result, tuple | list) or len(result) != 2:
         return "It should return two tensors of indices: those to train on, and those held out."
-    train, held = (np.asarray(part) for part in result)
-    if {train.ndim, held.ndim} != {1} or {train.dtype.kind, held.dtype.kind} != {"i"} or not held.size:
+    train, held = (as_numbers(part) for part in result)
+    if any(part is None or part.ndim != 1 or (part.size and part.dtype.kind != "i") for part in (train, held)):
         return (
             "Each part should be a row of indices (whole numbers). A mask becomes one by `torch.nonzero(…).flatten()`."
         )
-    if held.max() < 10 and len(np.unique(train)) < len(train):
+    if held.size and held.max() < 10 and len(np.unique(train)) < len(train):
         return "These look like labels. Return the indices: where in the row of labels the images stand."
+    if not np.isin(np.concatenate([train, held]), np.arange(len(labels))).all():
+        return f"The indices should be 0 to {len(labels) - 1}: there are {len(labels)} labels."
     if np.intersect1d(train, held).size:
         return "Some images are in both parts: what is learned would be tested."
     if len(np.unique(train)) < len(train) or len(np.unique(held)) < len(held):
         return "An image is in the same part twice."
-    if len(train) + len(held) != len(labels) or not np.isin(np.arange(len(labels)), [*train, *held]).all():
+    if len(train) + len(held) != len(labels):
         return "Some images are in neither part. Everything that is not held out is to be trained on."
-    if len(held) > len(train):
+    held_of, trained_of = (np.bincount(labels.numpy()[part.astype(int)], minlength=10) for part in (held, train))
+    if (held_of == each).all():
+        return None
+    if (trained_of == each).all():
         return "The parts are exchanged: the images to train on come first."
-    counts = np.bincount(labels.numpy()[held], minlength=10)
-    if (counts != each).any():
-        return f"Held out are {counts.tolist()} images of the classes 0 to 9, and it should be {each} of each."
-    return None
+    if len(held) == each:
+        return f"Held out are {each} images in all, and it should be {each} of each class."
+    return f"Held out are {held_of.tolist()} images of the classes 0 to 9, and it should be {each} of each."
+
+
+def split_of(times: int, each: int, sort: bool = False) -> Callable[[], tuple[Tensor, int]]:
+    """Return what gives labels in which each class occurs so many times, and how many are to be held out."""
+    labels = torch.arange(10).repeat(times)
+    return lambda: (labels.sort().values if sort else labels.clone(), each)
 
 
 @exercise(
     draw=labels_to_split,
+    edges=[split_of(12, 5), split_of(6, 1, sort=True), split_of(6, 5), split_of(2, 1)],
     rounds=5,
     notice="No image is in both parts, none is lost, and every class is tested by equally many.",
     hint="Choose the indices class by class.",
@@ -304,7 +532,16 @@ def moved_by_slices(images: Tensor, down: int, right: int) -> Tensor:
 @exercise(
     draw=digits_and_way,
     rounds=10,
-    edges=[moved_by(0, 0), moved_by(0, 3), moved_by(-3, 0), moved_by(28, 0), moved_by(0, -28)],
+    edges=[
+        moved_by(2, 3),
+        moved_by(-2, -3),
+        moved_by(4, 0),
+        moved_by(0, 0),
+        moved_by(0, 3),
+        moved_by(-3, 0),
+        moved_by(28, 0),
+        moved_by(0, -28),
+    ],
     notice="What leaves on one side is gone, and what enters on the other is empty paper.",
     hint="Where the digit moves down by 2, the two uppermost rows become 0, and the two lowest are lost.",
     mistakes=[
@@ -323,6 +560,48 @@ def moved_by_slices(images: Tensor, down: int, right: int) -> Tensor:
         Mistake(
             moved_by_slices,
             "Where the digit is not to move, the image is lost: `[:-0]` and `[-0:]` do not mean what they seem to.",
+        ),
+        Mistake(
+            lambda images, down, right: images.roll(down, 2),
+            "It moves down only, and what leaves at the bottom comes in again at the top.",
+        ),
+        Mistake(
+            lambda images, down, right: moved(images, down, 0),
+            "It moves up and down only. `right` says how far to go to the right.",
+        ),
+        Mistake(
+            lambda images, down, right: moved(images, 0, right),
+            "It moves to the left and right only. `down` says how far to go down.",
+        ),
+        Mistake(
+            lambda images, down, right: moved(images, abs(down), abs(right)),
+            "Negative numbers move down and to the right, too. They are to move up and to the left.",
+        ),
+        Mistake(
+            lambda images, down, right: images,
+            "Nothing has moved. Does it return the images that were given?",
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda images, down, right: down != 0 and right != 0,
+            "Where the digit is not to move, the image is lost: `[:-0]` and `[-0:]` do not mean what they seem to.",
+        ),
+        Gap(
+            lambda images, down, right: right == 0,
+            "It is right where `right` is 0. The second number moves the digit to the right, or to the left.",
+        ),
+        Gap(
+            lambda images, down, right: down == 0,
+            "It is right where `down` is 0. The first number moves the digit down, or up.",
+        ),
+        Gap(
+            lambda images, down, right: down >= 0 and right >= 0,
+            "It is right where no number is negative. Negative ones move up and to the left.",
+        ),
+        Gap(
+            lambda images, down, right: max(abs(down), abs(right)) < 28,
+            "Where a digit moves by 28 or more, nothing of it is left: the image is empty.",
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """Checks of exercise notebook 4: confusion, precision, an interval, calibration, mistakes, doubt, a threshold."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -9,6 +10,9 @@ from torch import Tensor
 from mnist_helpers import evaluation
 from mnist_helpers.checks import inputs
 from mnist_helpers.checks.exercise import Mistake, exercise
+
+CLEAR = 1e-6  # a smaller difference of two probabilities is one of rounding, and their order is nobody's fault
+PERCENT = "These are percentages. Asked for are numbers between 0 and 1."
 
 
 def labels_and_predictions(random: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -20,8 +24,26 @@ def labels_and_predictions(random: np.random.Generator) -> tuple[Tensor, Tensor]
     return labels, torch.where(wrong, others, labels)
 
 
+def among(*digits: int) -> Callable[[], tuple[Tensor, Tensor]]:
+    """Return what gives labels and predictions of some digits only."""
+    return lambda: tuple(torch.from_numpy(np.random.default_rng(seed).choice(digits, size=40)) for seed in (0, 1))
+
+
+def as_many_as_named(labels: Tensor, predictions: Tensor) -> Tensor:
+    """Count in a matrix that ends with the largest digit that is there."""
+    size = int(max(labels.max(), predictions.max())) + 1
+    return evaluation.confusion_matrix(labels, predictions)[:size, :size]
+
+
+def shares_of_rows(labels: Tensor, predictions: Tensor, at_least: int = 0) -> Tensor:
+    """Divide each row of the confusion matrix by its sum, or by `at_least` where that is larger."""
+    matrix = evaluation.confusion_matrix(labels, predictions)
+    return matrix / matrix.sum(dim=1, keepdim=True).clamp(min=at_least)
+
+
 @exercise(
     draw=labels_and_predictions,
+    edges=[among(*range(9)), among(*range(1, 10)), among(3)],
     by_hand=("bincount",),
     notice="The diagonal holds what was right; its sum over everything is the accuracy.",
     hint="For each image, add 1 in the row of its label and the column of its prediction.",
@@ -30,18 +52,37 @@ def labels_and_predictions(random: np.random.Generator) -> tuple[Tensor, Tensor]
             lambda labels, predictions: evaluation.confusion_matrix(predictions, labels),
             "Rows and columns are exchanged: the row is the true class.",
         ),
-        Mistake(
-            lambda labels, predictions: evaluation.confusion_matrix(labels, predictions)[:9, :9],
-            "There must be ten rows and columns, also for a class that is not there.",
-        ),
+        *[
+            Mistake(answer, "There must be ten rows and columns, also for a class that is not there.")
+            for answer in (
+                as_many_as_named,
+                lambda labels, predictions: evaluation.confusion_matrix(labels, predictions)[:9, :9],
+            )
+        ],
         Mistake(
             lambda labels, predictions: (evaluation.confusion_matrix(labels, predictions) > 0).long(),
             "Each pair is counted once only: does your line add to what is there, or set it? "
             "(`matrix[labels, predictions] += 1` adds a single time to a place that is named often.)",
         ),
+        *[
+            Mistake(answer, "These are shares. Asked for are counts.")
+            for answer in (
+                lambda labels, predictions: evaluation.confusion_matrix(labels, predictions) / len(labels),
+                shares_of_rows,
+                lambda labels, predictions: shares_of_rows(labels, predictions, at_least=1),
+            )
+        ],
         Mistake(
-            lambda labels, predictions: evaluation.confusion_matrix(labels, predictions) / len(labels),
-            "These are shares. Asked for are counts.",
+            lambda labels, predictions: torch.bincount(predictions, minlength=10).expand(10, 10),
+            "All ten rows are one: `[[0] * 10] * 10` holds the same list ten times. Make each row anew.",
+        ),
+        Mistake(
+            lambda labels, predictions: evaluation.confusion_matrix(labels, predictions).fill_diagonal_(0),
+            "Only the mistakes are counted. What was right belongs on the diagonal.",
+        ),
+        Mistake(
+            lambda labels, predictions: evaluation.confusion_matrix(labels, predictions).diag().diag(),
+            "Only what was right is counted. The mistakes belong beside the diagonal.",
         ),
     ],
 )
@@ -56,6 +97,16 @@ def a_matrix(random: np.random.Generator) -> tuple[Tensor, int]:
     return matrix + torch.diag(torch.from_numpy(random.integers(20, 90, size=10))), int(random.integers(10))
 
 
+def asked_for(digit: int, mistakes: bool = True) -> Callable[[], tuple[Tensor, int]]:
+    """Return what gives a confusion matrix, with mistakes or without, and a class."""
+
+    def give() -> tuple[Tensor, int]:
+        matrix, _ = a_matrix(np.random.default_rng(digit))
+        return matrix if mistakes else matrix.diag().diag(), digit
+
+    return give
+
+
 def share_of(matrix: Tensor, digit: int, dim: int) -> Tensor:
     """Return the share of a class's diagonal in its row (1) or column (0)."""
     return matrix[digit, digit] / matrix.sum(dim=dim)[digit]
@@ -63,6 +114,7 @@ def share_of(matrix: Tensor, digit: int, dim: int) -> Tensor:
 
 @exercise(
     draw=a_matrix,
+    edges=[asked_for(0), asked_for(9), asked_for(4, mistakes=False)],
     notice="The same mistake counts against the recall of one digit and the precision of another.",
     hint="Divide the digit's number on the diagonal by the sum of its column, and by the sum of its row.",
     mistakes=[
@@ -81,17 +133,42 @@ def share_of(matrix: Tensor, digit: int, dim: int) -> Tensor:
             ),
             "It divides by the mistakes alone. The right ones belong to the whole, too.",
         ),
+        *[
+            Mistake(
+                lambda matrix, digit, dim=dim: (share_of(matrix, digit, dim),) * 2,
+                f"Both are divided by the sum of the {line}. One of the two belongs to the {other}.",
+            )
+            for dim, line, other in ((0, "column", "row"), (1, "row", "column"))
+        ],
         Mistake(
-            lambda matrix, digit: (100 * share_of(matrix, digit, 0), 100 * share_of(matrix, digit, 1)),
-            "These are percentages. Precision and recall are between 0 and 1.",
+            lambda matrix, digit: (matrix.diag().sum() / matrix.sum(),) * 2,
+            "This is the accuracy of all ten digits. Asked for is one of them.",
+        ),
+        Mistake(
+            lambda matrix, digit: (matrix.diag() / matrix.sum(dim=0), matrix.diag() / matrix.sum(dim=1)),
+            "These are those of all ten digits. Return two numbers: those of the digit that is asked for.",
+        ),
+        Mistake(
+            lambda matrix, digit: (matrix[digit, digit], matrix[digit, digit]),
+            "These are counts. Divide them: a share is asked for.",
         ),
         Mistake(
             lambda matrix, digit: (
-                round(share_of(matrix, digit, 0).item(), 2),
-                round(share_of(matrix, digit, 1).item(), 2),
+                matrix[digit, digit] // matrix.sum(dim=0)[digit],
+                matrix[digit, digit] // matrix.sum(dim=1)[digit],
             ),
-            "They are rounded. Return them as they are.",
+            "`//` throws away what is behind the point. Divide with `/`.",
         ),
+        Mistake(lambda matrix, digit: (100 * share_of(matrix, digit, 0), 100 * share_of(matrix, digit, 1)), PERCENT),
+        *[
+            Mistake(
+                lambda matrix, digit, places=places: tuple(
+                    round(share_of(matrix, digit, dim).item(), places) for dim in (0, 1)
+                ),
+                "They are rounded. Return them as they are.",
+            )
+            for places in (2, 3)
+        ],
     ],
 )
 def precision_and_recall(matrix: Tensor, digit: int) -> tuple[float, float]:
@@ -105,12 +182,27 @@ def right_of_all(random: np.random.Generator) -> tuple[int, int]:
     return count - int(random.integers(0, 8)), count
 
 
-def wilson(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Return Wilson's interval (1927)."""
-    share, scale = right / count, 1 + z**2 / count
-    middle = (share + z**2 / (2 * count)) / scale
-    half = z / scale * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return middle - half, middle + half
+def wilson(
+    right: int,
+    count: int,
+    z: float = 1.96,
+    of_middle: float | None = None,
+    of_root: float | None = None,
+    outside: float | None = None,
+) -> tuple[float, float, float]:
+    """Return middle and half width of Wilson's interval (1927), both to be divided by the third.
+
+    The arguments put mistakes in: other second terms of the middle and under the root, and another factor before it.
+    """
+    share = right / count
+    middle = share + (z**2 / (2 * count) if of_middle is None else of_middle)
+    root = math.sqrt(share * (1 - share) / count + (z**2 / (4 * count**2) if of_root is None else of_root))
+    return middle, (z if outside is None else outside) * root, 1 + z**2 / count
+
+
+def ends(middle: float, half: float, scale: float) -> tuple[float, float]:
+    """Return the ends of an interval."""
+    return (middle - half) / scale, (middle + half) / scale
 
 
 def textbook_interval(right: int, count: int) -> tuple[float, float]:
@@ -120,8 +212,25 @@ def textbook_interval(right: int, count: int) -> tuple[float, float]:
     return share - half, share + half
 
 
+def half_divided(right: int, count: int) -> tuple[float, float]:
+    """Divide the second part of the numerator only."""
+    middle, half, scale = wilson(right, count)
+    return middle - half / scale, middle + half / scale
+
+
+def without_brackets(*wrong: str) -> Callable[[int, int], tuple[float, float]]:
+    """Return the formula whose denominators 2n or 4n² have no brackets."""
+
+    def give(right: int, count: int) -> tuple[float, float]:
+        terms = {"of_middle": 1.96**2 / 2 * count, "of_root": 1.96**2 / 4 * count**2}
+        return ends(*wilson(right, count, **{name: terms[name] for name in wrong}))
+
+    return give
+
+
 @exercise(
     draw=right_of_all,
+    edges=[lambda: (50, 50), lambda: (0, 50), lambda: (1, 1), lambda: (9900, 10_000)],
     notice="99 of 100 leave an interval that is 0.053 wide; 9,900 of 10,000 leave 0.004.",
     hint="Follow the formula piece by piece; z is 1.96.",
     mistakes=[
@@ -130,22 +239,46 @@ def textbook_interval(right: int, count: int) -> tuple[float, float]:
             "This is the interval of the normal distribution, which is empty if all are right. Use Wilson's.",
         ),
         Mistake(
-            lambda right, count: wilson(right, count, z=1.0),
+            lambda right, count: ends(*wilson(right, count, z=1.0)),
             "This interval holds the truth in 68% of cases (z = 1). For 95%, z is 1.96.",
         ),
+        Mistake(lambda right, count: tuple(100 * end for end in ends(*wilson(right, count))), PERCENT),
         Mistake(
-            lambda right, count: tuple(100 * end for end in wilson(right, count)),
-            "These are percentages. The ends should lie between 0 and 1.",
+            lambda right, count: ends(*wilson(count - right, count)),
+            "This is the interval of the share that is *wrong*.",
         ),
         Mistake(
-            lambda right, count: wilson(count - right, count),
-            "This is the interval of the share that is *wrong*.",
+            lambda right, count: ends(*wilson(right, count))[::-1], "They are exchanged: the lower end comes first."
+        ),
+        *[
+            Mistake(
+                without_brackets(*wrong),
+                "`/ 2 * n` divides by 2 and then multiplies by n. Put what stands below a line in brackets.",
+            )
+            for wrong in (("of_middle",), ("of_root",), ("of_middle", "of_root"))
+        ],
+        Mistake(
+            lambda right, count: ends(*wilson(right, count)[:2], 1),
+            "It is not divided by what stands below the long line, 1 + z²/n.",
+        ),
+        Mistake(half_divided, "Only a part is divided by 1 + z²/n. Both parts stand above that line: brackets."),
+        Mistake(
+            lambda right, count: ends(*wilson(right, count, of_root=1.96**2 / (4 * count))),
+            "In the last term under the root, n is squared.",
+        ),
+        Mistake(
+            lambda right, count: ends(*wilson(right, count, outside=1)),
+            "The root is multiplied by z.",
+        ),
+        Mistake(
+            lambda right, count: tuple(part / wilson(right, count)[2] for part in wilson(right, count)[:2]),
+            "These are the middle of the interval and half its width. Return its two ends.",
         ),
     ],
 )
 def interval(right: int, count: int) -> tuple[float, float]:
     """Return the ends of Wilson's 95 % interval of the accuracy, after `right` of `count` images were right."""
-    return wilson(right, count)
+    return ends(*wilson(right, count))
 
 
 def confidence_and_correct(random: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -158,31 +291,76 @@ def confidence_and_correct(random: np.random.Generator) -> tuple[Tensor, Tensor]
     )
 
 
-def calibration_gap(confidence: Tensor, correct: Tensor, weighted: bool = True, signed: bool = False) -> Tensor:
-    """Return the mean gap between confidence and accuracy over ten bins."""
-    bins = (confidence * 10).long()
-    total, weight = torch.zeros(()), 0.0
-    for number in bins.unique():
-        inside = bins == number
-        gap = confidence[inside].mean() - correct[inside].float().mean()
-        share = inside.float().mean().item() if weighted else 1.0
-        total, weight = total + share * (gap if signed else gap.abs()), weight + share
-    return total / weight
+def sure(low: float, high: float, right: float, count: int = 60) -> Callable[[], tuple[Tensor, Tensor]]:
+    """Return what gives confidences in a range, and a share of right answers."""
+    confidence = torch.linspace(low, high, count)
+    return lambda: (confidence.clone(), torch.linspace(0, 1, count) < right)
+
+
+def bin_by_bin(confidence: Tensor, correct: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return, for ten bins, their share of the images, their mean confidence and their accuracy; NaN for empty ones."""
+    inside = (confidence * 10).long() == torch.arange(10)[:, None]  # (10, N)
+    count = inside.sum(dim=1)
+    return count / len(confidence), (inside * confidence).sum(dim=1) / count, (inside & correct).sum(dim=1) / count
+
+
+def calibration_gap(
+    confidence: Tensor,
+    correct: Tensor,
+    combine: Callable[[Tensor, Tensor], Tensor] = lambda share, gap: (share * gap.abs()).sum(),
+    bins: slice = slice(None),
+) -> Tensor:
+    """Combine the shares of the bins that are not empty with their gaps between confidence and accuracy."""
+    share, mean, accuracy = (part[bins] for part in bin_by_bin(confidence, correct))
+    return combine(share[share > 0], (mean - accuracy)[share > 0])
+
+
+def gap_to_middles(confidence: Tensor, correct: Tensor) -> Tensor:
+    """Compare the accuracy of each bin with the middle of the bin."""
+    share, _, accuracy = bin_by_bin(confidence, correct)
+    return (share * (torch.linspace(0.05, 0.95, 10) - accuracy).abs()).nansum()
+
+
+def gap_with_empty(confidence: Tensor, correct: Tensor) -> Tensor:
+    """Take the mean of empty bins, too."""
+    share, mean, accuracy = bin_by_bin(confidence, correct)
+    return (share * (mean - accuracy).abs()).sum()
+
+
+COMBINED = {
+    "All bins count the same. A bin with more images should count more.": [
+        lambda share, gap: gap.abs().mean(),
+        lambda share, gap: gap.abs().sum() / 10,
+        lambda share, gap: gap.abs().sum(),
+    ],
+    "Boasting in one bin makes up for modesty in another. Take the size of each gap, without its sign.": [
+        lambda share, gap: (share * gap).sum(),
+        lambda share, gap: -(share * gap).sum(),
+    ],
+    "The gaps are squared. Take the size of each as it is.": [
+        lambda share, gap: (share * gap**2).sum(),
+        lambda share, gap: (share * gap**2).sum().sqrt(),
+    ],
+    "This is the largest gap of all bins. Asked for is their weighted mean.": [lambda share, gap: gap.abs().max()],
+    PERCENT: [lambda share, gap: 100 * (share * gap.abs()).sum()],
+    "The gaps are weighted, and divided by the number of bins, too. The shares add up to 1 already.": [
+        lambda share, gap: (share * gap.abs()).mean(),
+        lambda share, gap: (share * gap.abs()).sum() / 10,
+    ],
+}
 
 
 @exercise(
     draw=confidence_and_correct,
+    edges=[sure(0.95, 0.95, 0, count=1), sure(0.91, 0.99, 2), sure(0.01, 0.09, 0.5), sure(0.32, 0.38, 0.5)],
     notice="A network that says 90% should be right nine times in ten. The gap says by how much it boasts.",
     hint="Ten bins of width 0.1; in each the gap of mean confidence and accuracy, weighted by its share of images.",
     mistakes=[
-        Mistake(
-            lambda confidence, correct: calibration_gap(confidence, correct, weighted=False),
-            "All bins count the same. A bin with more images should count more.",
-        ),
-        Mistake(
-            lambda confidence, correct: calibration_gap(confidence, correct, signed=True),
-            "Boasting in one bin makes up for modesty in another. Take the size of each gap, without its sign.",
-        ),
+        *[
+            Mistake(lambda confidence, correct, way=way: calibration_gap(confidence, correct, way), hint)
+            for hint, ways in COMBINED.items()
+            for way in ways
+        ],
         Mistake(
             lambda confidence, correct: (confidence.mean() - correct.float().mean()).abs(),
             "This is one gap over all images. Either there are no bins, or their gaps cancel: take each gap "
@@ -192,6 +370,24 @@ def calibration_gap(confidence: Tensor, correct: Tensor, weighted: bool = True, 
             lambda confidence, correct: (confidence - correct.float()).abs().mean(),
             "It compares single images, which are right or wrong. Compare means: of a bin.",
         ),
+        Mistake(
+            gap_to_middles,
+            "It compares the accuracy with the middle of the bin. Take the mean confidence of the images in it.",
+        ),
+        Mistake(
+            gap_with_empty,
+            "An empty bin has no mean: zero is divided by zero, and all becomes NaN. Leave empty bins out.",
+        ),
+        *[
+            Mistake(
+                lambda confidence, correct, bins=bins: calibration_gap(confidence, correct, bins=bins),
+                f"The {which} bin is left out: {where}. Do you go through all ten?",
+            )
+            for bins, which, where in (
+                (slice(1, None), "first", "confidences below 0.1"),
+                (slice(9), "last", "confidences from 0.9 on"),
+            )
+        ],
     ],
 )
 def calibration_error(confidence: Tensor, correct: Tensor) -> Tensor:
@@ -199,12 +395,37 @@ def calibration_error(confidence: Tensor, correct: Tensor) -> Tensor:
     return calibration_gap(confidence, correct)
 
 
+def clear(scores: Tensor) -> bool:
+    """Say whether no two scores are so close that rounding may exchange them."""
+    return bool((scores.sort().values.diff() > CLEAR).all())
+
+
 def logits_and_labels(random: np.random.Generator) -> tuple[Tensor, Tensor, int]:
     """Draw logits of different sizes, labels, and how many mistakes are asked for."""
-    logits = inputs.normal(random, 80, 10) * inputs.normal(random, 80, 1).abs() * 3
-    logits += 4 * inputs.normal(random, 80, 1)  # changes no probability
-    labels = torch.where(torch.from_numpy(random.random(80) < 0.6), logits.argmax(dim=1), torch.tensor(0))
-    return logits, labels, int(random.integers(3, 7))
+    while True:
+        logits = inputs.normal(random, 80, 10) * inputs.normal(random, 80, 1).abs() * 3
+        logits += 4 * inputs.normal(random, 80, 1)  # changes no probability
+        labels = torch.where(torch.from_numpy(random.random(80) < 0.6), logits.argmax(dim=1), torch.tensor(0))
+        if clear(logits.softmax(dim=1).amax(dim=1)):
+            return logits, labels, int(random.integers(3, 7))
+
+
+def most_confident() -> tuple[Tensor, Tensor, int]:
+    """Give logits and labels, and ask for a single mistake."""
+    return *logits_and_labels(np.random.default_rng(0))[:2], 1
+
+
+def all_mistakes() -> tuple[Tensor, Tensor, int]:
+    """Give logits and labels, and ask for all mistakes that there are."""
+    logits, labels, _ = logits_and_labels(np.random.default_rng(1))
+    return logits, labels, int((logits.argmax(dim=1) != labels).sum())
+
+
+def along_the_images(logits: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Return the most confident mistakes, of a softmax that runs along the wrong dimension."""
+    confidence, predictions = logits.softmax(dim=0).max(dim=1)
+    wrong = torch.nonzero(predictions != labels).flatten()
+    return wrong[confidence[wrong].argsort(descending=True)][:count]
 
 
 def ordered(logits: Tensor, labels: Tensor, count: int, score: Tensor, wrong: bool = True) -> Tensor:
@@ -216,6 +437,7 @@ def ordered(logits: Tensor, labels: Tensor, count: int, score: Tensor, wrong: bo
 
 @exercise(
     draw=logits_and_labels,
+    edges=[most_confident, all_mistakes],
     notice="These are worth looking at one by one: some of them are the label's fault, not the network's.",
     hint="Of the images whose prediction is not their label, those whose largest probability is largest.",
     mistakes=[
@@ -241,6 +463,40 @@ def ordered(logits: Tensor, labels: Tensor, count: int, score: Tensor, wrong: bo
             ),
             "These are places among the mistakes. Asked for are places among all images.",
         ),
+        Mistake(
+            lambda logits, labels, count: ordered(logits, labels, count, torch.arange(0.0, -len(labels), -1)),
+            "These are the first mistakes, in the order of the images. Sort them by confidence.",
+        ),
+        Mistake(
+            lambda logits, labels, count: ordered(
+                logits, labels, count, -logits.log_softmax(dim=1)[range(len(labels)), labels]
+            ),
+            "It sorts by the probability of the label. The confidence is the largest of the ten probabilities.",
+        ),
+        Mistake(
+            lambda logits, labels, count: ordered(
+                logits, labels, count, logits.softmax(dim=1)[range(len(labels)), labels]
+            ),
+            "It sorts by the probability of the label. The confidence is the largest of the ten probabilities.",
+        ),
+        Mistake(
+            lambda logits, labels, count: logits.softmax(dim=1).amax(dim=1)[
+                confident_mistakes.solve(logits, labels, count)
+            ],
+            "These are the confidences. Asked for are the places of the images.",
+        ),
+        Mistake(
+            lambda logits, labels, count: logits.argmax(dim=1)[confident_mistakes.solve(logits, labels, count)],
+            "These are the digits that were read. Asked for are the places of the images.",
+        ),
+        Mistake(
+            along_the_images,
+            "The softmax runs along the images. The ten probabilities of an image add up to 1: that is `dim=1`.",
+        ),
+        Mistake(
+            lambda logits, labels, count: confident_mistakes.solve(logits, labels, count).sort().values,
+            "They are the right ones, in the order of their indices. The surest one comes first.",
+        ),
     ],
 )
 def confident_mistakes(logits: Tensor, labels: Tensor, count: int) -> Tensor:
@@ -250,7 +506,15 @@ def confident_mistakes(logits: Tensor, labels: Tensor, count: int) -> Tensor:
 
 def logits_and_count(random: np.random.Generator) -> tuple[Tensor, int]:
     """Draw logits and how many images are asked for."""
-    return inputs.normal(random, 50, 10) * 2, int(random.integers(3, 7))
+    while True:
+        logits = inputs.normal(random, 50, 10) * 2
+        if clear(margins(logits.softmax(dim=1))):
+            return logits, int(random.integers(3, 7))
+
+
+def so_many(count: int) -> Callable[[], tuple[Tensor, int]]:
+    """Return what gives logits, and asks for so many images."""
+    return lambda: (logits_and_count(np.random.default_rng(0))[0], count)
 
 
 def margins(values: Tensor) -> Tensor:
@@ -261,6 +525,7 @@ def margins(values: Tensor) -> Tensor:
 
 @exercise(
     draw=logits_and_count,
+    edges=[so_many(1), so_many(50)],
     notice="No label was needed. This is how one finds the images that a person should look at.",
     hint="For each image: the largest probability minus the second largest. Take the smallest differences.",
     mistakes=[
@@ -282,6 +547,22 @@ def margins(values: Tensor) -> Tensor:
             ],
             "It compares the largest with the smallest probability. Compare it with the second largest.",
         ),
+        Mistake(
+            lambda logits, count: (logits.softmax(dim=1) * logits.log_softmax(dim=1)).sum(dim=1).argsort()[:count],
+            "This is the order of the entropy, to which all ten digits belong. Take the two most probable ones.",
+        ),
+        Mistake(
+            lambda logits, count: margins(logits.softmax(dim=1)).sort().values[:count],
+            "These are the differences. Asked for are the places of the images.",
+        ),
+        Mistake(
+            lambda logits, count: margins(logits.softmax(dim=1)).argsort()[:count].flip(0),
+            "The images are the right ones. Their order is turned: the smallest difference comes first.",
+        ),
+        Mistake(
+            lambda logits, count: margins(logits.softmax(dim=0)).argsort()[:count],
+            "The softmax runs along the images. The ten probabilities of an image add up to 1: that is `dim=1`.",
+        ),
     ],
 )
 def ambiguous(logits: Tensor, count: int) -> Tensor:
@@ -295,37 +576,71 @@ def confidence_correct_goal(random: np.random.Generator) -> tuple[Tensor, Tensor
     return confidence, correct, float(confidence[int(random.integers(400))])
 
 
+def threshold_at(rank: int) -> Callable[[], tuple[Tensor, Tensor, float]]:
+    """Return what gives confidences, whether each was right, and the confidence of a rank as threshold."""
+
+    def give() -> tuple[Tensor, Tensor, float]:
+        confidence, correct = confidence_and_correct(np.random.default_rng(0))
+        return confidence, correct, float(confidence.sort().values[rank])
+
+    return give
+
+
 def kept_and_right(correct: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
     """Return the share that is kept, and the share of right ones among those."""
     return kept.float().mean(), correct[kept].float().mean()
 
 
+def variants(change: Callable[[Tensor, Tensor], Sequence], hint: str, by: Callable = torch.ge) -> Mistake:
+    """Return the mistake that makes something else of which images are right and which are kept."""
+    return Mistake(lambda confidence, correct, threshold: change(correct, by(confidence, threshold)), hint)
+
+
 @exercise(
     draw=confidence_correct_goal,
+    edges=[threshold_at(0), threshold_at(-1)],
     notice="Whoever may say “I do not know” makes fewer mistakes. The price is written in the first number.",
     hint="Keep the images whose confidence is at least the threshold; then count shares.",
     mistakes=[
-        Mistake(
-            lambda confidence, correct, threshold: kept_and_right(correct, confidence > threshold),
+        variants(
+            kept_and_right,
             "An image with just that confidence is answered, too: *at least* the threshold.",
+            by=torch.gt,
         ),
-        Mistake(
-            lambda confidence, correct, threshold: kept_and_right(correct, confidence < threshold),
-            "It keeps the doubtful ones.",
-        ),
-        Mistake(
-            lambda confidence, correct, threshold: (
-                (confidence >= threshold).float().mean(),
-                (correct & (confidence >= threshold)).float().mean(),
-            ),
+        variants(kept_and_right, "It keeps the doubtful ones.", by=torch.lt),
+        variants(kept_and_right, "It keeps the doubtful ones.", by=torch.le),
+        variants(
+            lambda correct, kept: (kept.float().mean(), (correct & kept).float().mean()),
             "The accuracy is that among the kept ones, so divide by their number, not by all.",
         ),
-        Mistake(
-            lambda confidence, correct, threshold: (
-                (confidence >= threshold).float().mean(),
-                correct.float().mean(),
-            ),
+        variants(
+            lambda correct, kept: (kept.float().mean(), (correct == kept).float().mean()),
+            "It counts where *right* and *kept* agree. Count the right ones among the kept ones alone.",
+        ),
+        variants(
+            lambda correct, kept: (kept.float().mean(), correct.float().mean()),
             "The accuracy is that of all images. Count only those that are kept.",
+        ),
+        variants(
+            lambda correct, kept: kept_and_right(correct, kept)[::-1],
+            "They are exchanged: the share of answered images comes first.",
+        ),
+        variants(lambda correct, kept: [100 * share for share in kept_and_right(correct, kept)], PERCENT),
+        variants(
+            lambda correct, kept: (kept.sum(), correct[kept].float().mean()),
+            "The first is a count. Divide it by the number of images.",
+        ),
+        variants(
+            lambda correct, kept: (kept.sum(), correct[kept].sum()),
+            "These are counts. Asked for are shares.",
+        ),
+        variants(
+            lambda correct, kept: (kept.float().mean(), 1 - correct[kept].float().mean()),
+            "The second is the share of mistakes. The accuracy is the share of right answers.",
+        ),
+        variants(
+            lambda correct, kept: ((~kept).float().mean(), correct[kept].float().mean()),
+            "The first is the share of images that are *not* answered.",
         ),
     ],
 )

@@ -17,10 +17,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.overrides import TorchFunctionMode
 
 ROUNDS = 20
 LONGEST_SHOWN = 160  # characters of an input or a result in a message
+LONGEST_REMARK = 300  # characters of what a check says
+CONTAINERS = (list, tuple, dict, set, frozenset)
+MOST_THINGS, MOST_NUMBERS = 100_000, 1_000_000  # in the lists, and in the arrays, of a result that is looked at
 OF_SHAPE = "numbers of shape"  # how long ones are shown
 RELATIVE, ABSOLUTE = 1e-4, 1e-5  # how far a fractional number may be off
 
@@ -71,6 +76,14 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """Input that is often forgotten: answers are right where `covered` holds, and wrong in half of the rest or more."""
+
+    covered: Callable[..., bool]
+    hint: str
+
+
+@dataclass(frozen=True)
 class Exercise:
     """An exercise whose answer is a function; calling the exercise with that function checks it.
 
@@ -86,6 +99,7 @@ class Exercise:
     notice: str
     hint: str
     mistakes: Sequence[Mistake] = ()
+    gaps: Sequence[Gap] = ()  # looked at if it is no known mistake
     examine: Callable[..., str | None] | None = None
     measure: Callable[..., Any] | None = None
     by_hand: Sequence[str] = ()  # functions of torch with such a word in their names are not to be used
@@ -102,27 +116,30 @@ class Exercise:
     def try_out(
         self, answer: Callable[..., Any], seeds: Sequence[int], without: Sequence[str] | None = None
     ) -> list[Outcome]:
-        """Call an answer with the input of each seed; stop after the first error."""
+        """Call an answer with the input of each seed; stop after the first error, but try all edges."""
         outcomes: list[Outcome] = []
         for seed in seeds:
             outcomes.append(self._call(answer, seed, self.by_hand if without is None else without))
-            if outcomes[-1].error:
+            if outcomes[-1].error and seed >= 0:
                 break
         return outcomes
 
     def judge(self, seeds: Sequence[int], outcomes: Sequence[Outcome]) -> Verdict:
         """Compare outcomes with the truth for the input of each seed; fewer outcomes than seeds end with an error."""
+        outcomes = [TOO_LARGE if crowded(outcome.value) else outcome for outcome in outcomes]
         if outcomes and outcomes[0].error == "NotImplementedError: ":  # torch's own have a message
             return Verdict(
                 Status.NOT_ATTEMPTED,
                 f"Write {self.name}, or a function that it calls, in place of the line that raises.",
             )
         if any(outcome.changed_input for outcome in outcomes):
-            return Verdict(Status.NOT_YET, f"The function changes what it was given. {copied(self.input(seeds[0]))}")
+            return Verdict(
+                Status.NOT_YET, f"The function changes what it was given. {copied(self._lent(self.input(seeds[0])))}"
+            )
         for seed, outcome in zip(seeds, outcomes, strict=False):
-            hint = self._hint(seed, outcome)
-            if hint:
-                return Verdict(Status.NOT_YET, self._known_mistake(seeds, outcomes) or hint)
+            if not self._right(seed, outcome):
+                hint = self._known_mistake(seeds, outcomes) or self._gap(seeds, outcomes) or self._hint(seed, outcome)
+                return Verdict(Status.NOT_YET, cut(hint, LONGEST_REMARK))
         if len(outcomes) < len(seeds):
             return Verdict(Status.NOT_YET, "Not every call came to an end.")
         return Verdict(Status.RIGHT, self.notice)
@@ -137,17 +154,25 @@ class Exercise:
         return self.edges[-seed - 1]() if seed < 0 else self.draw(np.random.default_rng(seed))
 
     def _call(self, answer: Callable[..., Any], seed: int, without: Sequence[str] = ()) -> Outcome:
-        given, kept = self.input(seed), self.input(seed)
+        given = self.input(seed)
         if not callable(answer):
             return Outcome(error=f"TypeError: {shown(answer)} is not a function. Hand over the function, not a result")
+        before = [snapshot(one) for one in self._lent(given)]
         try:
             with quiet(), NotBy(without), usual_torch(), torch.random.fork_rng():
                 torch.manual_seed(seed)
                 value = (answer(*given), answer(*given)) if self.twice else answer(*given)
-                value = plain(self._measured(value, given))
-            return Outcome(value, changed_input=not self.measure and not same(plain(given), plain(kept)))
+                if not torch.is_grad_enabled():
+                    raise UnfitError("Gradients are still off when it ends: use `with torch.no_grad():` for a part")
+                changed = not same([snapshot(one) for one in self._lent(given)], before)
+                value = self._measured(value, given)
+                return TOO_LARGE if crowded(value) else Outcome(plain(value), changed_input=changed)
         except (Exception, SystemExit) as error:  # the learner's, of any kind
-            return Outcome(error=f"{type(error).__name__}: {words(error)}")
+            return Outcome(error=cut(f"{type(error).__name__}: {words(error)}", LONGEST_REMARK))
+
+    def _lent(self, given: tuple) -> tuple:
+        """Return what an answer is to leave as it is. What is measured may change networks: that is its task."""
+        return tuple(one for one in given if not (self.measure and isinstance(one, nn.Module | Optimizer)))
 
     def _measured(self, value: Any, given: tuple) -> Any:
         if self.measure is None:
@@ -158,20 +183,28 @@ class Exercise:
             raise UnfitError(f"{type(error).__name__}: {words(error)}") from error
 
     def _hint(self, seed: int, outcome: Outcome) -> str:
-        """Say what is wrong with an outcome; nothing if all is well."""
+        """Say what is wrong with an outcome that is not right."""
         given = self.input(seed)
         if outcome.error.startswith(UnfitError.__name__):
             return f"What came of it cannot be used. {outcome.error.partition(': ')[2].rstrip('.')}."
         if outcome.error:
-            return f"The function stopped with {outcome.error.rstrip('.')}."
+            case = f"{self.name}{shown(given)}"
+            call = f" The call was {case}." if len(case) < LONGEST_SHOWN and OF_SHAPE not in case else ""
+            return f"The function stopped with {cut(outcome.error.rstrip('.'))}.{call}"
         if self.examine:
             return self._examined(outcome.value, given)
         truth = self._call(self.solve, seed).value
-        if same(outcome.value, truth):
-            return ""
         case = f"{self.name}{shown(given)} gave {shown(outcome.value)}"
         example = f" For example, {case}." if len(case) < LONGEST_SHOWN and OF_SHAPE not in case else ""
         return (difference_in_form(outcome.value, truth) or self.hint) + example
+
+    def _right(self, seed: int, outcome: Outcome) -> bool:
+        """Say whether an outcome is right, without words for what is wrong."""
+        if outcome.error:
+            return False
+        if self.examine:
+            return not self._examined(outcome.value, self.input(seed))
+        return same(outcome.value, self._call(self.solve, seed).value)
 
     def _examined(self, value: Any, given: tuple) -> str:
         """Say what `examine` finds wrong; a result that it cannot even look at is of the wrong kind."""
@@ -181,11 +214,28 @@ class Exercise:
             return f"The result is not of the kind that is asked for. It is {shown(value)}."
 
     def _known_mistake(self, seeds: Sequence[int], outcomes: Sequence[Outcome]) -> str:
-        """Return the hint for the mistake whose results are those of the answer, if it is a known one."""
+        """Return the hint for the mistake whose results are those of the answer, if it is a known one.
+
+        At the edges the same mistake may show in many ways, so they count only if nothing else is wrong.
+        """
+        tried = list(zip(seeds, outcomes, strict=False))
+        drawn = [(seed, outcome) for seed, outcome in tried if seed >= 0]
+        tried = drawn if not all(self._right(seed, outcome) for seed, outcome in drawn) else tried
         for mistake in self.mistakes:
-            expected = self.try_out(mistake.answer, seeds, without=())
-            if len(expected) == len(outcomes) and all(map(alike, outcomes, expected)):
+            if all(alike(outcome, self._call(mistake.answer, seed)) for seed, outcome in tried):
                 return mistake.hint
+        return ""
+
+    def _gap(self, seeds: Sequence[int], outcomes: Sequence[Outcome]) -> str:
+        """Return the hint for the kind of input that the answer does not do well with, if it is a known one."""
+        tried = list(zip(seeds, outcomes, strict=False)) if self.gaps else []
+        right = [self._right(seed, outcome) for seed, outcome in tried]
+        for gap in self.gaps:
+            covered = [bool(gap.covered(*self.input(seed))) for seed, _ in tried]
+            inside = [well for well, known in zip(right, covered, strict=True) if known]
+            outside = [well for well, known in zip(right, covered, strict=True) if not known]
+            if inside and all(inside) and 2 * sum(outside) <= len(outside):
+                return gap.hint
         return ""
 
 
@@ -196,6 +246,9 @@ def exercise(**settings: Any) -> Callable[[Callable[..., Any]], Exercise]:
 
 class UnfitError(Exception):
     """What an answer returned or left behind cannot be looked at."""
+
+
+TOO_LARGE = Outcome(error=f"{UnfitError.__name__}: The result is far larger than what is asked for.")
 
 
 class NotByHandError(Exception):
@@ -240,8 +293,38 @@ def quiet() -> Iterator[None]:
         yield
 
 
+def crowded(value: Any) -> bool:
+    """Say whether there is more in a value than an exercise asks for, and stop counting then."""
+    things, numbers_in_all, waiting = 0, 0, [value]
+    while waiting and things <= MOST_THINGS and numbers_in_all <= MOST_NUMBERS:
+        one = waiting.pop()
+        if isinstance(one, Tensor | np.ndarray):
+            things += 1
+            numbers_in_all += max(one.numel() if isinstance(one, Tensor) else one.size, *one.shape, 0)
+        elif isinstance(one, CONTAINERS):
+            things += 1 + len(one) * (2 if isinstance(one, dict) else 1)
+            if things <= MOST_THINGS:
+                inside = [*one.keys(), *one.values()] if isinstance(one, dict) else one
+                waiting += [part for part in inside if isinstance(part, (*CONTAINERS, Tensor, np.ndarray))]
+    return things > MOST_THINGS or numbers_in_all > MOST_NUMBERS
+
+
+def snapshot(value: Any) -> Any:
+    """Return as plain data what a function can change in what it is given: numbers, modes, who learns, settings."""
+    if isinstance(value, Tensor):
+        return {"values": plain(value), "learns": value.requires_grad}
+    if isinstance(value, nn.Module):
+        parts = [vars(part) for part in value.modules()]  # `training`, and a dropout's `p`
+        settings = [{name: one for name, one in part.items() if isinstance(one, int | float | str)} for part in parts]
+        learns = [parameter.requires_grad for parameter in value.parameters()]
+        return {"settings": settings, "learns": learns, "weights": plain(dict(value.state_dict()))}
+    return plain(value)
+
+
 def plain(value: Any) -> Any:
     """Turn tensors into arrays, and leave numbers, strings, lists, tuples and dicts of them; copy everything."""
+    if type(value) in (int, float, bool, str):  # the most frequent, in long lists
+        return value
     if isinstance(value, torch.Tensor):
         value = value.float() if value.dtype == torch.bfloat16 else value  # NumPy has no such numbers
         return value.detach().cpu().numpy().copy()
@@ -278,6 +361,8 @@ def same(value: Any, truth: Any) -> bool:
 
 def numbers(value: Any) -> np.ndarray | None:
     """Return a number, an array, or a list of numbers as an array; None for anything else."""
+    if isinstance(value, str | bytes):  # however long
+        return None
     try:
         array = np.asarray(value)
     except Exception:  # rows of different lengths, and whatever an object of the learner's raises
@@ -298,6 +383,8 @@ def difference_in_form(value: Any, truth: Any) -> str:
         if not isinstance(value, tuple | list) or len(value) != len(truth):
             return f"The result should be a tuple of length {len(truth)}, and it is {shown(value)}."
         return next(filter(None, map(difference_in_form, value, truth)), "")
+    if isinstance(truth, dict) and isinstance(value, dict):  # each key says what is wrong where its values differ
+        return next((said for said in truth if not same(value.get(said), truth[said])), "")
     found, right = numbers(value), numbers(truth)
     if right is None:
         return ""
@@ -336,21 +423,27 @@ def no_network(kind: str) -> str:
     """Say that something of another kind was returned in place of a network."""
     if kind == "NoneType":
         return "The function returns None. Does it end with `return`?"
+    if kind == "type":
+        return "It returns a class. Put brackets behind its name, so that a network is made of it."
     return f"It should return a network (an nn.Module), and returned a {kind}."
 
 
 def shown(value: Any) -> str:
-    """Write a value as a reader would, on one line; long ones by their shape."""
+    """Write a value as a reader would, on one line; long ones by their shape, or cut."""
     if isinstance(value, tuple):
-        return f"({', '.join(map(shown, value))})"
+        return cut(f"({', '.join(map(shown, value[:LONGEST_SHOWN]))})")
     if isinstance(value, np.ndarray | torch.Tensor):
         if np.prod(value.shape, dtype=int) > 12 or 0 in value.shape:
-            return f"{OF_SHAPE} {tuple(value.shape)}"
-        return str(value.tolist())
+            return cut(f"{OF_SHAPE} {tuple(value.shape)}")
+        return cut(str(value.tolist()))
     if isinstance(value, float):
         return f"{value:.4g}"
-    text = words(value, repr)
-    return text if len(text) < LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} …"
+    return cut(words(value, repr))
+
+
+def cut(text: str, most: int = LONGEST_SHOWN) -> str:
+    """Return a text of at most so many characters."""
+    return text if len(text) <= most else f"{text[: most - 2]} …"
 
 
 def words(value: Any, write: Callable[[Any], str] = str) -> str:

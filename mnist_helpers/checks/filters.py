@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from mnist_helpers import inspection
 from mnist_helpers.checks import inputs
-from mnist_helpers.checks.exercise import Mistake, exercise
+from mnist_helpers.checks.exercise import Gap, Mistake, exercise
+from mnist_helpers.checks.traces import traces
 
 
 def a_kernel(random: np.random.Generator) -> tuple[Tensor]:
@@ -19,8 +20,14 @@ def a_kernel(random: np.random.Generator) -> tuple[Tensor]:
     return (kernel * float(random.uniform(0.2, 3)),)
 
 
+def one_signed(sign: int) -> Callable[[], tuple[Tensor]]:
+    """Return what gives a kernel whose weights are all positive, or all negative, the largest one in a corner."""
+    return lambda: (sign * torch.arange(1.0, 10).view(3, 3),)
+
+
 @exercise(
     draw=a_kernel,
+    edges=[one_signed(1), one_signed(-1)],
     notice="Grey is 0, so one sees at once where a kernel wants ink (light) and where it wants none (dark).",
     hint="One factor for all weights, then add 0.5. Which factor brings the weight furthest from 0 to 0 or 1?",
     mistakes=[
@@ -40,6 +47,32 @@ def a_kernel(random: np.random.Generator) -> tuple[Tensor]:
             lambda kernel: kernel.abs() / kernel.abs().max(),
             "The signs are lost: wanting ink and wanting none look the same.",
         ),
+        Mistake(
+            lambda kernel: 0.5 - kernel / (2 * kernel.abs().max()),
+            "Light and dark are exchanged: the factor is negative. Weights above 0 become lighter than 0.5.",
+        ),
+        Mistake(
+            lambda kernel: kernel / kernel.abs().max() + 0.5,
+            "These numbers lie between -0.5 and 1.5: only half of the factor is wanted.",
+        ),
+        Mistake(
+            lambda kernel: (kernel / kernel.abs().max() + 0.5).clamp(0, 1),
+            "It cuts off what lies outside of 0 to 1, so large weights look alike. Choose a smaller factor.",
+        ),
+        Mistake(
+            lambda kernel: (kernel + 0.5).clamp(0, 1),
+            "It cuts off what lies outside of 0 to 1, so large weights look alike. Which factor is wanted?",
+        ),
+        Mistake(
+            lambda kernel: kernel + 0.5, "The factor is missing: 0 has become 0.5, but large weights leave 0 to 1."
+        ),
+        Mistake(
+            lambda kernel: kernel / (kernel.max() - kernel.min()) + 0.5,
+            "The factor is that of the whole range. Of the largest and the smallest weight, one may be further from 0.",
+        ),
+        Mistake(
+            torch.sigmoid, "A sigmoid squeezes large weights more than small ones. One factor for all is asked for."
+        ),
     ],
 )
 def as_picture(kernel: Tensor) -> Tensor:
@@ -53,8 +86,26 @@ def a_map(random: np.random.Generator) -> tuple[Tensor]:
     return (values - float(random.choice([0, 5])),)
 
 
+def largest_at(row: int, column: int, rows: int = 5, columns: int = 9) -> Callable[[], tuple[Tensor]]:
+    """Return what gives a map whose largest number has this place."""
+
+    def give() -> tuple[Tensor]:
+        values = inputs.normal(np.random.default_rng(0), rows, columns)
+        values[row, column] = 9
+        return (values,)
+
+    return give
+
+
 @exercise(
     draw=a_map,
+    edges=[largest_at(0, 0), largest_at(4, 8), largest_at(0, 6, rows=1), largest_at(6, 2, rows=8, columns=3)],
+    gaps=[
+        Gap(
+            lambda values: values.max() > 0,
+            "It goes wrong where all numbers are negative. Does a search begin with 0? Begin with a number of the map.",
+        ),
+    ],
     notice="`argmax` counts through the rows one after the other; `divmod` undoes that.",
     hint="Find the place of the largest number, and say its row and its column.",
     mistakes=[
@@ -75,6 +126,26 @@ def a_map(random: np.random.Generator) -> tuple[Tensor]:
             lambda values: (values.amax(dim=1).argmax() + 1, values.amax(dim=0).argmax() + 1),
             "It counts from 1. Rows and columns are counted from 0.",
         ),
+        Mistake(
+            lambda values: divmod(values.argmin().item(), values.shape[1]),
+            "This is the place of the smallest number.",
+        ),
+        Mistake(lambda values: values.max(), "This is the largest number itself. Asked for is its place."),
+        Mistake(
+            lambda values: (values.sum(dim=1).argmax(), values.sum(dim=0).argmax()),
+            "These are the row and the column with the largest sums. The largest number may lie elsewhere.",
+        ),
+        *[
+            Mistake(answer, "One of the two is right. A row is as long as there are *columns*: use the width twice.")
+            for answer in (
+                lambda values: (values.argmax() // values.shape[0], values.argmax() % values.shape[1]),
+                lambda values: (values.argmax() // values.shape[1], values.argmax() % values.shape[0]),
+            )
+        ],
+        Mistake(
+            lambda values: (values.argmax().item() / values.shape[1], values.argmax().item() % values.shape[1]),
+            "The row should be a whole number: divide without a remainder.",
+        ),
     ],
 )
 def strongest_place(values: Tensor) -> tuple[int, int]:
@@ -82,11 +153,24 @@ def strongest_place(values: Tensor) -> tuple[int, int]:
     return divmod(values.argmax().item(), values.shape[1])
 
 
-def network_and_filter(random: np.random.Generator) -> tuple[nn.Sequential, str, int, Tensor]:
+LAYERS = {"conv1": 4, "conv2": 6}  # of the networks that are drawn, with their filters
+
+
+def network_and_filter(random: np.random.Generator, layer: str = "") -> tuple[nn.Sequential, str, int, Tensor]:
     """Draw a network, a filter of one of its layers, and images."""
-    layer, filters = (("conv1", 4), ("conv2", 6))[int(random.integers(2))]
+    layer = layer or str(random.choice(list(LAYERS)))
     images, _ = inputs.float_digits(random, 6)
-    return inputs.network(random).eval(), layer, int(random.integers(filters)), images
+    return inputs.network(random).eval(), layer, int(random.integers(LAYERS[layer])), images
+
+
+def chosen(layer: str, index: int) -> Callable[[], tuple[nn.Sequential, str, int, Tensor]]:
+    """Return what gives a network, this filter, and images."""
+
+    def give() -> tuple[nn.Sequential, str, int, Tensor]:
+        model, _, _, images = network_and_filter(np.random.default_rng(index))
+        return model, layer, index, images
+
+    return give
 
 
 def with_silence(model: nn.Sequential, layer: str, index: int, images: Tensor) -> Tensor:
@@ -113,39 +197,51 @@ def kept_bias(model: nn.Sequential, layer: str, index: int, images: Tensor) -> T
     return logits
 
 
-def left_hook(model: nn.Sequential, layer: str, index: int, images: Tensor, silent: bool = True) -> Tensor:
-    """Silence a filter by a hook and leave it there, still at work or not."""
-    logits = with_silence(model, layer, index, images)
+def replaced(model: nn.Sequential, layer: str, images: Tensor, mute: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return the logits while a layer's output is replaced."""
+    handle = model.get_submodule(layer).register_forward_hook(lambda _layer, _given, output: mute(output))
+    try:
+        return model(images)
+    finally:
+        handle.remove()
+
+
+def image_silenced(model: nn.Sequential, layer: str, index: int, images: Tensor) -> Tensor:
+    """Silence all filters for one image."""
+    chosen = (torch.arange(len(images)) != index).view(-1, 1, 1, 1)
+    return replaced(model, layer, images, lambda output: output * chosen)
+
+
+def left_hook(model: nn.Sequential, layer: str, index: int, images: Tensor) -> Tensor:
+    """Silence a filter by a hook and leave it there."""
 
     def hook(_layer: nn.Module, _given: tuple, output: Tensor) -> Tensor:
-        kept = torch.ones(output.shape[1])
-        kept[index] = 0 if silent else 1
-        return output * kept[:, None, None]
+        return output * (torch.arange(output.shape[1]) != index)[:, None, None]
 
     model.get_submodule(layer).register_forward_hook(hook)
-    return logits
+    return model(images)
 
 
-def in_training(model: nn.Sequential, layer: str, index: int, images: Tensor) -> Tensor:
-    """Silence a filter and leave the network in another mode."""
-    logits = with_silence(model, layer, index, images)
-    model.train()
-    return logits
-
-
-def logits_during_and_after(logits: object, model: nn.Sequential, *given: object) -> tuple:
-    """Return the logits while the filter was silent, and what the network answers and how it stands afterwards."""
-    hooked = any(layer._forward_hooks or layer._forward_pre_hooks for layer in model.modules())
-    learns = all(parameter.requires_grad for parameter in model.parameters())
-    return None if logits is None else (logits, model(given[-1]), model.training, hooked, learns)
+def logits_and_traces(result: object, model: nn.Sequential, _layer: str, _filter: int, images: Tensor) -> tuple:
+    """Return what was returned, and what is left behind; and what the network answers then."""
+    answers = "Afterwards the network still answers as if something were silent. Put back what you changed."
+    return result, traces(model) | {answers: model(images)}
 
 
 @exercise(
     draw=network_and_filter,
-    rounds=5,
+    rounds=2,
+    edges=[chosen("conv1", 0), chosen("conv2", 3), chosen("conv1", 3), chosen("conv2", 5)],
     notice="Nothing of the network was changed, so the next filter can be tried at once.",
     hint="Set channel `index` of the layer's output to 0, for all images, and let the rest of the network go on.",
-    measure=logits_during_and_after,
+    measure=logits_and_traces,
+    gaps=[
+        Gap(
+            lambda model, layer, index, images, known=known: layer == known,
+            f"It is right for {known} alone. Silence a filter of the layer whose name is given.",
+        )
+        for known in LAYERS
+    ],
     mistakes=[
         Mistake(
             without_weights,
@@ -157,21 +253,40 @@ def logits_during_and_after(logits: object, model: nn.Sequential, *given: object
             "The logits are right, but afterwards the network still answers as if the filter were silent. "
             "Your hook has to be removed.",
         ),
-        Mistake(
-            lambda *given: left_hook(*given, silent=False),
-            "The logits are right, but a hook of yours is still registered. It has to be removed.",
-        ),
-        Mistake(
-            in_training,
-            "The logits are right, but the network is left in another mode.",
-        ),
-        Mistake(
-            kept_bias,
-            "The bias still speaks: without its weights a filter answers with its bias everywhere. Silence its output.",
-        ),
+        *[
+            Mistake(
+                answer,
+                "The bias still speaks: without its weights a filter answers with its bias everywhere. "
+                "Silence its output.",
+            )
+            for answer in (kept_bias, lambda *given: without_weights(*given, bias=False))
+        ],
         Mistake(
             lambda model, layer, index, images: model(images),
             "No filter is silent: these are the network's usual logits.",
+        ),
+        Mistake(
+            image_silenced,
+            "It silences all filters for image number `index`: the first dimension of an output counts images, "
+            "the second one filters.",
+        ),
+        Mistake(
+            lambda model, layer, index, images: replaced(model, layer, images, lambda output: output * 0),
+            "The whole layer is silent. Asked for is one of its filters.",
+        ),
+        Mistake(
+            lambda model, layer, index, images: replaced(
+                model, layer, images, lambda output: output * (torch.arange(output.shape[1]) == index)[:, None, None]
+            ),
+            "It is the other way round: this filter speaks, and all others are silent.",
+        ),
+        Mistake(
+            lambda *given: with_silence(*given).softmax(dim=1),
+            "These are probabilities. Asked for are the logits.",
+        ),
+        Mistake(
+            lambda *given: with_silence(*given).argmax(dim=1),
+            "These are the digits that are read. Asked for are the logits.",
         ),
     ],
 )
@@ -187,6 +302,16 @@ def network_image_label(random: np.random.Generator) -> tuple[nn.Sequential, Ten
     return inputs.network(random).eval(), torch.maximum(images, stains), int(random.integers(10))
 
 
+def asked_about(label: int) -> Callable[[], tuple[nn.Sequential, Tensor, int]]:
+    """Return what gives a network, an image, and this class."""
+    return lambda: (*network_image_label(np.random.default_rng(label))[:2], label)
+
+
+def with_traces(result: object, model: nn.Sequential, *_given: object) -> tuple:
+    """Return what was returned, and what is left behind."""
+    return result, traces(model)
+
+
 def gradient(
     model: nn.Sequential,
     image: Tensor,
@@ -200,7 +325,10 @@ def gradient(
 
 @exercise(
     draw=network_image_label,
-    rounds=5,
+    rounds=2,
+    edges=[asked_about(0), asked_about(9)],
+    twice=True,
+    measure=with_traces,
     notice="Bright pixels are those that the network listens to, not those that are inked.",
     hint="Let the image require a gradient, and go back from the logit of the class.",
     mistakes=[
@@ -220,6 +348,34 @@ def gradient(
             lambda model, image, label: gradient(model, image, label).abs() * image[0, 0],
             "It is multiplied with the image. Pixels without ink matter, too.",
         ),
+        Mistake(lambda *given: gradient(*given).abs().T, "Rows and columns are exchanged."),
+        Mistake(lambda *given: gradient(*given) ** 2, "The gradient is squared. How strongly is its absolute value."),
+        *[
+            Mistake(answer, "It is scaled to a range of its own. Return the absolute values as they are.")
+            for answer in (
+                lambda *given: gradient(*given).abs() / gradient(*given).abs().max(),
+                lambda *given: gradient(*given).abs() / gradient(*given).abs().sum(),
+                lambda *given: (
+                    (gradient(*given).abs() - gradient(*given).abs().min())
+                    / (gradient(*given).abs().max() - gradient(*given).abs().min())
+                ),
+            )
+        ],
+        Mistake(
+            lambda *given: gradient(*given).clamp(min=0),
+            "Negative gradients have become 0. A pixel that speaks against the class counts as well.",
+        ),
+        Mistake(
+            lambda model, image, label: gradient(model, image, label, lambda logits, _k: logits.max()).abs(),
+            "This is the gradient of the largest logit. Take that of the class that is asked for.",
+        ),
+        *[
+            Mistake(
+                lambda model, image, label, of=of: gradient(model, image, label, of).abs(),
+                "This is the gradient of the loss, or of a logarithm of the probability. Take that of the logit.",
+            )
+            for of in (lambda logits, k: logits.log_softmax(1)[0, k], lambda logits, k: logits.softmax(1)[0, k].log2())
+        ],
     ],
 )
 def saliency(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
@@ -232,25 +388,29 @@ def losses(
     image: Tensor,
     label: int,
     fill: float = 0.0,
-    logits: bool = False,
     pile: bool = False,
     apart: int = 4,
+    side: int = 4,
+    compare: Callable[[Tensor, Tensor], Tensor] = torch.sub,
+    scale: Callable[[Tensor], Tensor] = lambda logits: logits.softmax(dim=1),
 ) -> Tensor:
     """Cover each 4 × 4 square in turn and return what the class loses; the arguments put mistakes in."""
     covered = image.repeat(50, 1, 1, 1)  # the last one stays as it is
     for place in range(49):
         row, column = apart * (place // 7), apart * (place % 7)
-        covered[place : 49 if pile else place + 1, :, row : row + 4, column : column + 4] = fill
+        covered[place : 49 if pile else place + 1, :, row : row + side, column : column + side] = fill
     with torch.no_grad():
-        scores = model(covered) if logits else model(covered).softmax(dim=1)
-    return (scores[-1, label] - scores[:-1, label]).view(7, 7)
+        scores = scale(model(covered))
+    return compare(scores[-1, label], scores[:-1, label]).view(7, 7)
 
 
 @exercise(
     draw=network_image_label,
-    rounds=4,
+    rounds=2,
+    edges=[asked_about(0), asked_about(9)],
     notice="Negative numbers are places that spoke against the class: without them it becomes more likely.",
     hint="For each of 7 × 7 squares: a copy of the image with it set to 0, and the probability before minus after.",
+    measure=with_traces,
     mistakes=[
         Mistake(
             lambda model, image, label: -losses(model, image, label),
@@ -261,12 +421,12 @@ def losses(
             "It covers with ink. The paper is 0.",
         ),
         Mistake(
-            lambda model, image, label: losses(model, image, label, logits=True),
+            lambda model, image, label: losses(model, image, label, scale=lambda logits: logits),
             "It compares logits. Asked for are probabilities.",
         ),
         Mistake(
-            lambda model, image, label: losses(model, image, label, pile=True),
-            "The covers pile up: begin each time with a fresh copy.",
+            lambda *given: losses(*given, pile=True),
+            "The covers pile up: begin each time with a fresh copy of the image.",
         ),
         Mistake(
             lambda model, image, label: losses(model, image, label, apart=1),
@@ -275,6 +435,37 @@ def losses(
         Mistake(
             lambda model, image, label: losses(model, image, label).T,
             "Rows and columns are exchanged.",
+        ),
+        *[
+            Mistake(
+                lambda *given, side=side: losses(*given, side=side),
+                f"The squares are {side} × {side} pixels large, and should be 4 × 4. Where does a slice end?",
+            )
+            for side in (3, 5)
+        ],
+        Mistake(
+            lambda *given: losses(*given, compare=lambda before, after: after),
+            "These are the probabilities with a square covered. Asked for is what is lost: subtract them.",
+        ),
+        Mistake(
+            lambda *given: losses(*given).abs(),
+            "The sign is lost. Where the class becomes more likely, its loss is negative.",
+        ),
+        Mistake(
+            lambda *given: losses(*given).clamp(min=0),
+            "Negative losses are cut off. Where the class becomes more likely, its loss is negative.",
+        ),
+        Mistake(
+            lambda *given: losses(*given, compare=lambda before, after: (before - after) / before),
+            "It divides by the probability before. Asked for is the difference of the two.",
+        ),
+        Mistake(
+            lambda *given: losses(*given, scale=lambda logits: logits.log_softmax(dim=1)),
+            "It compares logarithms of probabilities. Asked for are the probabilities themselves.",
+        ),
+        Mistake(
+            lambda model, image, label: losses(model, image, int(model(image).argmax())),
+            "It watches the digit that the network reads. Asked for is the class `label`.",
         ),
     ],
 )
@@ -286,10 +477,33 @@ def covering_losses(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
     return losses(model, image, label)
 
 
+CLEAR = 1e-3  # a smaller difference of two squared distances is one of rounding, and their order is nobody's fault
+
+
 def points(random: np.random.Generator) -> tuple[Tensor, int, int]:
     """Draw embedded images, one of them, and how many neighbours are asked for."""
-    embedded = inputs.normal(random, 40, 6) * torch.tensor([3.0, 1, 1, 1, 1, 1])
-    return embedded * inputs.normal(random, 40, 1).exp(), int(random.integers(40)), int(random.integers(3, 6))
+    while True:
+        embedded = inputs.normal(random, 40, 6) * torch.tensor([3.0, 1, 1, 1, 1, 1])
+        embedded, one = embedded * inputs.normal(random, 40, 1).exp(), int(random.integers(40))
+        distances = (embedded - embedded[one]).square().sum(dim=1).sort().values
+        if (distances.diff() > CLEAR).all():
+            return embedded, one, int(random.integers(3, 6))
+
+
+def around(one: int, count: int) -> Callable[[], tuple[Tensor, int, int]]:
+    """Return what gives points, this one of them, and this number of neighbours."""
+
+    def give() -> tuple[Tensor, int, int]:
+        embedded, drawn, _ = points(np.random.default_rng(one))
+        embedded[[one, drawn]] = embedded[[drawn, one]]
+        return embedded, one, count
+
+    return give
+
+
+def similarity(embedded: Tensor, one: int) -> Tensor:
+    """Return the cosine of the angle with one of the points."""
+    return torch.cosine_similarity(embedded, embedded[one : one + 1])
 
 
 def by_distance(embedded: Tensor, one: int, distance: Tensor, count: int) -> Tensor:
@@ -301,6 +515,7 @@ def by_distance(embedded: Tensor, one: int, distance: Tensor, count: int) -> Ten
 
 @exercise(
     draw=points,
+    edges=[around(0, 1), around(39, 4), around(20, 39)],
     notice="Images that lie close together here look alike to the network, whatever their pixels are.",
     hint="The distance of each to the chosen one, in order; the chosen one itself is no neighbour.",
     mistakes=[
@@ -326,6 +541,30 @@ def by_distance(embedded: Tensor, one: int, distance: Tensor, count: int) -> Ten
             ),
             "Where the image itself is taken out of the row, all later ones move up by one.",
         ),
+        Mistake(
+            lambda embedded, one, count: by_distance(embedded, one, -similarity(embedded, one), count),
+            "It compares directions. Two points in the same direction may lie far apart: take the distance.",
+        ),
+        Mistake(
+            lambda embedded, one, count: by_distance(embedded, one, (embedded - embedded[one]).sum(dim=1).abs(), count),
+            "The differences cancel before their size is taken. Square each of them first.",
+        ),
+        Mistake(
+            lambda embedded, one, count: (embedded - embedded[one]).norm(dim=1).sort().values[1 : count + 1],
+            "These are the distances. Asked for are the indices of the images.",
+        ),
+        Mistake(
+            lambda embedded, one, count: (embedded - embedded[one]).norm(dim=1).argsort()[1:count],
+            "One is missing: without the image itself, its neighbours end one place further on.",
+        ),
+        Mistake(
+            lambda embedded, one, count: neighbours.solve(embedded, one, count).sort().values,
+            "They are the right ones, in the order of their indices. The nearest one comes first.",
+        ),
+        Mistake(
+            lambda embedded, one, count: embedded[neighbours.solve(embedded, one, count)],
+            "These are the points themselves. Asked for are their indices.",
+        ),
     ],
 )
 def neighbours(embedded: Tensor, one: int, count: int) -> Tensor:
@@ -336,14 +575,19 @@ def neighbours(embedded: Tensor, one: int, count: int) -> Tensor:
     return by_distance(embedded, one, (embedded - embedded[one]).norm(dim=1), count)
 
 
-def network_layer_digits(random: np.random.Generator) -> tuple[nn.Sequential, str, Tensor, Tensor]:
+def network_layer_digits(random: np.random.Generator, layer: str = "") -> tuple[nn.Sequential, str, Tensor, Tensor]:
     """Draw a network, one of its layers, and digits with labels by which one filter of the layer does harm."""
-    model, layer, index, _ = network_and_filter(random)
-    images, labels = inputs.float_digits(random, 120)
+    model, layer, index, _ = network_and_filter(random, layer)
+    images, labels = inputs.float_digits(random, 80)
     with torch.no_grad():
-        labels[20:] = model(images[20:]).argmax(dim=1)
-        labels[20:90] = with_silence(model, layer, index, images[20:90]).argmax(dim=1)
+        labels[15:] = model(images[15:]).argmax(dim=1)
+        labels[15:60] = with_silence(model, layer, index, images[15:60]).argmax(dim=1)
     return model, layer, images, labels
+
+
+def digits_for(layer: str) -> Callable[[], tuple[nn.Sequential, str, Tensor, Tensor]]:
+    """Return what gives a network, this layer, and digits with labels."""
+    return lambda: network_layer_digits(np.random.default_rng(0), layer)
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -351,23 +595,50 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
     return (logits.argmax(dim=1) == labels).float().mean()
 
 
-def worth_of(model: nn.Sequential, layer: str, images: Tensor, labels: Tensor) -> Tensor:
-    """Return what accuracy is lost without each filter."""
+def confidence_of(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the probability of each image's label."""
+    return logits.softmax(dim=1)[range(len(labels)), labels]
+
+
+def worth_of(
+    model: nn.Sequential,
+    layer: str,
+    images: Tensor,
+    labels: Tensor,
+    score: Callable[[Tensor, Tensor], Tensor] = accuracy,
+) -> Tensor:
+    """Return what is lost of a score without each filter."""
+    before = score(model(images), labels)
+    filters = range(model.get_submodule(layer).out_channels)
+    return torch.stack([before - score(with_silence(model, layer, one, images), labels) for one in filters])
+
+
+def piled(model: nn.Sequential, layer: str, images: Tensor, labels: Tensor, tidy: bool) -> Tensor:
+    """Silence one filter after the other and none of them less; take the hooks out at the end, or leave them."""
     before = accuracy(model(images), labels)
     filters = range(model.get_submodule(layer).out_channels)
-    return torch.stack([before - accuracy(with_silence(model, layer, one, images), labels) for one in filters])
+    after = torch.stack([accuracy(left_hook(model, layer, one, images), labels) for one in filters])
+    if tidy:
+        model.get_submodule(layer)._forward_hooks.clear()
+    return before - after
+
+
+def without_each(model: nn.Sequential, layer: str, images: Tensor, labels: Tensor) -> Tensor:
+    """Set the weights of one filter after the other to zero, and put none back."""
+    before = accuracy(model(images), labels)
+    filters = range(model.get_submodule(layer).out_channels)
+    return before - torch.stack([accuracy(without_weights(model, layer, one, images), labels) for one in filters])
 
 
 @exercise(
     draw=network_layer_digits,
-    rounds=5,
+    rounds=2,
+    edges=[digits_for("conv1"), digits_for("conv2")],
     notice="The worths do not add up to the accuracy: filters stand in for each other.",
     hint="The accuracy with all filters, minus the accuracy with one of them silent, for each in turn.",
+    measure=with_traces,
     mistakes=[
-        Mistake(
-            lambda model, layer, images, labels: -worth_of(model, layer, images, labels),
-            "The sign is turned: a filter that helps has a positive worth.",
-        ),
+        Mistake(lambda *given: -worth_of(*given), "The sign is turned: a filter that helps has a positive worth."),
         Mistake(
             lambda model, layer, images, labels: (
                 accuracy(model(images), labels) - worth_of(model, layer, images, labels)
@@ -375,7 +646,7 @@ def worth_of(model: nn.Sequential, layer: str, images: Tensor, labels: Tensor) -
             "These are the accuracies without each filter. Subtract them from the accuracy with all.",
         ),
         Mistake(
-            lambda model, layer, images, labels: 100 * worth_of(model, layer, images, labels),
+            lambda *given: 100 * worth_of(*given),
             "These are percentage points. An accuracy here is a share between 0 and 1.",
         ),
         Mistake(
@@ -383,12 +654,38 @@ def worth_of(model: nn.Sequential, layer: str, images: Tensor, labels: Tensor) -
             "These are counts. Divide by the number of images.",
         ),
         Mistake(
-            lambda model, layer, images, labels: worth_of(model, layer, images, labels).abs(),
+            lambda *given: worth_of(*given).abs(),
             "The sign is lost: without some filters the network reads better.",
         ),
         Mistake(
-            lambda model, layer, images, labels: worth_of(model, layer, images, labels).clamp(min=0),
+            lambda *given: worth_of(*given).clamp(min=0),
             "Negative worths are cut off: without some filters the network reads better.",
+        ),
+        *[
+            Mistake(
+                answer,
+                "The silence piles up: filters that were tried before are still silent when the next one is tried. "
+                "After each, the network has to be as it was.",
+            )
+            for answer in (lambda *given: piled(*given, True), lambda *given: piled(*given, False), without_each)
+        ],
+        Mistake(
+            lambda model, layer, images, labels: (
+                worth_of(model, layer, images, labels) / accuracy(model(images), labels)
+            ),
+            "It divides by the accuracy before. Asked for is the difference of the two.",
+        ),
+        Mistake(
+            lambda *given: -worth_of(*given, score=nn.functional.cross_entropy),
+            "This is what the loss gains. Asked for is what the accuracy loses.",
+        ),
+        Mistake(
+            lambda *given: worth_of(*given, score=lambda logits, labels: confidence_of(logits, labels).mean()),
+            "It compares probabilities. Asked for is accuracy: the share of images that are read rightly.",
+        ),
+        Mistake(
+            lambda *given: worth_of(*given).argmax(),
+            "This is the filter that is worth most. Return the worth of each.",
         ),
     ],
 )

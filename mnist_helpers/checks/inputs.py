@@ -11,14 +11,15 @@ from mnist_helpers.data import LabelledImages, load_part, to_float
 
 
 @functools.cache
-def _digits() -> LabelledImages:
-    return load_part("mnist", "validation")
+def part(name: str) -> LabelledImages:
+    """Return a part of MNIST, unpacked once; nobody is to change it."""
+    return load_part("mnist", name)
 
 
 def digits(random: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
     """Draw real digits. Shapes: images (count, 1, 28, 28) uint8, labels (count,) int64."""
-    chosen = torch.from_numpy(random.choice(len(_digits()), count, replace=False))
-    drawn = _digits().select(chosen)
+    chosen = torch.from_numpy(random.choice(len(part("validation")), count, replace=False))
+    drawn = part("validation").select(chosen)
     return drawn.images.clone(), drawn.labels.clone()
 
 

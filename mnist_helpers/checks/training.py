@@ -1,6 +1,7 @@
 """Checks of exercise notebook 3: batches, a step, early stopping, a schedule, soft labels, dropout, a budget."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -10,9 +11,11 @@ from torch.nn.utils import parameters_to_vector
 from torch.optim import Optimizer
 
 from mnist_helpers.checks import inputs
-from mnist_helpers.checks.exercise import Mistake, exercise, no_network, number
-from mnist_helpers.data import load_part, to_float
-from mnist_helpers.evaluation import predict_logits
+from mnist_helpers.checks.exercise import Gap, Mistake, exercise, no_network, number, numbers, plain, same
+from mnist_helpers.checks.networks import NO_WAY_BACK, looked_into, own_copy
+from mnist_helpers.data import to_float
+
+ENOUGH = 30  # images; of fewer, chance may bring the same order twice
 
 
 def count_and_size(random: np.random.Generator) -> tuple[int, int]:
@@ -25,34 +28,47 @@ def two_epochs(epochs: tuple, count: int, size: int) -> str | None:
     """Say what is wrong with the batches of two epochs."""
     first, second = epochs
     hint = complete(first, count, size) or complete(second, count, size)
-    if not hint and np.array_equal(np.concatenate(first), np.concatenate(second)):
+    if not hint and count >= ENOUGH and np.array_equal(np.concatenate(first), np.concatenate(second)):
         return "Two epochs have the same order. Draw a new one each time; who wants a seed sets it once, outside."
     return hint
 
 
-def complete(batches: list, count: int, size: int) -> str | None:
+def complete(batches: object, count: int, size: int) -> str | None:
     """Say what is wrong with the batches of an epoch."""
     if not isinstance(batches, list | tuple) or not batches:
         return "It should return a list of tensors: the indices of each batch."
-    flat = np.concatenate([np.asarray(batch).reshape(-1) for batch in batches])
+    rows = [numbers(batch) for batch in batches]
+    if any(row is None or row.ndim != 1 or (row.size and row.dtype.kind != "i") for row in rows):
+        return "Each batch should be a row of indices: whole numbers, in one dimension."
+    flat = np.concatenate(rows)
     if len(np.unique(flat)) < len(flat):
         return "Some images come twice in an epoch: draw one order for all of it, and cut that into batches."
     if len(flat) < count:
-        last = " The last batch may be smaller, but must not be lost." if len(flat) == count - count % size else ""
+        last = " The last batch may be smaller, but must not be lost." if len(flat) >= count - size else ""
         return f"Of {count} images only {len(flat)} are served.{last}"
     if sorted(flat.tolist()) != list(range(count)):
         return f"The indices should be 0 to {count - 1}."
-    if any(np.size(batch) != size for batch in batches[:-1]) or not 0 < np.size(batches[-1]) <= size:
-        return f"All batches but the last should hold {size} images, and no batch may be empty."
+    if any(not len(row) for row in rows):
+        return f"A batch is empty. Where {count} images are cut into batches of {size}, each one holds some."
+    if any(len(row) != size for row in rows[:-1]) or len(rows[-1]) > size:
+        if len(rows) == size:
+            return f"These are {size} batches. Each should hold {size} indices, however many batches that makes."
+        return f"All batches but the last should hold {size} images. Cut off {size} after {size}; the rest is the last."
+    return shuffled(rows, flat, size) if count >= ENOUGH else None
+
+
+def shuffled(rows: list[np.ndarray], flat: np.ndarray, size: int) -> str | None:
+    """Say what is wrong with the order of many images."""
     if len(np.unique(np.diff(flat))) == 1:
         return "The images are not shuffled."
-    if all(np.ptp(batch) < 2 * size for batch in batches[:-1]):
+    if all(np.ptp(row) < 2 * size for row in rows[:-1]):
         return "The same images always share a batch: shuffle all of them before they are cut into batches."
     return None
 
 
 @exercise(
     draw=count_and_size,
+    edges=[lambda: (40, 8), lambda: (41, 8), lambda: (6, 6), lambda: (3, 8), lambda: (4, 1), lambda: (1, 5)],
     notice="Every image once, shuffled; the last batch takes what is left.",
     hint="Shuffle the indices, then cut them into pieces.",
     examine=two_epochs,
@@ -69,6 +85,21 @@ def a_fit(random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, float]:
     return weights, inputs_, inputs.normal(random, 6), float(random.uniform(0.05, 0.3))
 
 
+def fitted(rows: int, lr: float) -> Callable[[], tuple[Tensor, Tensor, Tensor, float]]:
+    """Return what gives weights, that many rows of input, what they should give, and this learning rate."""
+
+    def given() -> tuple[Tensor, Tensor, Tensor, float]:
+        random = np.random.default_rng(0)
+        return inputs.normal(random, 3), inputs.normal(random, rows, 3), inputs.normal(random, rows), lr
+
+    return given
+
+
+def without_error() -> tuple[Tensor, Tensor, Tensor, float]:
+    """Give weights that predict without any error."""
+    return torch.tensor([1.0, -2.0, 0.5]), torch.eye(3).repeat(2, 1), torch.tensor([1.0, -2.0, 0.5]).repeat(2), 0.1
+
+
 def gradient_of(weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Return the gradient of the mean squared error."""
     return 2 * x.T @ (x @ weights - y) / len(y)
@@ -76,6 +107,7 @@ def gradient_of(weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 @exercise(
     draw=a_fit,
+    edges=[fitted(5, 0.1), fitted(1, 0.2), fitted(4, 0.0), without_error],
     notice="Against the gradient, and by the learning rate times its length: all that an optimiser adds comes on top.",
     hint="Find the gradient of the mean of the squared errors first. Then: which way is down, and how far?",
     mistakes=[
@@ -99,6 +131,37 @@ def gradient_of(weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
             lambda weights, x, y, lr: weights - lr * gradient_of(weights, x, y) / 2,
             "A factor of 2 is missing: the derivative of a square.",
         ),
+        Mistake(
+            lambda weights, x, y, lr: weights,
+            "The weights are as they were given. Return new ones, after the step.",
+        ),
+        Mistake(
+            lambda weights, x, y, lr: -lr * gradient_of(weights, x, y),
+            "This is the step alone. Add it to the weights.",
+        ),
+        Mistake(
+            lambda weights, x, y, lr: weights - lr * x.T @ (x @ weights - y).sign() / len(y),
+            "This is the gradient of the mean absolute error. The loss is the mean of the *squared* errors.",
+        ),
+        Mistake(
+            lambda weights, x, y, lr: weights - lr * gradient_of(weights, x, y) * len(y) / 3,
+            "It divides by the number of weights. The mean is over the rows of `x`.",
+        ),
+        Mistake(
+            lambda weights, x, y, lr: weights - lr * x.T @ (x @ weights - y),
+            "This belongs to half the sum of the squared errors. The loss is their mean: the derivative of a square "
+            "has a factor of 2, and a mean divides by `len(y)`.",
+        ),
+        Mistake(
+            lambda weights, x, y, lr: weights - lr * gradient_of(weights, x, y).mean(),
+            "All weights go the same way. The gradient has a number for each of them.",
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda weights, x, y, lr: len(y) == 1,
+            "It is right for one row. The loss is the *mean* of the squared errors of all rows.",
+        ),
     ],
 )
 def step(weights: Tensor, x: Tensor, y: Tensor, lr: float) -> Tensor:
@@ -114,7 +177,8 @@ def losses_and_patience(random: np.random.Generator) -> tuple[list[float], int]:
     # One bad epoch on the way, or the first one stays the best for a while.
     steady = random.random() < 0.5
     falling = [best, best] if steady else [first, first + 0.05, *rest]
-    after = [best + 0.2, best, best + 0.3, best + 0.2, best + 0.25, best / 2, best]
+    after = [best + 0.2, best, best + 0.3, best + 0.2, best + 0.25, best, best + 0.1]
+    after.insert(int(random.integers(3, 8)), best / 2)  # the lowest of all
     patience = 2 if steady and random.random() < 0.8 else int(random.choice([2, 3, 9]))
     return [round(float(loss), 3) for loss in [*falling, *after]], patience
 
@@ -138,8 +202,29 @@ def lowest(losses: list[float], patience: int) -> tuple[int, int]:
     return losses.index(min(losses)), stopping(losses, patience)[1]
 
 
+def rising(losses: list[float], patience: int) -> tuple[int, int]:
+    """Stop when the loss has risen so many times, one after the other."""
+    row = 0
+    for epoch in range(1, len(losses)):
+        row = row + 1 if losses[epoch] > losses[epoch - 1] else 0
+        if row >= patience:
+            return losses.index(min(losses[: epoch + 1])), epoch
+    return losses.index(min(losses)), len(losses) - 1
+
+
 @exercise(
     draw=losses_and_patience,
+    edges=[
+        lambda: ([2.0, 1.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0], 3),
+        lambda: ([2.0, 1.5, 1.0, 0.5], 2),  # never stops
+        lambda: ([1.0, 2.0, 3.0, 4.0, 5.0], 2),
+        lambda: ([1.0, 1.0, 1.0, 1.0, 0.5], 3),
+        lambda: ([2.0, 1.0, 1.5, 1.6], 2),  # the last epoch is the one that stops it
+        lambda: ([2.0, 1.0, 1.5], 2),
+        lambda: ([1.0, 0.9, 1.3, 0.8], 1),
+        lambda: ([2.0, 1.0, 1.5, 1.4, 1.3, 1.2], 3),
+        lambda: ([0.7], 3),
+    ],
     notice="A later loss was lower still, but nobody who stopped could know: patience is a bet.",
     hint="Remember the best epoch so far, and how many epochs have passed since.",
     mistakes=[
@@ -180,8 +265,42 @@ def lowest(losses: list[float], patience: int) -> tuple[int, int]:
             "It counts all epochs without progress. Begin again at 0 after each better one.",
         ),
         Mistake(
+            lambda losses, patience: (
+                losses.index(min(losses)),
+                min(losses.index(min(losses)) + patience, len(losses) - 1),
+            ),
+            "It looks for the lowest of all losses first. They come in one by one: training may have stopped before.",
+        ),
+        Mistake(
+            lambda losses, patience: (stopping(losses, patience)[0],) * 2,
+            "The last epoch trained is the one in which patience ran out, not the best one.",
+        ),
+        Mistake(
+            lambda losses, patience: (stopping(losses, patience)[0], stopping(losses, patience)[1] + 1),
+            "The last epoch is one too high. Count from 0; the epoch in which patience runs out is the last.",
+        ),
+        Mistake(
+            lambda losses, patience: (stopping(losses, patience)[0], losses[stopping(losses, patience)[1]]),
+            "The second number is a loss. Return the epoch.",
+        ),
+        Mistake(
+            lambda losses, patience: rising(losses, patience),
+            "It waits until the loss has *risen* so many times in a row. What counts is the best so far: an epoch that "
+            "is no better than that is one more.",
+        ),
+        Mistake(
             lowest,
             "It knows the losses of epochs that were never trained. Stop first, then name the best until there.",
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda losses, patience: stopping(losses, patience) == (losses.index(min(losses)), len(losses) - 1),
+            "It is right where nothing stops the training before its end. What is `patience` for?",
+        ),
+        Gap(
+            lambda losses, patience: len(losses) > 1,
+            "It is wrong where there is only one loss: then the first epoch is both the best and the last.",
         ),
     ],
 )
@@ -204,8 +323,25 @@ def rate(at: int, warm_up: int, steps: int, peak: float) -> float:
     return peak * (1 + math.cos(math.pi * (at - warm_up) / (steps - warm_up))) / 2
 
 
+def falling(fall: Callable[[float], float]) -> Callable[..., float]:
+    """Return a schedule that rises as it should and falls in another way, by the share of the way that is gone."""
+    return lambda at, warm_up, steps, peak: (
+        peak * (at / warm_up if at < warm_up else fall((at - warm_up) / (steps - warm_up)))
+    )
+
+
 @exercise(
     draw=place_in_schedule,
+    edges=[
+        lambda: (10, 20, 60, 0.1),
+        lambda: (40, 20, 60, 0.1),
+        lambda: (0, 20, 60, 0.1),
+        lambda: (20, 20, 60, 0.1),
+        lambda: (60, 20, 60, 0.1),
+        lambda: (1, 1, 2, 0.5),
+        lambda: (0, 0, 60, 0.1),
+        lambda: (30, 0, 60, 0.1),
+    ],
     notice="Small steps while nothing is known, large ones to get far, small ones to settle.",
     hint="Draw the curve on paper. Where does the fall begin, and which share of its way has this step gone?",
     mistakes=[
@@ -242,18 +378,51 @@ def rate(at: int, warm_up: int, steps: int, peak: float) -> float:
             "The fall begins at the end of the warm-up, so there the share of its way is 0.",
         ),
         Mistake(
-            lambda at, warm_up, steps, peak: (
-                rate(at, warm_up, steps, peak)
-                if at < warm_up
-                else peak * math.cos(math.pi * (at - warm_up) / (steps - warm_up))
-            ),
+            falling(lambda way: math.cos(math.pi * way)),
             "The cosine goes down to -1, and no rate may be negative: (1 + cos) / 2.",
         ),
         Mistake(
-            lambda at, warm_up, steps, peak: (
-                rate(at, warm_up, steps, peak) if at < warm_up else peak * (steps - at) / (steps - warm_up)
-            ),
+            falling(lambda way: 1 - way),
             "It falls in a straight line. Asked for is half a cosine.",
+        ),
+        Mistake(
+            falling(lambda way: (1 + math.cos(2 * math.pi * way)) / 2),
+            "It goes down and up again: a whole cosine wave. Half of one ends at π.",
+        ),
+        Mistake(
+            falling(lambda way: (1 + math.cos(180 * way)) / 2),
+            "`math.cos` counts in radians: half a wave ends at π, not at 180.",
+        ),
+        Mistake(
+            lambda at, warm_up, steps, peak: (
+                rate(at, warm_up, steps, peak)
+                if at < warm_up
+                else peak * (1 + math.cos(math.pi * (at - warm_up) / steps)) / 2
+            ),
+            "The fall takes `steps - warm_up` steps: it has to end at 0, at step `steps`.",
+        ),
+        Mistake(
+            falling(lambda way: math.cos(math.pi / 2 * way)),
+            "This is a quarter of a wave. Half of one goes from 1 to -1: bring it between `peak` and 0.",
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda at, warm_up, steps, peak: warm_up > 0,
+            "It is wrong where `warm_up` is 0. Then nothing rises: the fall begins at step 0, at `peak`.",
+        ),
+        Gap(
+            lambda at, warm_up, steps, peak: at != warm_up,
+            "It is wrong at step `warm_up`: there the rate is `peak`.",
+        ),
+        Gap(
+            lambda at, warm_up, steps, peak: at >= warm_up,
+            "The fall is right, and the rise is not: from 0 at step 0 in a straight line to `peak` at step `warm_up`.",
+        ),
+        Gap(
+            lambda at, warm_up, steps, peak: at < warm_up,
+            "The rise is right, and the fall is not. Where does it begin, and which share of its way has this step "
+            "gone?",
         ),
     ],
 )
@@ -269,12 +438,18 @@ def labels_and_amount(random: np.random.Generator) -> tuple[Tensor, float]:
 
 @exercise(
     draw=labels_and_amount,
+    edges=[
+        lambda: (torch.arange(10), 0.1),
+        lambda: (torch.tensor([4]), 0.2),
+        lambda: (torch.tensor([3, 0, 3]), 0.0),
+        lambda: (torch.tensor([9, 1]), 1.0),
+    ],
     notice="Each row still adds up to 1. With 0.1 the network aims at 0.91, and its logits need not grow for ever.",
     hint="Write down one row for an amount of 0.5, by hand. What does the right class get, and what each other one?",
     mistakes=[
         Mistake(
             lambda labels, amount: F.one_hot(labels, 10).float(),
-            "Nothing is smoothed yet.",
+            "Nothing is smoothed yet. (In a tensor of whole numbers, as `one_hot` makes it, a fraction becomes 0.)",
         ),
         Mistake(
             lambda labels, amount: F.one_hot(labels, 10) * (1 - amount) + (1 - F.one_hot(labels, 10)) * amount / 9,
@@ -283,6 +458,26 @@ def labels_and_amount(random: np.random.Generator) -> tuple[Tensor, float]:
         Mistake(
             lambda labels, amount: F.one_hot(labels, 10) * (1 - amount) + amount,
             "Each row adds up to more than 1: the amount is shared out, a tenth for each class.",
+        ),
+        Mistake(
+            lambda labels, amount: torch.where(F.one_hot(labels, 10) > 0, 1 - amount, amount / 10),
+            "Each row adds up to less than 1: the right class gets its tenth of the amount, too.",
+        ),
+        Mistake(
+            lambda labels, amount: torch.full((len(labels), 10), amount / 10),
+            "This is what is dealt out. The right class keeps the rest besides.",
+        ),
+        Mistake(
+            lambda labels, amount: F.one_hot(labels, 10) * amount + (1 - amount) / 10,
+            "The shares are exchanged: `amount` is taken away, and 1 - `amount` stays with the right class.",
+        ),
+        Mistake(
+            lambda labels, amount: F.one_hot(labels, 10) * (1 - amount),
+            "The amount is taken away and given to nobody. Deal it out among all ten classes.",
+        ),
+        Mistake(
+            lambda labels, amount: F.one_hot(labels) * (1 - amount) + amount / 10,
+            "There must be ten columns, also where the last classes do not occur: see `num_classes`.",
         ),
         Mistake(
             lambda labels, amount: F.one_hot(labels, 10) + amount / 10,
@@ -301,8 +496,20 @@ def values_and_share(random: np.random.Generator) -> tuple[Tensor, Tensor, float
     return inputs.normal(random, 4, 6), torch.from_numpy(random.random((4, 6)) > share), share
 
 
+def some_values(share: float, kept: bool | None = None) -> Callable[[], tuple[Tensor, Tensor, float]]:
+    """Return what gives values and the share that is dropped; all of them are kept, or none, or it is by chance."""
+
+    def given() -> tuple[Tensor, Tensor, float]:
+        random = np.random.default_rng(0)
+        stays = torch.from_numpy(random.random((3, 8)) > share) if kept is None else torch.full((3, 8), kept)
+        return inputs.normal(random, 3, 8), stays, share
+
+    return given
+
+
 @exercise(
     draw=values_and_share,
+    edges=[some_values(0.25), some_values(0.5, kept=True), some_values(0.5, kept=False), some_values(0.0, kept=True)],
     notice="What is left is made larger, so that the next layer gets as much as when nothing is dropped.",
     hint="Of a hundred values of 1, how many stay on average, and what do they add up to? It should be a hundred.",
     mistakes=[
@@ -326,6 +533,36 @@ def values_and_share(random: np.random.Generator) -> tuple[Tensor, Tensor, float
             lambda values, kept, share: values * kept * (1 - share),
             "It scales down. What is kept has to grow: divide by 1 - share.",
         ),
+        Mistake(
+            lambda values, kept, share: values * kept * share,
+            "It scales down. What is kept has to grow: divide by 1 - share.",
+        ),
+        Mistake(
+            lambda values, kept, share: values * kept / kept.float().mean(),
+            "It divides by the share that chance has kept this time. Divide by the probability, 1 - share.",
+        ),
+        Mistake(
+            lambda values, kept, share: values / (1 - share),
+            "Nothing is dropped: `kept` says which values stay.",
+        ),
+        Mistake(
+            lambda values, kept, share: F.dropout(values, share),
+            "It draws for itself what is dropped. Use `kept`, which says it for this time.",
+        ),
+        Mistake(
+            lambda values, kept, share: values[kept] / (1 - share),
+            "What is dropped is cut out. It becomes 0, and keeps its place.",
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda values, kept, share: share > 0,
+            "It is wrong where `share` is 0. Then nothing is dropped, and all values are passed on as they are.",
+        ),
+        Gap(
+            lambda values, kept, share: bool(kept.any()),
+            "It is wrong where nothing is kept. Then all that is passed on is 0.",
+        ),
     ],
 )
 def dropped(values: Tensor, kept: Tensor, share: float) -> Tensor:
@@ -334,10 +571,12 @@ def dropped(values: Tensor, kept: Tensor, share: float) -> Tensor:
 
 
 def network_and_digits(random: np.random.Generator) -> tuple[nn.Sequential, Optimizer, Tensor, Tensor]:
-    """Draw a network, its optimizer, which has made steps before, and a batch."""
-    images, labels = inputs.float_digits(random, 40)
-    model = inputs.network(random)
-    optimizer = torch.optim.SGD(model.parameters(), lr=float(random.uniform(0.1, 0.3)))
+    """Draw a network, its optimizer, which has made steps before and remembers them, and a batch, sometimes small."""
+    images, labels = inputs.float_digits(random, int(random.choice([7, 40])))
+    model = nn.Sequential(inputs.network(random), nn.BatchNorm1d(10))  # whose results tell in which mode it is
+    lr = float(random.uniform(0.1, 0.3))
+    adam = random.random() < 0.5
+    optimizer = torch.optim.Adam(model.parameters(), lr / 10) if adam else torch.optim.SGD(model.parameters(), lr, 0.9)
     learn(model, optimizer, images, labels)  # leaves a gradient behind, which must not be added to the next
     return model, optimizer, images, labels
 
@@ -375,9 +614,57 @@ def only_loss(model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Te
     return F.cross_entropy(model(images), labels)
 
 
-def loss_and_weights(loss: object, model: nn.Module, *_rest: object) -> tuple:
-    """Return the loss, as a number, beside the weights that the step has left."""
-    return number(loss), parameters_to_vector(model.parameters())
+def unseen_dropout(model: nn.Module, *given: object) -> Tensor:
+    """Make the step in evaluation mode."""
+    model.eval()
+    loss = learn(model, *given)
+    model.train()
+    return loss
+
+
+def summed(model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor) -> Tensor:
+    """Make the step with the sum of the losses."""
+    optimizer.zero_grad()
+    loss = F.cross_entropy(model(images), labels, reduction="sum")
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+def after_step(loss: object, model: nn.Module, optimizer: Optimizer, *_rest: Tensor) -> dict[str, object]:
+    """Return the loss, as a number, beside what the step has left in the network and in the optimizer."""
+    remembered = [one.flatten() for state in optimizer.state.values() for one in state.values() if one is not None]
+    return {
+        "loss": number(loss),
+        "weights": parameters_to_vector(model.parameters()),
+        "remembered": torch.cat(remembered),
+        "training": all(part.training for part in model.modules()),
+    }
+
+
+DID_NOT_CHANGE = (
+    "The weights did not change. Is there a `backward()`, and after it a `step()`, both with their brackets? "
+    "And is no gradient cleared between them?"
+)
+
+
+def right_step(result: dict[str, object], *given: object) -> str | None:
+    """Say what is wrong with a step, beside the right one."""
+    before = plain(after_step(None, *given))
+    right = plain(after_step(learn(*given), *given))
+    if same(result["weights"], before["weights"]):
+        return DID_NOT_CHANGE
+    if not result["training"]:
+        return "It leaves the network in evaluation mode. It is to learn: leave it in training mode."
+    if same(result["remembered"], before["remembered"]):
+        return "The optimiser that is handed over has made no step. It remembers earlier ones, so let it make this one."
+    if not same(result["weights"], right["weights"]) or not same(result["remembered"], right["remembered"]):
+        return "The weights are not those after one step. Compare with the loop in notebook 3: is each line there once?"
+    if isinstance(result["loss"], str):
+        return f"The step is right. Return the loss, one number; it returns {result['loss']}."
+    if same(result["loss"], right["loss"] * len(given[3])):
+        return "The step is right, and the loss is the sum of the images'. Return their mean."
+    return None if same(result["loss"], right["loss"]) else "The step is right, but not the loss that is returned."
 
 
 @exercise(
@@ -385,7 +672,8 @@ def loss_and_weights(loss: object, model: nn.Module, *_rest: object) -> tuple:
     rounds=4,
     notice="A few lines, and every training in this course is made of them.",
     hint="Compare with the loop in notebook 3, line by line: is each step there, and once?",
-    measure=loss_and_weights,
+    measure=after_step,
+    examine=right_step,
     mistakes=[
         Mistake(
             lambda *given: learn(*given, forget=False),
@@ -396,15 +684,20 @@ def loss_and_weights(loss: object, model: nn.Module, *_rest: object) -> tuple:
             "`cross_entropy` applies the softmax itself. Give it the logits.",
         ),
         Mistake(step_too_early, "The optimiser steps before the new gradient is there: first `backward`, then `step`."),
-        Mistake(
-            only_loss,
-            "The weights did not change. Is there a `backward()`, and after it a `step()`, both with their brackets? "
-            "And is no gradient cleared between them?",
-        ),
+        Mistake(only_loss, DID_NOT_CHANGE),
         Mistake(loss_afterwards, "This is the loss after the step. Return the one that the step was made from."),
         Mistake(
             lambda *given: learn(*given) and None,
             "The weights are right, but the function returns None. Return the loss.",
+        ),
+        Mistake(
+            unseen_dropout,
+            "The step is made in evaluation mode. A network learns in training mode, in which it is handed over.",
+        ),
+        Mistake(summed, "This is the sum of the losses. The mean is asked for, or the step grows with the batch."),
+        Mistake(
+            lambda *given: (learn(*given), learn(*given))[0],
+            "It makes two steps. One is asked for.",
         ),
     ],
 )
@@ -413,50 +706,95 @@ def train_step(model: nn.Module, optimizer: Optimizer, images: Tensor, labels: T
     return learn(model, optimizer, images, labels)
 
 
-LARGEST = 10_000  # parameters
+LARGEST = 10_000  # parameters, and other numbers that the network holds
 IMAGES = 6_000
 LOWEST = 0.90  # accuracy on images that were not trained on
+GUESSING = 0.2
 NOISE = 12  # grey levels at most, added to each of their pixels
+SOME = 500  # of them are asked about in other scales, too
 
 
 def digits_to_learn(random: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Draw images and labels of the training part."""
-    train = load_part("mnist", "train")
+    train = inputs.part("train")
     drawn = train.select(torch.from_numpy(random.choice(len(train), IMAGES, replace=False)))
     return to_float(drawn.images), drawn.labels
 
 
 def size_and_answers(model: object, *_given: Tensor) -> dict[str, object]:
-    """Say how large a network is, and what it takes the validation images for."""
+    """Say how large a network is, and what it takes the validation images for, by itself."""
     if not isinstance(model, nn.Module):
         return {"kind": type(model).__name__}
-    count = sum(parameter.numel() for parameter in model.parameters())
-    images = load_part("mnist", "validation").images
+    model = own_copy(model)
+    images = inputs.part("validation").images
     # A little noise makes new images of them, which cannot be looked up in the files.
-    images = images.clamp(max=255 - NOISE) + torch.randint_like(images, NOISE + 1)
-    answers = predict_logits(model, images).argmax(dim=1)
-    return {"kind": "network", "parameters": count, "answers": answers}
+    images = to_float(images.clamp(max=255 - NOISE) + torch.randint_like(images, NOISE + 1))
+    shape = tuple(getattr(model(images[:5]), "shape", ()))
+    if shape != (5, 10):
+        return {"kind": "network", "shape": shape}
+    logits, larger, standardised = (
+        torch.cat([model(part).detach() for part in some.split(SOME)])
+        for some in (images, 255 * images[:SOME], (images[:SOME] - images.mean()) / images.std())
+    )
+    inside = looked_into(model, images[:5])
+    return {
+        "kind": "network",
+        "shape": shape,
+        "numbers": inside["numbers"],
+        "learns": inside["learns"],
+        "finite": bool(logits.isfinite().all()),
+        "as drawn": as_drawn(model),
+        "answers": logits.argmax(dim=1),
+        "in other scales": torch.stack([larger.argmax(dim=1), standardised.argmax(dim=1)]),
+    }
+
+
+def as_drawn(model: nn.Module) -> bool:
+    """Say whether all weights lie where torch draws them, as long as nothing is learned."""
+    weights = [part.weight for part in model.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
+    return bool(weights) and all(weight.abs().max() <= weight[0].numel() ** -0.5 for weight in weights)
 
 
 def small_and_good(result: dict[str, object], *_given: Tensor) -> str | None:
     """Say what a trained network lacks."""
     if result["kind"] != "network":
         return no_network(result["kind"])
-    if result["parameters"] > LARGEST:
-        return f"The network has {result['parameters']:,} parameters, and should have {LARGEST:,} at most."
-    labels = load_part("mnist", "validation").labels.numpy()
-    accuracy = (np.asarray(result["answers"]) == labels).mean()
-    if accuracy < 0.2:
+    if result["shape"] != (5, 10):
+        return f"For 5 images it returns {result['shape']}, and should return (5, 10): a logit for each digit."
+    if not result["numbers"] <= LARGEST:
         return (
-            f"It reads {accuracy:.1%} of new images, which is guessing. Are the weights changed at all? "
-            "Or is the rate far too high?"
+            f"The network has {result['numbers']:,} numbers, and should have {LARGEST:,} at most. All count, wherever "
+            "they are kept: weights, biases, buffers and others."
         )
-    if accuracy < LOWEST:
+    if not result["finite"]:
+        return "Its outputs are NaN or infinite: the weights have grown without end. Is the rate far too high?"
+    if not result["learns"]:
+        return NO_WAY_BACK
+    return good_enough(result)
+
+
+def good_enough(result: dict[str, object]) -> str | None:
+    """Say why a network reads too few of the new images, if it does."""
+    labels = inputs.part("validation").labels.numpy()
+    answers, others = numbers(result["answers"]), numbers(result["in other scales"])
+    if answers.shape != labels.shape or others.shape != (2, SOME):
+        return "It should give 10 logits for each image, and no more."
+    accuracy = (answers == labels).mean()
+    if accuracy >= LOWEST:
+        return None
+    if (others == labels[:SOME]).mean(axis=1).max() >= max(LOWEST - 0.1, accuracy):
         return (
-            f"It reads {accuracy:.1%} of new images, and {LOWEST:.0%} is asked for. More epochs, or a higher "
-            "rate? And is everything that you do to the images a layer of the network?"
+            "It reads images in another scale: what you do to them outside of the network is not done here. Make it a "
+            "layer of the network, or leave it out."
         )
-    return None
+    if accuracy >= GUESSING:
+        return f"It reads {accuracy:.1%} of new images, and {LOWEST:.0%} is asked for. More epochs, or a higher rate?"
+    if result["as drawn"]:
+        return f"It reads {accuracy:.1%} of new images, which is guessing: its weights are as they were drawn at first."
+    return (
+        f"It reads {accuracy:.1%} of new images, which is guessing. Do images and labels still belong together after "
+        "they are shuffled? Is the optimiser this network's own? Or is the rate far too high?"
+    )
 
 
 @exercise(

@@ -50,7 +50,7 @@ NOT_FOR_STUDENTS = [
     *("student", "solutions", "grade"),
 ]
 QUICK = 5  # seconds that the solution of an exercise and its check may take; one that takes longer says so
-READABLE = ("__init__.py", "exercise.py", "inputs.py")  # of the checks: they hold no solutions
+READABLE = ("__init__.py", "exercise.py", "inputs.py", "networks.py")  # of the checks: they hold no solutions
 PACKED = '''"""A chapter's self-checks. They hold solutions, and are packed so that nobody reads these by accident."""
 
 import base64

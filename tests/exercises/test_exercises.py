@@ -1,16 +1,19 @@
 """Each stub is not attempted, each solution is right, each typical wrong answer gets its own hint, no mutant passes."""
 
 import ast
+import inspect
 import json
 import re
+import textwrap
 
+import other_answers
 import pytest
 import torch
 from mutation import mutants
 from sheets import EXERCISES, by_name
 from wrong_answers import WRONG
 
-from mnist_helpers.checks.exercise import Status, Verdict
+from mnist_helpers.checks.exercise import LONGEST_REMARK, Status, Verdict
 from mnist_helpers.course.runner import budget_of
 from mnist_helpers.runtime import ROOT
 
@@ -27,7 +30,6 @@ EQUIVALENT = {
     "rows = int.from_bytes(raw[9:12], 'big')": "no image has 2 ** 24 rows",
     "columns = int.from_bytes(raw[13:16], 'big')": "nor so many columns",
     "held = torch.cat([torch.nonzero(labels == digit).flatten()[:each] for digit in range(11)])": "there is no digit 10",  # noqa: E501
-    "if at <= warm_up:": "rise and fall meet at the peak",
     "largest = logits.softmax(dim=1).topk(3, dim=1).values": "only the first two are used",
     "model(pixels)[-1, label].backward()": "one image: the first is the last",
     "return pixels.grad[-1, 0].abs()": "one image",
@@ -103,6 +105,37 @@ def test_a_typical_wrong_answer_gets_the_hint_for_it(name, old, new, hint):
     verdict = sheet.check(name)(sheet.answer(name, sheet.solutions[name].replace(old, new)))
     assert verdict.status is Status.NOT_YET
     assert hint in verdict.message
+
+
+def in_own_words(name, body):
+    """Return the function whose body is this."""
+    sheet = by_name(name)
+    head = f"def {name}({', '.join(inspect.signature(sheet.surroundings[name]).parameters)}):\n"
+    return sheet.answer(name, head + textwrap.indent(body.strip(), "    "))
+
+
+def cases(table):
+    """Name each answer by its exercise and number; those that train take long."""
+    return [
+        pytest.param(name, answer, id=f"{name}-{number}", marks=[pytest.mark.slow] * (name == "trained_within_budget"))
+        for name, answers in table.items()
+        for number, answer in enumerate(answers)
+    ]
+
+
+@pytest.mark.parametrize(("name", "body"), cases(other_answers.RIGHT))
+def test_an_unusual_right_answer_is_right(name, body):
+    verdict = by_name(name).check(name)(in_own_words(name, body))
+    assert verdict.right, verdict
+
+
+@pytest.mark.parametrize(("name", "answer"), cases(other_answers.WRONG))
+def test_a_wrong_answer_in_own_words_gets_a_hint_that_fits(name, answer):
+    body, hint = answer
+    verdict = by_name(name).check(name)(in_own_words(name, body))
+    assert verdict.status is Status.NOT_YET
+    assert hint in verdict.message
+    assert len(verdict.message) <= LONGEST_REMARK
 
 
 def test_fewer_outcomes_than_calls_are_not_right(exercise):

@@ -97,7 +97,7 @@ WRONG = {
             "Add first, then multiply",
         ),
         ("seen, apart = 1, 1", "seen, apart = 0, 1", "at least itself"),
-        ("in layers", "in reversed(layers)", "last layer to the first"),
+        ("in layers", "in reversed(layers)", "wrong order"),
         ("seen, apart = 1, 1", "layers.reverse()\n    seen, apart = 1, 1", "list(…)"),
     ],
     "cross_entropy": [
@@ -230,12 +230,17 @@ WRONG = {
         (
             "    return model",
             "    class Table(nn.Module):\n"
+            "        def __init__(self):\n"
+            "            super().__init__()\n"
+            "            self.scale = nn.Parameter(torch.ones(1))\n"
             "        def forward(self, asked):\n"
+            "            asked = asked.detach()\n"
             "            pairs = zip(to_float(val.images), val.labels, strict=True)\n"
             "            known = {image.numpy().tobytes(): label for image, label in pairs}\n"
-            "            return F.one_hot(torch.tensor([known.get(i.numpy().tobytes(), 0) for i in asked]), 10)\n"
+            "            found = torch.tensor([known.get(i.numpy().tobytes(), 0) for i in asked])\n"
+            "            return F.one_hot(found, 10) * self.scale\n"
             "    return Table()",
-            "guessing",
+            "All count",
         ),
     ],
     # 4 · Evaluation
@@ -250,6 +255,9 @@ WRONG = {
             "counted once",
         ),
         ("] += 1", "] = 1", "add to what is there"),
+        ("(10, 10", "([int(max(labels.max(), predictions.max())) + 1] * 2", "ten rows"),
+        ("return matrix", "return matrix / matrix.sum(dim=1, keepdim=True)", "shares"),
+        ("return matrix", "return matrix.fill_diagonal_(0)", "Only the mistakes"),
     ],
     "precision_and_recall": [
         (
@@ -267,6 +275,14 @@ WRONG = {
             "return (found / matrix[:, digit].sum()).item()",
             "tuple of length 2",
         ),
+        ("found / matrix[digit].sum()", "found / matrix[:, digit].sum()", "sum of the column"),
+        ("found / matrix", "100 * found / matrix", "percentages"),
+        ("found / matrix", "found // matrix", "throws away"),
+        (
+            "return (found / matrix[:, digit].sum()).item(), (found / matrix[digit].sum()).item()",
+            "return matrix.diag() / matrix.sum(dim=0), matrix.diag() / matrix.sum(dim=1)",
+            "all ten digits",
+        ),
     ],
     "interval": [
         ("1.96", "1.0", "68%"),
@@ -276,12 +292,38 @@ WRONG = {
             "return p - z * math.sqrt(p * (1 - p) / count), p + z * math.sqrt(p * (1 - p) / count)",
             "normal distribution",
         ),
+        (
+            "return (middle - half) / scale, (middle + half) / scale",
+            "return (middle + half) / scale, (middle - half) / scale",
+            "lower end",
+        ),
+        ("(2 * count)", "2 * count", "brackets"),
+        ("(4 * count**2)", "4 * count**2", "brackets"),
+        ("(4 * count**2)", "(4 * count)", "n is squared"),
+        ("scale = 1 + z**2 / count", "scale = 1", "below the long line"),
+        ("z * math.sqrt", "math.sqrt", "multiplied by z"),
+        (
+            "return (middle - half) / scale, (middle + half) / scale",
+            "return middle - half / scale, middle + half / scale",
+            "Only a part",
+        ),
+        (
+            "return (middle - half) / scale, (middle + half) / scale",
+            "return middle / scale, half / scale",
+            "half its width",
+        ),
     ],
     "calibration_error": [
         ("gap.abs()", "gap", "without its sign"),
         ("bins = (confidence * 10).long()", "bins = torch.zeros(len(confidence)).long()", "no bins"),
         ("    error = torch.zeros(())\n", "    return (confidence - correct.float()).abs().mean()\n", "single images"),
-        ("bins.unique()", "bins.unique()[1:]", "Ten bins"),
+        ("bins.unique()", "bins[bins > 0].unique()", "first bin"),
+        ("gap.abs()", "100 * gap.abs()", "percentages"),
+        ("gap.abs()", "gap**2", "squared"),
+        ("inside.float().mean() * gap.abs()", "gap.abs() / len(bins.unique())", "count the same"),
+        ("bins.unique()", "range(10)", "empty bin"),
+        ("bins.unique()", "bins[bins < 9].unique()", "last bin"),
+        ("confidence[inside].mean()", "number / 10 + 0.05", "middle of the bin"),
     ],
     "confident_mistakes": [
         ("predictions != labels", "predictions == labels", "These were right"),
@@ -293,17 +335,52 @@ WRONG = {
             "confidence[wrong].argsort(descending=True)",
             "among all images",
         ),
+        ("wrong[confidence[wrong].argsort(descending=True)]", "wrong", "order of the images"),
+        (
+            "confidence, predictions = logits.softmax(dim=1).max(dim=1)",
+            "predictions = logits.argmax(dim=1)\n"
+            "    confidence = torch.nn.functional.cross_entropy(logits, labels, reduction='none')",
+            "probability of the label",
+        ),
+        (
+            "wrong[confidence[wrong].argsort(descending=True)]",
+            "confidence[wrong].sort(descending=True).values",
+            "These are the confidences",
+        ),
+        (
+            "wrong[confidence[wrong].argsort(descending=True)]",
+            "predictions[wrong[confidence[wrong].argsort(descending=True)]]",
+            "digits that were read",
+        ),
+        ("softmax(dim=1)", "softmax(dim=0)", "along the images"),
     ],
     "ambiguous": [
         ("argsort()", "argsort(descending=True)", "clearest"),
         (".softmax(dim=1)", "", "order of the logits"),
         ("(largest[:, 0] - largest[:, 1])", "largest[:, 0]", "smallest largest"),
+        ("argsort()[:count]", "sort().values[:count]", "These are the differences"),
+        ("argsort()[:count]", "argsort(descending=True)[-count:]", "order is turned"),
+        ("softmax(dim=1)", "softmax(dim=0)", "along the images"),
+        (
+            "largest = logits.softmax(dim=1).topk(2, dim=1).values",
+            "return torch.distributions.Categorical(logits=logits).entropy().argsort(descending=True)[:count]",
+            "entropy",
+        ),
     ],
     "coverage_and_accuracy": [
         (">=", ">", "just that confidence"),
         (">=", "<", "doubtful"),
         ("correct[answered]", "correct", "all images"),
         ("correct[answered]", "(correct & answered)", "among the kept"),
+        (">=", "<=", "doubtful"),
+        (".float().mean().item()", ".float().mean().item() * 100", "percentages"),
+        (".float().mean()", ".sum()", "counts"),
+        ("return answered.float().mean().item()", "return answered.sum().item()", "The first is a count"),
+        (
+            "answered.float().mean().item(), correct[answered].float().mean().item()",
+            "correct[answered].float().mean().item(), answered.float().mean().item()",
+            "exchanged",
+        ),
     ],
     # 5 · Filters
     "as_picture": [
@@ -320,12 +397,25 @@ WRONG = {
             "another grey",
         ),
         ("kernel / (2 * kernel.abs().max())", "kernel / 8", "One factor"),
+        ("kernel / (2", "-kernel / (2", "negative"),
+        ("(2 * kernel.abs().max())", "kernel.abs().max()", "half of the factor"),
+        (" / (2 * kernel.abs().max()) + 0.5", ".clamp(-0.5, 0.5) + 0.5", "cuts off"),
+        ("kernel / (2 * kernel.abs().max()) + 0.5", "kernel.sigmoid()", "sigmoid"),
+        ("(2 * kernel.abs().max())", "(kernel.max() - kernel.min())", "whole range"),
     ],
     "strongest_place": [
         ("divmod(values.argmax().item(), values.shape[1])", "values.argmax()", "One number"),
         ("values.shape[1])", "values.shape[1])[::-1]", "exchanged"),
         ("values.shape[1]", "values.shape[0]", "divide by the width"),
         ("values.argmax", "values.abs().argmax", "absolute number"),
+        ("argmax", "argmin", "smallest"),
+        ("divmod(values.argmax().item(), values.shape[1])", "values.max()", "number itself"),
+        (
+            "divmod(values.argmax().item(), values.shape[1])",
+            "values.argmax() // values.shape[1], values.argmax() % values.shape[0]",
+            "One of the two",
+        ),
+        ("divmod(values.argmax().item(), values.shape[1])", "values.sum(1).argmax(), values.sum(0).argmax()", "sums"),
     ],
     "silenced_logits": [
         ("    finally:\n        handle.remove()", "    finally:\n        pass", "has to be removed"),
@@ -344,11 +434,27 @@ WRONG = {
         ),
         ("        handle.remove()", "        handle.remove()\n        model.train()", "another mode"),
         ("return output", "pass", "No filter is silent"),
+        ("output[:, index] = 0", "output[index] = 0", "image number"),
+        ("output[:, index] = 0", "output[:] = 0", "whole layer"),
+        ("model.get_submodule(layer).register", "model.conv1.register", "right for conv1 alone"),
+        ("return model(images)", "return model(images).softmax(dim=1)", "probabilities"),
+        (
+            "        handle.remove()",
+            "        handle.remove()\n        images.zero_()",
+            "changes what it was given",
+        ),
     ],
     "saliency": [
         (".abs()", "", "absolute value"),
         ("model(pixels)[0, label]", "model(pixels).softmax(dim=1)[0, label]", "probability"),
         ("model(pixels)[0, label]", "model(pixels).sum()", "all ten logits"),
+        ("image.clone()", "image", "changes what it was given"),
+        (".abs()", ".abs().T", "exchanged"),
+        (".abs()", " ** 2", "squared"),
+        ("return pixels.grad[0, 0].abs()", "return pixels.grad[0, 0].abs() / pixels.grad.abs().max()", "scaled"),
+        (".abs()", ".relu()", "Negative gradients"),
+        ("model(pixels)[0, label]", "model(pixels).max()", "largest logit"),
+        ("pixels = ", "model.requires_grad_(False)\n    pixels = ", "frozen"),
     ],
     "covering_losses": [
         (
@@ -365,6 +471,11 @@ WRONG = {
             "changes what it was given",
         ),
         ("4 * row : 4 * row + 4, 4 * column : 4 * column + 4", "row : row + 4, column : column + 4", "overlap"),
+        ("4 * row + 4, 4 * column : 4 * column + 4", "4 * row + 3, 4 * column : 4 * column + 3", "3 × 3"),
+        ("before - model(covered)", "model(covered)", "with a square covered"),
+        ("return losses", "return losses.abs()", "sign is lost"),
+        ("return losses", "return losses / before", "divides"),
+        ("    losses = ", "    label = model(image).argmax().item()\n    losses = ", "that the network reads"),
     ],
     "neighbours": [
         ("    distance[one] = torch.inf\n", "", "the image itself"),
@@ -374,6 +485,18 @@ WRONG = {
             "far from the origin",
         ),
         (".norm(dim=1)", ".abs().sum(dim=1)", "absolute differences"),
+        (
+            "distance = (embedded - embedded[one]).norm(dim=1)",
+            "distance = -torch.cosine_similarity(embedded, embedded[one][None])",
+            "directions",
+        ),
+        ("argsort()[:count]", "sort().values[:count]", "These are the distances"),
+        ("argsort()[:count]", "argsort()[:count].sort().values", "order of their indices"),
+        (
+            "    distance[one] = torch.inf\n    return distance.argsort()[:count]",
+            "    return distance.argsort()[1:count]",
+            "One is missing",
+        ),
     ],
     "worth": [
         ("before - torch.stack(after)", "torch.stack(after) - before", "sign is turned"),
@@ -381,6 +504,16 @@ WRONG = {
         ("before - torch.stack(after)", "100 * (before - torch.stack(after))", "percentage points"),
         ("before - torch.stack(after)", "(before - torch.stack(after)).abs()", "sign is lost"),
         ("before - torch.stack(after)", "(before - torch.stack(after)) * len(labels)", "counts"),
+        (
+            "(silenced_logits(model, layer, index, images).argmax(dim=1) == labels).float().mean()",
+            "(model.get_submodule(layer).register_forward_hook("
+            "lambda _l, _g, out, index=index: out * (torch.arange(out.shape[1]) != index)[:, None, None])"
+            " and model(images).argmax(dim=1) == labels).float().mean()",
+            "piles up",
+        ),
+        ("before - torch.stack(after)", "1 - torch.stack(after) / before", "divides by the accuracy"),
+        ("before - torch.stack(after)", "(before - torch.stack(after)).relu()", "cut off"),
+        ("    with torch.no_grad():\n", "    model.requires_grad_(False)\n    with torch.no_grad():\n", "frozen"),
     ],
     # 6 · The clinic: what comes in, and repairs that do not heal
     "patient_1": [
@@ -396,6 +529,18 @@ WRONG = {
             "        F.cross_entropy(model(batch), wanted).backward()\n",
             "computed again",
         ),
+        (
+            "in zip(images.split(32), labels.split(32), strict=True):\n",
+            "in zip(images.split(32), labels.split(32), strict=True):\n"
+            "        if len(batch) < 32:\n            continue\n",
+            "last batch",
+        ),
+        ("lr=0.1", "lr=0.01", "The rate"),
+        (
+            "        optimizer.zero_grad()\n        loss.backward()\n        optimizer.step()\n",
+            "        optimizer.step()\n        optimizer.zero_grad()\n        loss.backward()\n",
+            "before its gradient",
+        ),
     ],
     "patient_2": [
         ("model(batch), wanted", "model(batch).softmax(dim=1), wanted", "still applied twice"),
@@ -406,10 +551,13 @@ WRONG = {
             "logarithm is missing",
         ),
         (
-            "    optimizer = ",
-            "    images, labels = images.repeat(3, 1, 1, 1), labels.repeat(3)\n    optimizer = ",
+            "zip(images.split(32), labels.split(32), strict=True)",
+            "zip(images.split(32) * 3, labels.split(32) * 3, strict=True)",
             "three epochs",
         ),
+        ("        optimizer.zero_grad()\n", "", "Which call forgets them"),
+        ("        optimizer.step()\n", "", "has not changed"),
+        ("lr=0.1", "lr=0.5", "not the fault"),
     ],
     "patient_3": [
         ("    model.eval()\n", "", "dropout is still at work"),
@@ -423,20 +571,58 @@ WRONG = {
             "    with torch.no_grad():\n        loss = F",
             "no gradient",
         ),
+        (
+            "F.cross_entropy(model(images), labels)",
+            "(model(images).argmax(dim=1) == labels).float().mean()",
+            "accuracy",
+        ),
+        ("model(images), labels", "model(images), labels, reduction='sum'", "added up"),
+        ("model(images), labels).item()", "model(images), labels, reduction='none')", "single images"),
+        ("model(images), labels", "model(images).softmax(dim=1), labels", "twice"),
+        ("    model.eval()\n", "    model.dropout.p = 0.0\n", "rate of its dropout"),
+        ("    model.eval()\n", "    model.eval()\n    model.requires_grad_(False)\n", "frozen"),
+        ("    with torch.no_grad():\n    ", "    torch.set_grad_enabled(False)\n", "Gradients are still off"),
+        ("    return loss", "    images.zero_()\n    return loss", "changes what it was given"),
     ],
     "patient_4": [
         ("test_accuracies[best]", "max(test_accuracies)", "no test any more"),
         ("test_accuracies[best]", "max(val_accuracies)", "flatters"),
         ("test_accuracies[best]", "test_accuracies[-1]", "last epoch"),
         ("test_accuracies[best]", "best", "number of the epoch"),
+        (
+            "val_accuracies.index(max(val_accuracies))",
+            "len(val_accuracies) - 1 - val_accuracies[::-1].index(max(val_accuracies))",
+            "the first one counts",
+        ),
+        ("test_accuracies[best]", "max(zip(val_accuracies, test_accuracies))[1]", "the test images choose"),
+        ("(max(", "(min(", "worst epoch"),
+        ("test_accuracies[best]", "(test_accuracies[best], best)", "alone"),
+        ("test_accuracies[best]", "val_accuracies[test_accuracies.index(max(test_accuracies))]", "other way round"),
     ],
     "patient_5": [
         ("labels[order]", "labels[torch.randperm(len(labels))]", "shuffled apart"),
         ("return images[order], labels[order]", "return images, labels", "not shuffled"),
         ("torch.randperm(len(images))", "torch.randint(len(images), (len(images),))", "there twice"),
-        ("torch.randperm(len(images))", "labels.argsort()", "same order"),
+        ("torch.randperm(len(images))", "labels.argsort()", "sorted by their labels"),
         ("return images[order], labels[order]", "return images, labels[order]", "shuffled apart"),
         ("return images[order], labels[order]", "return labels[order], images[order]", "images come first"),
+        (
+            "torch.randperm(len(images))",
+            "torch.arange(len(images)).roll(int(torch.randint(1, 60, ())))",
+            "still follow",
+        ),
+        (
+            "torch.randperm(len(images))",
+            "torch.arange(len(images))\n    swapped = torch.randperm(len(images))[:2]\n"
+            "    order[swapped] = order[swapped.flip(0)]",
+            "still follow",
+        ),
+        (
+            "torch.randperm(len(images))",
+            "torch.cat([part[torch.randperm(len(part))] for part in torch.arange(len(images)).split(32)])",
+            "certain places",
+        ),
+        ("torch.randperm(len(images))", "(labels + torch.rand(len(labels)) / 2).argsort()", "sorted by"),
     ],
     "patient_6": [
         (") / 0.3081", ") * 0.3081", "multiplies"),
@@ -449,6 +635,11 @@ WRONG = {
         ),
         ("(images / 255 - 0.1307) / 0.3081", "images / 255 - 0.1307 / 0.3081", "brackets"),
         ("0.3081)", "0.3081).softmax(dim=1)", "Asked for are the logits"),
+        ("(images / 255 - 0.1307) / 0.3081", "(images / 255 - 0.3081) / 0.1307", "exchanged"),
+        ("(images / 255 - 0.1307) / 0.3081", "images / 255 / 0.3081 - 0.1307", "order is another"),
+        ("255", "256", "divides by 256"),
+        (" / 0.3081", "", "nothing is divided"),
+        ("0.3081)", "0.3081).argmax(dim=1)", "digits that are read"),
     ],
     "patient_7": [
         (
@@ -458,6 +649,14 @@ WRONG = {
         ),
         ("        scheduler.step()\n", "", "never shrinks"),
         ("range(2)", "range(1)", "Only one epoch"),
+        ("            optimizer.zero_grad()\n", "", "Which call forgets them"),
+        ("            optimizer.step()\n", "", "has not changed"),
+        ("0.95", "0.05", "another share"),
+        (
+            "    for _ in range(2):\n",
+            "    scheduler.step()\n    for _ in range(2):\n",
+            "first epoch already",
+        ),
     ],
     "patient_8": [
         ("dim=1", "dim=0", "along the batch"),
@@ -469,5 +668,15 @@ WRONG = {
             "        loss = F.cross_entropy(model(batch), wanted)\n",
             "without it",
         ),
+        ("        optimizer.zero_grad()\n", "", "Which call forgets them"),
+        ("        optimizer.step()\n", "", "has not changed"),
+        ("log_softmax", "softmax", "logarithm is missing"),
+        ("[range(len(batch)), wanted]", "[:, wanted]", "all labels of the batch"),
+        (
+            "-log_probabilities[range(len(batch)), wanted].mean()",
+            "-(F.one_hot(wanted, 10) * log_probabilities).mean()",
+            "all ten numbers",
+        ),
+        (".log_softmax(dim=1)", "", "softmax is missing"),
     ],
 }

@@ -1,0 +1,36 @@
+"""What an answer leaves behind in a network that it was given and may change in some ways.
+
+Each is a dictionary: its keys say what is wrong where its values are not those that the solution leaves.
+"""
+
+import hashlib
+
+from torch import nn
+from torch.nn.utils import parameters_to_vector
+
+
+def settings(model: nn.Module) -> dict[str, object]:
+    """Describe what no answer may change, not even one that trains."""
+    return {
+        "The network is left frozen: parameters of it require no gradient any more. Put that back.": [
+            parameter.requires_grad for parameter in model.parameters()
+        ],
+        "A layer of the network has another setting now, such as the rate of its dropout. Put it back.": hashlib.sha256(
+            repr(model).encode()  # a short word in its place: marking carries no long ones
+        ).hexdigest(),
+        "A hook of yours is still in the network. It has to be removed.": any(
+            layer._forward_hooks or layer._forward_pre_hooks for layer in model.modules()
+        ),
+    }
+
+
+def traces(model: nn.Module) -> dict[str, object]:
+    """Describe what an answer may not change that only asks a network."""
+    return settings(model) | {
+        "Afterwards the network has other weights. Put them back, or work on a copy.": parameters_to_vector(
+            model.parameters()
+        ),
+        "Afterwards the network is in another mode. Put back what `train` or `eval` has changed.": [
+            layer.training for layer in model.modules()
+        ],
+    }

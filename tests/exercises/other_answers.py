@@ -1,0 +1,2435 @@
+"""Answers in a learner's own words, as bodies of the functions: right ones that are unusual, wrong ones with a hint."""
+
+TRAINED = """
+layers = nn.Conv2d(1, 16, 5, 2), nn.ReLU(), nn.Conv2d(16, 32, 3, 2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()
+net = nn.Sequential(*layers, nn.Linear(128, 10))
+optimizer = torch.optim.Adam(net.parameters(), lr={rate})
+for at in torch.arange(6000).repeat(2).split(64):
+    optimizer.zero_grad()
+    F.cross_entropy(net({scaled}images[at]), {labels}[at]).backward()
+    optimizer.step()
+"""
+
+RIGHT = {
+    # 1 · The data
+    "sizes": [
+        'return struct.unpack(f">{raw[3]}i", raw[4 : 4 + 4 * raw[3]])',
+        'return [int(one) for one in np.frombuffer(raw, ">u4", raw[3], 4)]',
+    ],
+    "image_at": [
+        """
+count, rows, columns = struct.unpack(">3I", raw[4:16])
+return np.frombuffer(raw, np.uint8, offset=16).reshape(count, rows, columns)[index]
+""",
+        """
+rows, columns = raw[8] * 2**24 + raw[9] * 2**16 + raw[10] * 256 + raw[11], int(raw[12:16].hex(), 16)
+at = 16 + index * rows * columns
+return [list(raw[at + row * columns : at + (row + 1) * columns]) for row in range(rows)]
+""",
+    ],
+    "class_shares": [
+        "return torch.tensor([(labels == digit).float().mean() for digit in range(10)])",
+        "return torch.nn.functional.one_hot(labels, 10).float().mean(0)",
+    ],
+    "standardise": [
+        """
+flat = images.reshape(-1).to(torch.float64)
+scaled = (flat - flat.mean()) / flat.std(unbiased=False)
+return scaled.float().reshape(images.shape)
+""",
+        """
+array = images.numpy() / 255
+return torch.from_numpy((array - array.mean()) / array.std())
+""",
+    ],
+    "nearest_mean": [
+        """
+known = torch.nn.functional.one_hot(labels, 10).float()
+means = (known.T @ images.flatten(1)) / known.sum(0)[:, None]
+return ((others.flatten(1)[:, None] - means) ** 2).sum(-1).argmin(1)
+""",
+        """
+means = [images[labels == digit].mean(0) for digit in range(10)]
+return [min(range(10), key=lambda digit: (one - means[digit]).norm().item()) for one in others]
+""",
+    ],
+    "hold_out": [
+        """
+train, held = [], []
+seen = [0] * 10
+for at in torch.randperm(len(labels)).tolist():
+    digit = labels[at].item()
+    (held if seen[digit] < each else train).append(at)
+    seen[digit] += 1
+return torch.tensor(train), torch.tensor(held)
+""",
+        """
+order = labels.argsort(stable=True)
+place = torch.cat([torch.arange(n) for n in labels.bincount()])
+return order[place >= each], order[place < each]
+""",
+    ],
+    "shift": [
+        """
+result = torch.zeros_like(images)
+for row in range(28):
+    for column in range(28):
+        if 0 <= row - down < 28 and 0 <= column - right < 28:
+            result[:, :, row, column] = images[:, :, row - down, column - right]
+return result
+""",
+        """
+wide = torch.nn.functional.pad(images, (28, 28, 28, 28))
+return wide[:, :, 28 - down : 56 - down, 28 - right : 56 - right]
+""",
+    ],
+    # 2 · The model
+    "convolve": [
+        """
+windows = image.unfold(0, kernel.shape[0], 1).unfold(1, kernel.shape[1], 1)
+return torch.einsum("rckl,kl->rc", windows, kernel)
+""",
+        """
+rows, columns = image.shape[0] - kernel.shape[0] + 1, image.shape[1] - kernel.shape[1] + 1
+total = torch.zeros(rows, columns)
+for r in range(kernel.shape[0]):
+    for c in range(kernel.shape[1]):
+        total += kernel[r, c] * image[r : r + rows, c : c + columns]
+return total
+""",
+    ],
+    "side_after": [
+        "return len(range(0, side + 2 * padding - kernel + 1, stride))",
+        "return nn.Conv2d(1, 1, kernel, stride, padding)(torch.zeros(1, 1, side, side)).shape[-1]",
+    ],
+    "pool": [
+        "return torch.stack([values[a::2, b::2] for a in (0, 1) for b in (0, 1)]).max(0).values",
+        """
+height, width = values.shape
+return [[values[r : r + 2, c : c + 2].max().item() for c in range(0, width, 2)] for r in range(0, height, 2)]
+""",
+    ],
+    "parameters": [
+        "return sum(one.numel() for one in nn.Conv2d(channels, filters, size).parameters())",
+        "return float(filters + channels * filters * size * size)",
+    ],
+    "receptive_field": [
+        """
+seen = 1
+for kernel, stride in reversed(layers):
+    seen = (seen - 1) * stride + kernel
+return seen
+""",
+        """
+import math
+
+strides = [stride for _, stride in layers]
+return 1 + sum((kernel - 1) * math.prod(strides[:before]) for before, (kernel, _) in enumerate(layers))
+""",
+    ],
+    "cross_entropy": [
+        "return -logits.log_softmax(1).gather(1, labels[:, None]).mean()",
+        """
+shifted = logits - logits.max(dim=1, keepdim=True).values
+losses = shifted.exp().sum(1).log() - shifted[range(len(labels)), labels]
+return losses.mean().item()
+""",
+    ],
+    "small_network": [
+        """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.LazyConv2d(6, 5, stride=2)
+        self.norm = nn.BatchNorm2d(6)
+        self.out = nn.LazyLinear(10)
+    def forward(self, x):
+        self.maps = F.relu(self.norm(self.conv(x)))
+        return self.out(self.maps.amax(dim=(2, 3)))
+return Net()
+""",
+        """
+net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(64, 10))
+nn.init.zeros_(net[-1].weight)
+nn.init.zeros_(net[-1].bias)
+return net
+""",
+        """
+net = nn.Sequential(nn.Conv2d(1, 8, 5), nn.ReLU(), nn.MaxPool2d(4), nn.Flatten(), nn.Linear(288, 10))
+net.more = nn.Parameter(torch.ones(5000 - sum(one.numel() for one in net.parameters())))
+return net
+""",
+        """
+layers = nn.Conv2d(1, 8, 7, stride=3), nn.Dropout(0.5), nn.ELU(), nn.Flatten()
+return nn.Sequential(*layers, nn.Linear(512, 6), nn.Linear(6, 10), nn.LogSoftmax(dim=1))
+""",
+    ],
+    # 3 · Training
+    "epoch_of_batches": [
+        """
+import random
+order = random.sample(range(count), count)
+return [torch.tensor(order[at : at + size]) for at in range(0, count, size)]
+""",
+        """
+loader = torch.utils.data.DataLoader(torch.arange(count), batch_size=size, shuffle=True)
+return list(loader)
+""",
+    ],
+    "step": [
+        """
+w = weights.clone().requires_grad_()
+((x @ w - y) ** 2).mean().backward()
+torch.optim.SGD([w], lr=lr).step()
+return w
+""",
+        """
+w = weights.detach().clone().requires_grad_()
+(slope,) = torch.autograd.grad(F.mse_loss(x @ w, y), w)
+return (w - lr * slope).tolist()
+""",
+    ],
+    "train_step": [
+        """
+model.train()
+model.zero_grad()
+logits = model(images)
+loss = nn.CrossEntropyLoss()(logits, labels)
+loss.backward()
+optimizer.step()
+optimizer.zero_grad()
+return loss.item()
+""",
+        """
+for p in model.parameters():
+    p.grad = None
+loss = -model(images).log_softmax(1)[torch.arange(len(labels)), labels].mean()
+loss.backward()
+optimizer.step()
+return loss.detach()
+""",
+    ],
+    "early_stopping": [
+        """
+lowest, best, bad = math.inf, None, 0
+for epoch in range(len(losses)):
+    if losses[epoch] < lowest:
+        lowest, best, bad = losses[epoch], epoch, 0
+    else:
+        bad += 1
+    if bad >= patience:
+        break
+return best, epoch
+""",
+        """
+for end in range(len(losses)):
+    best = losses.index(min(losses[: end + 1]))
+    if end - best >= patience:
+        break
+return [best, end]
+""",
+    ],
+    "learning_rate": [
+        """
+if warm_up > at:
+    return at * peak / warm_up
+return peak * math.cos(math.pi / 2 * (at - warm_up) / (steps - warm_up)) ** 2
+""",
+        """
+rise = at / warm_up if warm_up else 1
+fall = 0.5 + 0.5 * math.cos(math.pi * max(at - warm_up, 0) / (steps - warm_up))
+return torch.tensor(peak * min(rise, fall if at >= warm_up else 1))
+""",
+    ],
+    "smoothed": [
+        """
+rows = torch.full((len(labels), 10), amount / 10)
+rows[range(len(labels)), labels] += 1 - amount
+return rows
+""",
+        "return torch.lerp(F.one_hot(labels, 10).float(), torch.full((10,), 0.1), amount)",
+    ],
+    "dropped": [
+        "return torch.where(kept, values, 0) / (1 - share)",
+        """
+passed = values.clone()
+passed[~kept] = 0
+passed /= 1 - share
+return passed
+""",
+    ],
+    "trained_within_budget": [
+        """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 8, 5, stride=2), nn.Conv2d(8, 16, 3, stride=2)
+        self.out = nn.Linear(400, 10)
+        self.norm = nn.BatchNorm2d(8)
+    def forward(self, x):
+        x = (x - 0.13) / 0.31
+        x = F.relu(self.norm(self.first(x)))
+        self.maps = F.relu(self.second(x))
+        return self.out(self.maps.view(len(x), -1))
+net = Net()
+optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+for _ in range(4):
+    for at in torch.randperm(6000).split(50):
+        optimizer.zero_grad()
+        F.cross_entropy(net(images[at]), labels[at]).backward()
+        optimizer.step()
+return net
+""",
+    ],
+    # 4 · Evaluation
+    "confusion": [
+        """
+pairs = [(row, column) for row in range(10) for column in range(10)]
+return torch.stack([((labels == row) & (predictions == column)).sum() for row, column in pairs]).view(10, 10)
+""",
+        "return torch.zeros(10, 10).index_put_((labels, predictions), torch.ones(len(labels)), accumulate=True)",
+        "return torch.histc((labels * 10 + predictions).float(), bins=100, min=0, max=99).view(10, 10)",
+        """
+import torch.nn.functional as F
+return F.one_hot(labels, 10).T.float() @ F.one_hot(predictions, 10).float()
+""",
+    ],
+    "precision_and_recall": [
+        """
+tp = matrix[digit][digit].item()
+fp = sum(matrix[i][digit].item() for i in range(10) if i != digit)
+fn = sum(matrix[digit][i].item() for i in range(10) if i != digit)
+return tp / (tp + fp), tp / (tp + fn)
+""",
+        """
+m = matrix.numpy()
+return m[digit, digit] / m[:, digit].sum(), m[digit, digit] / m[digit, :].sum()
+""",
+        "return torch.stack([matrix[digit, digit] / matrix.sum(dim)[digit] for dim in (0, 1)])",
+    ],
+    "interval": [
+        """
+from scipy.stats import binomtest
+r = binomtest(right, count).proportion_ci(0.95, method="wilson")
+return r.low, r.high
+""",
+        """
+import torch
+p, n, z = right / count, count, 1.96
+root = ((p * (1 - p) / n) + z * z / (4 * n * n)) ** 0.5
+return torch.tensor([p + z * z / 2 / n - z * root, p + z * z / 2 / n + z * root]) / (1 + z * z / n)
+""",
+    ],
+    "calibration_error": [
+        """
+import numpy as np
+c, r = confidence.numpy(), correct.numpy()
+total = 0
+for low in range(10):
+    m = (c >= low / 10) & (c < (low + 1) / 10)
+    if m.any():
+        total += m.sum() / len(c) * abs(c[m].mean() - r[m].mean())
+return total
+""",
+        """
+total = 0.0
+for k in range(10):
+    m = (confidence > k / 10) & (confidence <= (k + 1) / 10)
+    if m.sum() > 0:
+        total = total + (confidence[m].sum() - correct[m].sum()).abs()
+return total / len(confidence)
+""",
+    ],
+    "confident_mistakes": [
+        """
+p = logits.softmax(1)
+c = p.amax(1)
+c[p.argmax(1) == labels] = -1
+return c.topk(count).indices
+""",
+        """
+lp = torch.log_softmax(logits, 1).max(1)
+order = [i for i in lp.values.argsort(descending=True).tolist() if lp.indices[i] != labels[i]]
+return order[:count]
+""",
+        """
+import numpy as np
+z = logits.double().numpy()
+p = np.exp(z - z.max(1, keepdims=True))
+p /= p.sum(1, keepdims=True)
+w = np.flatnonzero(p.argmax(1) != labels.numpy())
+return w[np.argsort(-p.max(1)[w])][:count]
+""",
+    ],
+    "ambiguous": [
+        """
+s = logits.softmax(1).sort(dim=1, descending=True).values
+return torch.topk(s[:, 0] - s[:, 1], count, largest=False).indices
+""",
+        """
+d = []
+for row in logits.softmax(1).tolist():
+    a, b = sorted(row)[-2:]
+    d.append(b - a)
+return sorted(range(len(d)), key=d.__getitem__)[:count]
+""",
+    ],
+    "coverage_and_accuracy": [
+        """
+kept = [r for c, r in zip(confidence.tolist(), correct.tolist()) if c >= threshold]
+return len(kept) / len(correct), sum(kept) / len(kept)
+""",
+        """
+m = ~(confidence < threshold)
+return m.sum() / m.numel(), (m & correct).sum() / m.sum()
+""",
+    ],
+    # 5 · Filters
+    "as_picture": [
+        "return (kernel / torch.max(kernel.abs()) + 1) / 2",
+        """
+m = max(kernel.max().item(), -kernel.min().item())
+return torch.tensor([[0.5 + 0.5 * w / m for w in row] for row in kernel.tolist()])
+""",
+        """
+import numpy as np
+k = kernel.numpy()
+return 0.5 + k / np.abs(k).max() * 0.5
+""",
+    ],
+    "strongest_place": [
+        "return torch.unravel_index(values.argmax(), values.shape)",
+        """
+best = (0, 0)
+for r in range(values.shape[0]):
+    for c in range(values.shape[1]):
+        if values[r, c] > values[best]:
+            best = (r, c)
+return best
+""",
+        "return (values == values.max()).nonzero()[0]",
+        "return values.amax(1).argmax().item(), values.amax(0).argmax().item()",
+    ],
+    "silenced_logits": [
+        """
+import copy
+m = copy.deepcopy(model)
+with torch.no_grad():
+    m.get_submodule(layer).weight[index] = 0
+    m.get_submodule(layer).bias[index] = 0
+return m(images)
+""",
+        """
+x = images
+for name, part in model.named_children():
+    x = part(x)
+    if name == layer:
+        x = x.clone()
+        x[:, index] = 0
+return x
+""",
+        """
+l = model.get_submodule(layer)
+w, b = l.weight.data.clone(), l.bias.data.clone()
+l.weight.data[index] = 0
+l.bias.data[index] = 0
+y = model(images).detach()
+l.weight.data, l.bias.data = w, b
+return y
+""",
+        """
+def f(m, i, o):
+    o[:, index] = 0
+h = model.get_submodule(layer).register_forward_hook(f)
+y = model(images)
+h.remove()
+return y
+""",
+    ],
+    "saliency": [
+        """
+x = image.detach().clone()
+x.requires_grad = True
+(g,) = torch.autograd.grad(model(x)[:, label].sum(), x)
+return g.squeeze().abs()
+""",
+        """
+from torch.func import grad
+return grad(lambda x: model(x)[0, label])(image)[0, 0].abs()
+""",
+        """
+image.requires_grad_()
+model(image)[0, label].backward()
+g = image.grad[0, 0].abs()
+image.requires_grad_(False)
+image.grad = None
+return g
+""",
+    ],
+    "covering_losses": [
+        """
+out = []
+p0 = model(image).softmax(1)[0, label].item()
+for r in range(0, 28, 4):
+    for c in range(0, 28, 4):
+        x = image.clone()
+        x[0, 0, r:r + 4, c:c + 4] = 0
+        out.append(p0 - model(x).softmax(1)[0, label].item())
+return torch.tensor(out).view(7, 7)
+""",
+        """
+m = torch.kron(torch.eye(49).view(49, 7, 7), torch.ones(1, 4, 4))[:, None]
+with torch.no_grad():
+    return (model(image).softmax(1)[0, label] - model(image * (1 - m)).softmax(1)[:, label]).reshape(7, 7)
+""",
+    ],
+    "neighbours": [
+        """
+d = ((embedded - embedded[one]) ** 2).sum(1)
+return [i for i in d.argsort().tolist() if i != one][:count]
+""",
+        "return torch.cdist(embedded[one:one + 1], embedded)[0].argsort()[1:count + 1]",
+        "return torch.topk((embedded - embedded[one]).norm(dim=1), count + 1, largest=False).indices[1:]",
+    ],
+    "worth": [
+        """
+out = []
+full = sum((model(images).argmax(1) == labels).tolist())
+for k in range(model.get_submodule(layer).weight.shape[0]):
+    y = silenced_logits(model, layer, k, images)
+    out.append((full - sum((y.argmax(1) == labels).tolist())) / len(labels))
+return out
+""",
+        """
+acc = lambda y: (y.argmax(1) == labels).double().mean()
+n = len(model.get_submodule(layer).bias)
+return torch.tensor([acc(model(images)) - acc(silenced_logits(model, layer, i, images)) for i in range(n)])
+""",
+    ],
+    # 6 · The clinic
+    "patient_1": [
+        """
+for a in range(0, len(images), 32):
+    loss = F.cross_entropy(model(images[a:a + 32]), labels[a:a + 32])
+    for p, g in zip(model.parameters(), torch.autograd.grad(loss, list(model.parameters()))):
+        p.data -= 0.1 * g
+""",
+        """
+opt = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0, weight_decay=0)
+loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images, labels), batch_size=32)
+model.train()
+for x, y in loader:
+    model.zero_grad()
+    F.cross_entropy(model(x), y).backward()
+    opt.step()
+return model
+""",
+    ],
+    "patient_2": [
+        """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    opt.zero_grad()
+    F.nll_loss(F.log_softmax(model(x), dim=1), y).backward()
+    opt.step()
+""",
+        """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+lossf = nn.CrossEntropyLoss()
+for x, y in zip(images.split(32), labels.split(32)):
+    opt.zero_grad()
+    lossf(model(x).log_softmax(1), y).backward()
+    opt.step()
+""",
+    ],
+    "patient_3": [
+        """
+was = model.training
+model.eval()
+with torch.inference_mode():
+    out = F.cross_entropy(model(images), labels)
+model.train(was)
+return out.clone()
+""",
+        """
+import copy
+m = copy.deepcopy(model).eval()
+return F.cross_entropy(m(images), labels)
+""",
+        """
+model.eval()
+total = 0.0
+with torch.no_grad():
+    for x, y in zip(images.split(32), labels.split(32)):
+        total += F.cross_entropy(model(x), y, reduction="sum").item()
+model.train()
+return total / len(images)
+""",
+        """
+model.eval()
+with torch.no_grad():
+    l = F.cross_entropy(model(images), labels)
+model.train()
+return torch.tensor([l.item()])
+""",
+    ],
+    "patient_4": [
+        """
+b = 0
+for i, v in enumerate(val_accuracies):
+    if v > val_accuracies[b]:
+        b = i
+return test_accuracies[b]
+""",
+        """
+import torch
+return torch.tensor(test_accuracies)[torch.tensor(val_accuracies).argmax()]
+""",
+        "return dict(reversed(list(zip(val_accuracies, test_accuracies))))[max(val_accuracies)]",
+    ],
+    "patient_5": [
+        """
+import random
+pairs = list(range(len(images)))
+random.shuffle(pairs)
+return images[pairs], labels[pairs]
+""",
+        """
+i = torch.rand(len(labels)).argsort()
+return [torch.index_select(images, 0, i), labels.gather(0, i)]
+""",
+        """
+import numpy as np
+p = np.random.permutation(len(images))
+return images.numpy()[p], labels.numpy()[p]
+""",
+    ],
+    "patient_6": [
+        """
+with torch.no_grad():
+    return model((images - 0.1307 * 255) / (0.3081 * 255))
+""",
+        """
+x = images.float().div(255).sub(0.1307).div(0.3081)
+return torch.cat([model(one[None]) for one in x])
+""",
+        """
+from torchvision.transforms.functional import normalize
+return model(normalize(images.float() / 255, [0.1307], [0.3081])).detach().numpy()
+""",
+    ],
+    "patient_7": [
+        """
+for rate in (0.1, 0.095):
+    opt = torch.optim.SGD(model.parameters(), lr=rate)
+    for x, y in zip(images.split(32), labels.split(32)):
+        opt.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        opt.step()
+""",
+        """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for _ in range(2):
+    for x, y in zip(images.split(32), labels.split(32)):
+        opt.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        opt.step()
+    for g in opt.param_groups:
+        g["lr"] -= g["lr"] / 20
+""",
+    ],
+    "patient_8": [
+        """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    z = model(x)
+    loss = (z.logsumexp(1) - z.gather(1, y[:, None])[:, 0]).mean()
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+""",
+        """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    z = model(x)
+    p = z.exp() / z.exp().sum(dim=1, keepdim=True)
+    loss = -(F.one_hot(y, 10) * p.log()).sum() / len(x)
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+""",
+    ],
+}
+
+WRONG = {
+    # 1 · The data
+    "sizes": [
+        (
+            "return tuple(raw[7 + 4 * number] for number in range(raw[3]))",
+            "one byte of each number",
+        ),
+        (
+            "return tuple(raw[6 + 4 * number] * 256 + raw[7 + 4 * number] for number in range(raw[3]))",
+            "two bytes of each number",
+        ),
+        (
+            "return struct.unpack('>i', raw[4:8])",
+            "one size from every file",
+        ),
+        (
+            "return tuple(int.from_bytes(raw[at : at + 4], 'big') for at in range(8, 4 + 4 * raw[3], 4))",
+            "first size",
+        ),
+        (
+            "return (len(raw) - 8,) if raw[3] == 1 else struct.unpack('>3I', raw[4:16])",
+            "length of the file",
+        ),
+        (
+            "return struct.unpack('>3I', raw[4:16])",
+            "three sizes",
+        ),
+        (
+            "return tuple(int.from_bytes(raw[at : at + 4]) for at in range(4, 4 + raw[3]))",
+            "from byte 4 on",
+        ),
+        (
+            "print(struct.unpack('>3I', raw[4:16]))",
+            "returns None",
+        ),
+    ],
+    "image_at": [
+        (
+            "return np.frombuffer(raw[16 + 784 * index : 16 + 784 * (index + 1)], np.uint8).reshape(28, 28)",
+            "28 × 28",
+        ),
+        (
+            "return np.frombuffer(raw, np.uint8, 784, 16 + 784 * index).reshape(28, 28)",
+            "28 × 28",
+        ),
+        (
+            """
+r, c = struct.unpack('>2I', raw[8:16])
+return np.frombuffer(raw, np.uint8, offset=8)[index * r * c : (index + 1) * r * c].reshape(r, c)
+""",
+            "8 bytes too early",
+        ),
+        (
+            """
+n, r, c = struct.unpack('>3I', raw[4:16])
+return np.frombuffer(raw, np.uint8, offset=16).reshape(n, r, c)[index] / 255
+""",
+            "between 0 and 1",
+        ),
+        (
+            """
+n, r, c = struct.unpack('>3I', raw[4:16])
+return np.frombuffer(raw, np.uint8, offset=16).reshape(n, r, c)
+""",
+            "all images",
+        ),
+        (
+            """
+r, c = raw[11], raw[15]
+at = 16 + index * r * c
+return np.frombuffer(raw[at : at + r * c], np.uint8).reshape(r, c)
+""",
+            "four bytes",
+        ),
+        (
+            """
+r, c = struct.unpack('>2I', raw[8:16])
+at = 16 + index * r * c
+return np.frombuffer(raw[at : at + r * c], np.uint8)
+""",
+            "one long row",
+        ),
+        (
+            """
+r, c = struct.unpack('>2I', raw[8:16])
+at = 16 + index * r * r
+return np.frombuffer(raw[at : at + r * c], np.uint8).reshape(r, c)
+""",
+            "square images only",
+        ),
+    ],
+    "class_shares": [
+        (
+            "return torch.unique(labels, return_counts=True)[1] / len(labels)",
+            "left out",
+        ),
+        (
+            """
+counts = torch.bincount(labels, minlength=10)
+return counts // counts.sum()
+""",
+            "whole numbers",
+        ),
+        (
+            """
+counts = torch.bincount(labels, minlength=10)
+return counts / counts.max()
+""",
+            "largest count",
+        ),
+        (
+            "return torch.bincount(labels, minlength=10) / labels.sum()",
+            "sum of the labels",
+        ),
+        (
+            """
+shares = torch.zeros(10)
+for digit in labels.unique():
+    shares[digit] = (labels == digit).sum() / len(labels.unique())
+return shares
+""",
+            "number of labels",
+        ),
+        (
+            "return torch.tensor([(labels == d).sum() / len(labels) for d in labels.unique()])",
+            "left out",
+        ),
+        (
+            "return [labels.tolist().count(d) / len(labels) for d in range(labels.max() + 1)]",
+            "ten shares",
+        ),
+    ],
+    "standardise": [
+        (
+            "return images / 127.5 - 1",
+            "between -1 and 1",
+        ),
+        (
+            "return images / 256",
+            "between 0 and 1",
+        ),
+        (
+            """
+x = images.float()
+return x / x.std()
+""",
+            "the mean is not 0",
+        ),
+        (
+            """
+x = images.float()
+return (x / 255 - x.mean()) / x.std()
+""",
+            "Use one scale",
+        ),
+        (
+            """
+x = images / 255
+return (x - 0.1307) / 0.3081
+""",
+            "whole training set",
+        ),
+        (
+            """
+x = images.float()
+return (x - x.mean((1, 2, 3), keepdim=True)) / x.std((1, 2, 3), keepdim=True)
+""",
+            "Each image",
+        ),
+        (
+            """
+x = images / 255
+return x - x.mean()
+""",
+            "255 is not",
+        ),
+        (
+            """
+x = images.float()
+return (x - x.mean()) / (x.max() - x.min())
+""",
+            "standard deviation",
+        ),
+    ],
+    "nearest_mean": [
+        (
+            """
+means = torch.stack([images[labels == d].mean(0) for d in range(10)])
+return (others.flatten(1) @ means.flatten(1).T).argmax(1)
+""",
+            "largest product",
+        ),
+        (
+            """
+sums = torch.stack([images[labels == d].sum(0) for d in range(10)])
+return torch.cdist(others.flatten(1), sums.flatten(1)).argmin(1)
+""",
+            "sum of the images",
+        ),
+        (
+            """
+means = torch.stack([images[labels == d].mean() for d in range(10)])
+return (others.mean((1, 2, 3))[:, None] - means).abs().argmin(1)
+""",
+            "how much ink",
+        ),
+        (
+            """
+means = torch.stack([images[labels == d].mean(0) for d in range(10)])
+return torch.cdist(others.flatten(1), means.flatten(1)).min(1).values
+""",
+            "smallest distances",
+        ),
+        (
+            """
+means = torch.stack([images[labels == d].mean(0) for d in range(10)])
+return torch.cdist(others.flatten(1), means.flatten(1))
+""",
+            "has the shape",
+        ),
+        (
+            """
+means = torch.stack([images[labels == d].mean(0) for d in range(10)])
+return torch.cdist(images.flatten(1), means.flatten(1)).argmin(1)
+""",
+            "Classify `others`",
+        ),
+    ],
+    "hold_out": [
+        (
+            """
+order = torch.randperm(len(labels))
+return order[each:], order[:each]
+""",
+            "in all",
+        ),
+        (
+            """
+order = torch.randperm(len(labels))
+return order[10 * each :], order[: 10 * each]
+""",
+            "of each",
+        ),
+        (
+            """
+held = torch.cat([torch.nonzero(labels == d).flatten()[:each] for d in range(10)])
+return held, torch.tensor([i for i in range(len(labels)) if i not in held])
+""",
+            "exchanged",
+        ),
+        (
+            """
+held = torch.zeros(len(labels), dtype=torch.bool)
+for d in range(10):
+    held[torch.nonzero(labels == d).flatten()[:each]] = True
+return ~held, held
+""",
+            "A mask becomes one",
+        ),
+        (
+            """
+held = torch.cat([torch.randint(len(labels), (each,)) for d in range(10)])
+return torch.tensor([i for i in range(len(labels)) if i not in held]), held
+""",
+            "twice",
+        ),
+        (
+            """
+held = torch.stack([torch.nonzero(labels == d).flatten()[:each] for d in range(10)])
+return torch.tensor([i for i in range(len(labels)) if i not in held]), held
+""",
+            "row of indices",
+        ),
+    ],
+    "shift": [
+        (
+            """
+result = torch.zeros_like(images)
+h = images.shape[2] - down
+result[:, :, down:, right:] = images[:, :, :h, : images.shape[3] - right]
+return result
+""",
+            "negative",
+        ),
+        (
+            """
+result = images.roll((down, right), (2, 3))
+result[:, :, :down] = 0
+result[:, :, :, :right] = 0
+return result
+""",
+            "negative",
+        ),
+        (
+            "return torch.nn.functional.pad(images, (0, 0, down, -down))",
+            "up and down only",
+        ),
+        (
+            "return images.roll(down, 2)",
+            "comes in again at the top",
+        ),
+        (
+            """
+result = torch.zeros_like(images)
+a = slice(down, None) if down > 0 else slice(None, down)
+b = slice(None, -down) if down > 0 else slice(-down, None)
+c = slice(right, None) if right > 0 else slice(None, right)
+d = slice(None, -right) if right > 0 else slice(-right, None)
+result[:, :, a, c] = images[:, :, b, d]
+return result
+""",
+            "not to move",
+        ),
+        (
+            """
+images[:] = images.roll((down, right), (2, 3))
+return images
+""",
+            "changes what it was given",
+        ),
+        (
+            "return torch.nn.functional.pad(images, (abs(right), -abs(right), abs(down), -abs(down)))",
+            "Negative numbers",
+        ),
+        (
+            "return images",
+            "Nothing has moved",
+        ),
+    ],
+    # 2 · The model
+    "convolve": [
+        (
+            """
+k = kernel.shape[0]
+result = torch.zeros(image.shape[0] - k + 1, image.shape[1] - k + 1)
+for r in range(result.shape[0]):
+    for c in range(result.shape[1]):
+        result[r, c] = (image[r : r + k, c : c + k] * kernel).sum()
+return result
+""",
+            "kernel to be a square",
+        ),
+        (
+            """
+k = len(kernel[0])
+n = len(image) - k + 1
+m = len(image[0]) - k + 1
+result = torch.zeros(n, m)
+for r in range(n):
+    for c in range(m):
+        for a in range(k):
+            for b in range(k):
+                result[r, c] += image[r + a, c + b] * kernel[a, b]
+return result
+""",
+            "kernel to be a square",
+        ),
+        (
+            """
+h, w = kernel.shape
+n = image.shape[0] - h + 1
+m = image.shape[0] - w + 1
+result = torch.zeros(n, m)
+for r in range(n):
+    for c in range(m):
+        result[r, c] = (image[r : r + h, c : c + w] * kernel).sum()
+return result
+""",
+            "image to be a square",
+        ),
+        (
+            """
+h, w = kernel.shape
+result = torch.zeros(image.shape)
+for r in range(image.shape[0] - h + 1):
+    for c in range(image.shape[1] - w + 1):
+        result[r, c] = (image[r : r + h, c : c + w] * kernel).sum()
+return result
+""",
+            "has the shape",
+        ),
+        (
+            """
+h, w = kernel.shape
+rows = []
+for r in range(image.shape[0] - h + 1):
+    rows.append([image[r : r + h, c : c + w].sum() for c in range(image.shape[1] - w + 1)])
+return torch.tensor(rows)
+""",
+            "Multiply each",
+        ),
+        (
+            """
+h, w = kernel.shape
+result = torch.zeros(image.shape[0] - h + 1, image.shape[1] - w + 1)
+for r in range(result.shape[0]):
+    for c in range(result.shape[1]):
+        result[r, c] = (image[r : r + h, c : c + w] * kernel).max()
+return result
+""",
+            "add up",
+        ),
+        (
+            "return nn.Conv2d(1, 1, tuple(kernel.shape))(image[None, None])[0, 0]",
+            "without it",
+        ),
+    ],
+    "side_after": [
+        (
+            "return round((side + 2 * padding - kernel) / stride) + 1",
+            "rounds to the nearest",
+        ),
+        (
+            "return (side + 2 * padding - kernel + 1) // stride",
+            "before the division",
+        ),
+        (
+            "return (side - kernel) // stride + 1",
+            "padding is missing",
+        ),
+        (
+            "return (side + 2 * padding) // stride",
+            "kernel is missing",
+        ),
+        (
+            "return (side - kernel - 2 * padding) // stride + 1",
+            "shorter",
+        ),
+        (
+            "return (side + 2 * padding - kernel) / stride + 1",
+            "half places",
+        ),
+    ],
+    "pool": [
+        (
+            "return -F.max_pool2d(-values[None], 2)[0]",
+            "without it",
+        ),
+        (
+            """
+n = len(values) // 2
+result = torch.zeros(n, n)
+for r in range(n):
+    for c in range(n):
+        result[r, c] = values[2 * r : 2 * r + 2, 2 * c : 2 * c + 2].max()
+return result
+""",
+            "square maps only",
+        ),
+        (
+            """
+result = torch.zeros(values.shape[0] // 2, values.shape[1] // 2)
+for r in range(values.shape[0]):
+    for c in range(values.shape[1]):
+        result[r // 2, c // 2] = max(result[r // 2, c // 2], values[r, c])
+return result
+""",
+            "begin with 0",
+        ),
+        (
+            "return values.unfold(0, 2, 2).unfold(1, 2, 2).amin((2, 3))",
+            "smallest",
+        ),
+        (
+            "return values.unfold(0, 2, 1).unfold(1, 2, 1).amax((2, 3))",
+            "overlap",
+        ),
+        (
+            "return values.unfold(0, 2, 2).unfold(1, 2, 2).sum((2, 3))",
+            "sum of each square",
+        ),
+        (
+            "return values.reshape(values.shape[0] // 2, values.shape[1] // 2, 4).amax(2)",
+            "cut into fours",
+        ),
+        (
+            "return values.reshape(-1, 2).amax(1)",
+            "has the shape",
+        ),
+    ],
+    "parameters": [
+        (
+            "return channels * filters * size * size + 1",
+            "not one in all",
+        ),
+        (
+            "return channels * (filters * size**2 + 1)",
+            "not for each input channel",
+        ),
+        (
+            "return channels * size**2 + filters",
+            "one filter",
+        ),
+        (
+            "return filters * (channels * size * 2 + 1)",
+            "not 2 × size",
+        ),
+        (
+            "return filters * size**2 + filters",
+            "each* input channel",
+        ),
+        (
+            "return 28 * 28 * filters",
+            "one bias",
+        ),
+    ],
+    "receptive_field": [
+        (
+            """
+seen = 1
+for kernel, stride in layers:
+    seen = (seen - 1) * stride + kernel
+return seen
+""",
+            "wrong order",
+        ),
+        (
+            "import math\n\nreturn math.prod(kernel for kernel, _ in layers)",
+            "not multiplied",
+        ),
+        (
+            "return 1 + sum((kernel - 1) * stride for kernel, stride in layers)",
+            "own stride only",
+        ),
+        (
+            """
+seen, before = 1, 1
+for kernel, stride in layers:
+    seen += (kernel - 1) * before
+    before = stride
+return seen
+""",
+            "layer before only",
+        ),
+        (
+            """
+seen, apart = layers[0]
+for k, s in layers[1:]:
+    seen += (k - 1) * apart
+    apart *= s
+return seen
+""",
+            "Without any",
+        ),
+        (
+            "return layers[-1][0]",
+            "one layer alone",
+        ),
+        (
+            "return 1 + sum(kernel - 1 for kernel, _ in layers)",
+            "strides are not used",
+        ),
+    ],
+    "cross_entropy": [
+        (
+            """
+p = logits.softmax(1)[range(len(labels)), labels]
+return -(p + 1e-8).log().mean()
+""",
+            "to add a little",
+        ),
+        (
+            """
+p = logits.softmax(1)[range(len(labels)), labels]
+return -p.clamp(min=1e-9).log().mean()
+""",
+            "to clamp",
+        ),
+        (
+            "return -logits.softmax(1)[range(len(labels)), labels].mean()",
+            "logarithm is missing",
+        ),
+        (
+            "return -logits.softmax(1).log()[range(len(labels)), labels].mean()",
+            "go through the probabilities",
+        ),
+        (
+            "return -(logits.log_softmax(1) * F.one_hot(labels, 10)).mean()",
+            "number of classes",
+        ),
+        (
+            "return -logits.log_softmax(1)[range(len(labels)), labels]",
+            "single images",
+        ),
+        (
+            "return -logits.log_softmax(0)[range(len(labels)), labels].mean()",
+            "dimension 1",
+        ),
+        (
+            "return logits.double().exp().sum(1).log().sub(logits[range(len(labels)), labels]).mean()",
+            "some hundreds",
+        ),
+    ],
+    "small_network": [
+        (
+            "return nn.Sequential(nn.Conv2d(1, 4, 7, 7), nn.Flatten(), nn.Linear(64, 10), nn.Sigmoid())",
+            "ever negative",
+        ),
+        (
+            "return nn.Sequential(nn.Conv2d(1, 4, 7, 7), nn.Flatten(), nn.Linear(64, 10), nn.Softmax(dim=0))",
+            "over the images",
+        ),
+        (
+            "return nn.Sequential(nn.Conv2d(1, 4, 7, 7), nn.Flatten(), nn.Linear(64, 10)).double()",
+            "cannot be used",
+        ),
+        (
+            """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = [nn.Conv2d(1, 4, 5, 3), nn.Flatten(), nn.Linear(256, 10)]
+        self.scale = nn.Parameter(torch.ones(1))
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x * self.scale
+return Net()
+""",
+            "nn.ModuleList",
+        ),
+        (
+            """
+hidden = nn.Sequential(nn.Conv2d(1, 64, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4096, 10)).requires_grad_(False)
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.out = nn.Linear(10, 10)
+    def forward(self, x):
+        return self.out(hidden(x))
+return Net()
+""",
+            "only 110 of them parameters",
+        ),
+        (
+            """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 5, 3)
+        self.out = nn.Linear(256, 10)
+        self.register_buffer('table', torch.randn(10, 784))
+    def forward(self, x):
+        return self.out(self.conv(x).flatten(1)) + x.flatten(1) @ self.table.T
+return Net()
+""",
+            "wherever they are kept",
+        ),
+        (
+            """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 5, 3)
+        self.out = nn.Linear(256, 10)
+    def forward(self, x):
+        x = self.out(self.conv(x).flatten(1))
+        return x - x.mean(0)
+return Net()
+""",
+            "other images",
+        ),
+        (
+            """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 5, 3)
+    def forward(self, x):
+        self.conv(x)
+        return torch.zeros(len(x), 10) - 1
+return Net()
+""",
+            "same logits for every image",
+        ),
+        (
+            """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 5, 3)
+        self.out = nn.Linear(784, 6)
+        self.end = nn.Linear(6, 10)
+    def forward(self, x):
+        self.conv(x)
+        return self.end(self.out(x.flatten(1)))
+return Net()
+""",
+            "No convolution",
+        ),
+        (
+            """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 5, 3)
+        self.out = nn.Linear(256, 10)
+    def forward(self, x):
+        return self.out(self.conv(x).flatten(1)).argmax(1)
+return Net()
+""",
+            "one number for each image",
+        ),
+        (
+            """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 5, 3)
+        self.out = nn.Linear(256, 10)
+    def forward(self, x):
+        return self.out(self.conv(x).flatten(1))
+return Net
+""",
+            "It returns a class",
+        ),
+    ],
+    # 3 · Training
+    "epoch_of_batches": [
+        (
+            "return list(torch.randperm(count).chunk(size))",
+            "These are",
+        ),
+        (
+            """
+order = torch.randperm(count)
+return [order[i * size : (i + 1) * size] for i in range(count // size)]
+""",
+            "lost",
+        ),
+        (
+            """
+order = torch.randperm(count)
+return [order[i * size : (i + 1) * size] for i in range(count // size + 1)]
+""",
+            "empty",
+        ),
+        (
+            "return list((torch.randperm(count) + 1).split(size))",
+            "should be 0 to",
+        ),
+        (
+            """
+parts = list(torch.arange(count).split(size))
+return [parts[i] for i in torch.randperm(len(parts))]
+""",
+            "always share",
+        ),
+        (
+            "return torch.randperm(count)",
+            "list of tensors",
+        ),
+        (
+            "return list(torch.randperm(count)[: count // size * size].view(-1, size))",
+            "lost",
+        ),
+        (
+            "return [torch.randint(count, (size,)) for _ in range(-(-count // size))]",
+            "come twice",
+        ),
+        (
+            "return list(torch.randperm(count).float().split(size))",
+            "whole numbers",
+        ),
+        (
+            """
+for at in range(0, count, size):
+    return [torch.randperm(count)[at : at + size]]
+""",
+            "are served",
+        ),
+    ],
+    "step": [
+        (
+            "return weights",
+            "as they were given",
+        ),
+        (
+            "return -lr * 2 * x.T @ (x @ weights - y) / len(y)",
+            "step alone",
+        ),
+        (
+            "return weights - lr * x.T @ (x @ weights - y)",
+            "half the sum",
+        ),
+        (
+            "return weights - lr * x.T @ (x @ weights - y).sign() / len(y)",
+            "absolute",
+        ),
+        (
+            """
+w = weights.clone().requires_grad_()
+((x @ w - y) ** 2).sum().backward()
+return w - lr * w.grad
+""",
+            "sum of the squared",
+        ),
+        (
+            """
+weights -= lr * 2 * x.T @ (x @ weights - y) / len(y)
+return weights
+""",
+            "changes what it was given",
+        ),
+        (
+            """
+weights.requires_grad_()
+((x @ weights - y) ** 2).mean().backward()
+return weights - lr * weights.grad
+""",
+            "changes what it was given",
+        ),
+        (
+            """
+w = weights.clone().requires_grad_()
+((x @ w - y) ** 2).mean().backward()
+return w + lr * w.grad
+""",
+            "uphill",
+        ),
+    ],
+    "train_step": [
+        (
+            """
+own = torch.optim.SGD(model.parameters(), lr=0.1)
+loss = F.cross_entropy(model(images), labels)
+own.zero_grad()
+loss.backward()
+own.step()
+return loss
+""",
+            "handed over has made no step",
+        ),
+        (
+            """
+model.zero_grad()
+loss = F.cross_entropy(model(images), labels)
+loss.backward()
+with torch.no_grad():
+    for p in model.parameters():
+        p -= optimizer.param_groups[0]['lr'] * p.grad
+return loss
+""",
+            "handed over has made no step",
+        ),
+        (
+            """
+loss = F.cross_entropy(model(images), labels, reduction='sum')
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+return loss
+""",
+            "sum of the losses",
+        ),
+        (
+            """
+loss = F.cross_entropy(model(images), labels, reduction='sum')
+optimizer.zero_grad()
+(loss / len(labels)).backward()
+optimizer.step()
+return loss
+""",
+            "Return their mean",
+        ),
+        (
+            """
+model.eval()
+loss = F.cross_entropy(model(images), labels)
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+return loss
+""",
+            "evaluation mode",
+        ),
+        (
+            """
+model.eval()
+loss = F.cross_entropy(model(images), labels)
+model.train()
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+return loss
+""",
+            "evaluation mode",
+        ),
+        (
+            """
+for _ in range(2):
+    loss = F.cross_entropy(model(images), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+return loss
+""",
+            "one step",
+        ),
+        (
+            """
+loss = F.cross_entropy(model(images), labels)
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+images.zero_()
+labels.zero_()
+return loss
+""",
+            "changes what it was given",
+        ),
+        (
+            """
+loss = F.cross_entropy(model(images), labels)
+optimizer.zero_grad()
+loss.backward
+optimizer.step
+return loss
+""",
+            "did not change",
+        ),
+        (
+            """
+torch.set_grad_enabled(True)
+loss = F.cross_entropy(model(images), labels)
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+torch.set_grad_enabled(False)
+return loss
+""",
+            "Gradients are still off",
+        ),
+    ],
+    "early_stopping": [
+        (
+            """
+best = losses.index(min(losses))
+return best, min(best + patience, len(losses) - 1)
+""",
+            "come in one by one",
+        ),
+        (
+            """
+waited = 0
+for epoch in range(1, len(losses)):
+    waited = waited + 1 if losses[epoch] > losses[epoch - 1] else 0
+    if waited == patience:
+        return losses.index(min(losses[: epoch + 1])), epoch
+return losses.index(min(losses)), len(losses) - 1
+""",
+            "*risen*",
+        ),
+        (
+            """
+best = 0
+for epoch, loss in enumerate(losses):
+    if loss < losses[best]:
+        best = epoch
+    if epoch - best == patience:
+        return best, epoch + 1
+return best, len(losses)
+""",
+            "one too high",
+        ),
+        (
+            """
+best = 0
+for epoch, loss in enumerate(losses):
+    if loss < losses[best]:
+        best = epoch
+    if epoch - best == patience:
+        return best, best
+return best, best
+""",
+            "not the best one",
+        ),
+        (
+            """
+best = 0
+for epoch, loss in enumerate(losses):
+    if loss < losses[best]:
+        best = epoch
+    if epoch - best == patience:
+        return best, epoch
+""",
+            "returns None",
+        ),
+        (
+            """
+best, waited = 0, 0
+for epoch in range(1, len(losses)):
+    if losses[epoch] < losses[epoch - 1]:
+        best, waited = epoch, 0
+    else:
+        waited += 1
+    if waited == patience:
+        break
+return best, epoch
+""",
+            "epoch before",
+        ),
+        (
+            """
+best, waited = 0, 0
+for epoch in range(1, len(losses)):
+    if losses[epoch] < losses[best]:
+        best, waited = epoch, 0
+    else:
+        waited += 1
+    if waited == patience:
+        break
+return best, epoch
+""",
+            "only one loss",
+        ),
+    ],
+    "learning_rate": [
+        (
+            """
+if at < warm_up:
+    return peak * at / warm_up
+return peak * (1 + math.cos(2 * math.pi * (at - warm_up) / (steps - warm_up))) / 2
+""",
+            "whole cosine wave",
+        ),
+        (
+            """
+if at < warm_up:
+    return peak * at / warm_up
+return peak * (1 + math.cos(180 * (at - warm_up) / (steps - warm_up))) / 2
+""",
+            "radians",
+        ),
+        (
+            """
+if at < warm_up:
+    return peak * at / warm_up
+return peak * (1 + math.cos(math.pi * (at - warm_up) / steps)) / 2
+""",
+            "end at 0",
+        ),
+        (
+            """
+if at <= warm_up:
+    return peak * at / warm_up
+return peak * (1 + math.cos(math.pi * (at - warm_up) / (steps - warm_up))) / 2
+""",
+            "`warm_up` is 0",
+        ),
+        (
+            """
+if at < warm_up:
+    return peak * (at / warm_up) ** 2
+return peak * (1 + math.cos(math.pi * (at - warm_up) / (steps - warm_up))) / 2
+""",
+            "the rise is not",
+        ),
+        (
+            """
+if at < warm_up:
+    return peak * at / warm_up
+if at == warm_up:
+    return 0
+return peak * (1 + math.cos(math.pi * (at - warm_up) / (steps - warm_up))) / 2
+""",
+            "at step `warm_up`",
+        ),
+        (
+            """
+if at < warm_up:
+    return peak * at / warm_up
+return peak * math.exp(-(at - warm_up) / (steps - warm_up))
+""",
+            "the fall is not",
+        ),
+    ],
+    "smoothed": [
+        (
+            "return F.one_hot(labels) * (1 - amount) + amount / 10",
+            "ten columns",
+        ),
+        (
+            """
+rows = torch.full((len(labels), 10), amount / 10)
+rows[range(len(labels)), labels] = 1 - amount
+return rows
+""",
+            "less than 1",
+        ),
+        (
+            "return F.one_hot(labels, 10) * amount + (1 - amount) / 10",
+            "exchanged",
+        ),
+        (
+            "return F.one_hot(labels, 10) * (1 - amount)",
+            "given to nobody",
+        ),
+        (
+            "return torch.full((len(labels), 10), amount / 10)",
+            "dealt out",
+        ),
+        (
+            """
+rows = F.one_hot(labels, 10)
+rows[rows == 0] = amount / 10
+return rows
+""",
+            "whole numbers, as",
+        ),
+    ],
+    "dropped": [
+        (
+            "return F.dropout(values, share)",
+            "draws for itself",
+        ),
+        (
+            "return values * kept / kept.float().mean()",
+            "chance has kept",
+        ),
+        (
+            "return values[kept] / (1 - share)",
+            "cut out",
+        ),
+        (
+            "return values / (1 - share)",
+            "Nothing is dropped",
+        ),
+        (
+            "return values * kept * share",
+            "scales down",
+        ),
+        (
+            """
+values *= kept / (1 - share)
+return values
+""",
+            "changes what it was given",
+        ),
+        (
+            "return values * kept / (1 - share) if share else values * 0",
+            "`share` is 0",
+        ),
+    ],
+    "trained_within_budget": [
+        (TRAINED.format(scaled="255 * ", labels="labels", rate=0.003) + "return net", "another scale"),
+        (TRAINED.format(scaled="-3 + 9 * ", labels="labels.flip(0)", rate=0.003) + "return net", "belong together"),
+        (TRAINED.format(scaled="", labels="labels", rate=1e30) + "return net", "without end"),
+        (
+            TRAINED.format(scaled="", labels="labels", rate=0.003) + "return nn.Sequential(*layers, nn.Flatten(0))",
+            "a logit",
+        ),
+        (TRAINED.format(scaled="", labels="labels", rate=0) + "return net", "as they were drawn"),
+        (TRAINED.format(scaled="", labels="labels", rate=0.003) + "images.mul_(255)\nreturn net", "changes what"),
+        (
+            """
+class Nothing(nn.Module):
+    def forward(self, x):
+        return torch.empty(0, 10, 5000)
+return Nothing()
+""",
+            "should return (5, 10)",
+        ),
+        (
+            """
+hidden = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)).requires_grad_(False)
+hidden[1].big = torch.zeros(10, 784)
+class Net(nn.Module):
+    def forward(self, x):
+        return hidden(x) + x.flatten(1) @ hidden[1].big.T
+return Net()
+""",
+            "wherever they are kept",
+        ),
+        (
+            """
+from sklearn.linear_model import RidgeClassifier
+learned = RidgeClassifier().fit(images.flatten(1).numpy(), labels.numpy())
+class Net(nn.Module):
+    def forward(self, x):
+        answers = torch.from_numpy(learned.predict(x.detach().flatten(1).numpy()))
+        return F.one_hot(answers, 10).float()
+return Net()
+""",
+            "No gradient",
+        ),
+    ],
+    # 4 · Evaluation
+    "confusion": [
+        (
+            """
+classes = labels.unique()
+return torch.stack([torch.stack([((labels == r) & (predictions == c)).sum() for c in classes]) for r in classes])
+""",
+            "ten rows",
+        ),
+        (
+            """
+m = torch.zeros(10, 10)
+for l, p in zip(labels, predictions):
+    if l == p:
+        m[l, p] += 1
+return m
+""",
+            "Only what was right",
+        ),
+        (
+            """
+m = [[0] * 10] * 10
+for l, p in zip(labels, predictions):
+    m[l][p] += 1
+return m
+""",
+            "All ten rows",
+        ),
+    ],
+    "precision_and_recall": [
+        (
+            """
+tp = matrix[digit, digit]
+return tp / matrix[digit].sum(), tp / matrix[digit, :].sum()
+""",
+            "both",
+        ),
+        (
+            "return matrix[digit, digit], matrix[digit, digit]",
+            "counts",
+        ),
+    ],
+    "calibration_error": [
+        (
+            """
+gaps = []
+for k in range(10):
+    m = (confidence > k / 10) & (confidence <= (k + 1) / 10)
+    if m.sum() > 0:
+        gaps.append((confidence[m].mean() - correct[m].float().mean()).abs())
+return max(gaps)
+""",
+            "largest gap",
+        ),
+        (
+            """
+total = 0.0
+for k in range(10):
+    m = (confidence > k / 10) & (confidence <= (k + 1) / 10)
+    if m.sum() > 0:
+        total = total + m.float().mean() * (confidence[m].mean() - correct[m].float().mean())
+return abs(total)
+""",
+            "one gap",
+        ),
+        (
+            """
+gaps = []
+for k in range(10):
+    m = (confidence > k / 10) & (confidence <= (k + 1) / 10)
+    gaps.append((confidence[m].mean() - correct[m].float().mean()).abs().nan_to_num(0))
+return torch.stack(gaps)
+""",
+            "has the shape",
+        ),
+    ],
+    "confident_mistakes": [
+        (
+            """
+p = logits.softmax(0)
+c = p.amax(1)
+w = torch.nonzero(p.argmax(1) != labels).flatten()
+return w[c[w].argsort(descending=True)][:count]
+""",
+            "images",
+        ),
+        (
+            """
+p = logits.softmax(1)
+c = p.amax(1)
+c[p.argmax(1) == labels] = -1
+return c.topk(count).indices.sort().values
+""",
+            "right ones",
+        ),
+    ],
+    "ambiguous": [
+        (
+            """
+p = logits.softmax(1).topk(2).values
+return (p[:, 1] / p[:, 0]).argsort(descending=True)[:count]
+""",
+            "ratio",
+        ),
+        (
+            """
+s = logits.softmax(1).sort(dim=1).values
+return (s[:, -1] - s[:, 0]).argsort()[:count]
+""",
+            "smallest probability",
+        ),
+    ],
+    "coverage_and_accuracy": [
+        (
+            """
+m = confidence >= threshold
+return m.float().mean(), (~correct[m]).float().mean()
+""",
+            "share of mistakes",
+        ),
+        (
+            """
+m = confidence >= threshold
+return 1 - m.float().mean(), correct[m].float().mean()
+""",
+            "not* answered",
+        ),
+        (
+            """
+m = confidence >= threshold
+return m.float().mean(), (m == correct).float().mean()
+""",
+            "agree",
+        ),
+    ],
+    # 5 · Filters
+    "as_picture": [
+        (
+            "return kernel + 0.5",
+            "factor is missing",
+        ),
+        (
+            """
+kernel /= 2 * kernel.abs().max()
+kernel += 0.5
+return kernel
+""",
+            "changes what it was given",
+        ),
+    ],
+    "strongest_place": [
+        (
+            """
+i = values.argmax().item()
+return i / values.shape[1], i % values.shape[1]
+""",
+            "whole number",
+        ),
+        (
+            """
+best, where = 0, (0, 0)
+for r in range(values.shape[0]):
+    for c in range(values.shape[1]):
+        if values[r, c] > best:
+            best, where = values[r, c], (r, c)
+return where
+""",
+            "all numbers are negative",
+        ),
+    ],
+    "silenced_logits": [
+        (
+            """
+def f(m, i, o):
+    o = o.clone()
+    o[:, index % 4] = 0
+    return o
+h = model.conv1.register_forward_hook(f)
+y = model(images)
+h.remove()
+return y
+""",
+            "right for conv1 alone",
+        ),
+        (
+            """
+def f(m, i, o):
+    o = o.clone()
+    o[:, index] = 0
+    return o
+h = model.get_submodule("conv2").register_forward_hook(f)
+y = model(images)
+h.remove()
+return y
+""",
+            "right for conv2 alone",
+        ),
+        (
+            """
+def f(m, i, o):
+    o = o.clone()
+    o[:, index] = 0
+    return o
+model.requires_grad_(False)
+h = model.get_submodule(layer).register_forward_hook(f)
+y = model(images)
+h.remove()
+return y
+""",
+            "frozen",
+        ),
+        (
+            """
+torch.set_grad_enabled(False)
+def f(m, i, o):
+    o = o.clone()
+    o[:, index] = 0
+    return o
+h = model.get_submodule(layer).register_forward_hook(f)
+y = model(images)
+h.remove()
+return y
+""",
+            "Gradients are still off",
+        ),
+        (
+            """
+def f(m, i, o):
+    o = o.clone()
+    o[:, index] = 0
+    return o
+model.train()
+h = model.get_submodule(layer).register_forward_hook(f)
+y = model(images)
+h.remove()
+return y
+""",
+            "another mode",
+        ),
+    ],
+    "saliency": [
+        (
+            """
+image.requires_grad_(True)
+image.grad = None
+model(image)[0, label].backward()
+return image.grad[0, 0].abs().clone()
+""",
+            "changes what it was given",
+        ),
+        (
+            """
+import torch.nn.functional as F
+x = image.clone().requires_grad_()
+F.cross_entropy(model(x), torch.tensor([label])).backward()
+return x.grad[0, 0].abs()
+""",
+            "of the loss",
+        ),
+        (
+            """
+model.train()
+x = image.clone().requires_grad_()
+model(x)[0, label].backward()
+return x.grad[0, 0].abs()
+""",
+            "another mode",
+        ),
+    ],
+    "covering_losses": [
+        (
+            """
+losses = torch.zeros(7, 7)
+with torch.no_grad():
+    before = model(image).softmax(1)[0, label]
+    for r in range(7):
+        for c in range(7):
+            image[..., 4 * r:4 * r + 4, 4 * c:4 * c + 4] = 0
+            losses[r, c] = before - model(image).softmax(1)[0, label]
+return losses
+""",
+            "changes what it was given",
+        ),
+        (
+            """
+losses = torch.zeros(25, 25)
+with torch.no_grad():
+    before = model(image).softmax(1)[0, label]
+    for r in range(25):
+        for c in range(25):
+            x = image.clone()
+            x[..., r:r + 4, c:c + 4] = 0
+            losses[r, c] = before - model(x).softmax(1)[0, label]
+return losses
+""",
+            "has the shape",
+        ),
+    ],
+    "neighbours": [
+        (
+            "return (embedded - embedded[one]).sum(1).abs().argsort()[1:count + 1]",
+            "cancel",
+        ),
+        (
+            """
+embedded -= embedded[one].clone()
+d = embedded.norm(dim=1)
+return d.argsort()[1:count + 1]
+""",
+            "changes what it was given",
+        ),
+        (
+            "return embedded[(embedded - embedded[one]).norm(dim=1).argsort()[1:count + 1]]",
+            "points themselves",
+        ),
+    ],
+    "worth": [
+        (
+            """
+l = model.get_submodule(layer)
+before = (model(images).argmax(1) == labels).float().mean()
+out = []
+for k in range(l.out_channels):
+    l.weight.data[k] = 0
+    l.bias.data[k] = 0
+    out.append(before - (model(images).argmax(1) == labels).float().mean())
+return torch.stack(out)
+""",
+            "piles up",
+        ),
+        (
+            """
+import torch.nn.functional as F
+n = len(model.get_submodule(layer).bias)
+loss = lambda y: F.cross_entropy(y, labels)
+return torch.stack([loss(silenced_logits(model, layer, i, images)) - loss(model(images)) for i in range(n)])
+""",
+            "loss gains",
+        ),
+    ],
+    # 6 · The clinic
+    "patient_1": [
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for k in range(len(images) // 32):
+    x, y = images[32 * k:32 * k + 32], labels[32 * k:32 * k + 32]
+    opt.zero_grad()
+    F.cross_entropy(model(x), y).backward()
+    opt.step()
+""",
+            "last batch",
+        ),
+        (
+            """
+import copy
+m = copy.deepcopy(model)
+opt = torch.optim.SGD(m.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    opt.zero_grad()
+    F.cross_entropy(m(x), y).backward()
+    opt.step()
+return m
+""",
+            "has not changed",
+        ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    opt.zero_grad()
+    F.cross_entropy(model(x), y).backward()
+    opt.step()
+torch.set_grad_enabled(False)
+""",
+            "Gradients are still off",
+        ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    opt.zero_grad()
+    F.cross_entropy(model(x), y).backward()
+    opt.step()
+images.zero_()
+""",
+            "changes what it was given",
+        ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    opt.zero_grad()
+    F.cross_entropy(model(x), y).backward()
+    opt.step()
+model.dropout.p = 0.5
+""",
+            "dropout",
+        ),
+    ],
+    "patient_2": [
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=1.0)
+for x, y in zip(images.split(32), labels.split(32)):
+    opt.zero_grad()
+    F.cross_entropy(model(x).softmax(dim=1), y).backward()
+    opt.step()
+""",
+            "Only the rate",
+        ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    opt.zero_grad()
+    F.nll_loss(model(x).softmax(dim=1).log_softmax(dim=1), y).backward()
+    opt.step()
+""",
+            "applied twice",
+        ),
+    ],
+    "patient_3": [
+        (
+            """
+for m in model.modules():
+    if isinstance(m, nn.Dropout):
+        m.eval()
+with torch.no_grad():
+    return F.cross_entropy(model(images), labels).item()
+""",
+            "another mode",
+        ),
+        (
+            """
+model.eval()
+with torch.no_grad():
+    l = F.cross_entropy(model(images), labels).item()
+    labels[0] = 0 if labels[0] else 1
+model.train()
+return l
+""",
+            "changes what it was given",
+        ),
+        (
+            """
+model.eval()
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+l = F.cross_entropy(model(images), labels)
+l.backward()
+opt.step()
+opt.zero_grad()
+model.train()
+return l.item()
+""",
+            "weights",
+        ),
+    ],
+    "patient_4": [
+        (
+            "return dict(zip(val_accuracies, test_accuracies))[max(val_accuracies)]",
+            "first one counts",
+        ),
+        (
+            """
+val_accuracies.sort()
+return test_accuracies[-1]
+""",
+            "changes what it was given",
+        ),
+    ],
+    "patient_5": [
+        (
+            """
+torch.manual_seed(0)
+o = torch.randperm(len(images))
+return images[o], labels[o]
+""",
+            "same order",
+        ),
+        (
+            """
+n = len(images)
+k = int(torch.randint(1, n, ()))
+o = torch.cat([torch.arange(k).flip(0), torch.arange(k, n)])
+return images[o], labels[o]
+""",
+            "still follow",
+        ),
+        (
+            """
+n = len(images)
+o = torch.arange(n)
+o[::2] = o[::2][torch.randperm(len(o[::2]))]
+return images[o], labels[o]
+""",
+            "stay where",
+        ),
+    ],
+    "patient_6": [
+        (
+            "return model((images // 255 - 0.1307) / 0.3081)",
+            "throws away",
+        ),
+        (
+            "return model((images / 255 + 0.1307) / 0.3081)",
+            "mean is added",
+        ),
+        (
+            """
+y = model((images / 255 - 0.1307) / 0.3081)
+images.zero_()
+return y
+""",
+            "changes what it was given",
+        ),
+    ],
+    "patient_7": [
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+sch = ExponentialLR(opt, gamma=0.95)
+for _ in range(2):
+    sch.step()
+    for x, y in zip(images.split(32), labels.split(32)):
+        opt.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        opt.step()
+""",
+            "first epoch already",
+        ),
+        (
+            """
+for _ in range(2):
+    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    sch = ExponentialLR(opt, gamma=0.95)
+    for x, y in zip(images.split(32), labels.split(32)):
+        opt.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        opt.step()
+    sch.step()
+""",
+            "never shrinks",
+        ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+sch = ExponentialLR(opt, gamma=0.95)
+for _ in range(2):
+    for x, y in zip(images.split(32), labels.split(32)):
+        sch.step()
+        opt.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        opt.step()
+""",
+            "within the epoch",
+        ),
+    ],
+    "patient_8": [
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    loss = -model(x).log_softmax(dim=1)[range(32), y].mean()
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+""",
+            "short one",
+        ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    z = model(x)
+    lp = z - z.exp().sum().log()
+    loss = -lp[range(len(x)), y].mean()
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+""",
+            "all numbers of the batch",
+        ),
+    ],
+}
