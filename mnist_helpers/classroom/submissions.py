@@ -26,7 +26,8 @@ LARGEST = 20_000_000  # bytes of a notebook
 LARGEST_SUM = 60_000_000  # bytes of all notebooks of a student
 MOST_FILES = 10_000
 MOST_CELLS = 1_000
-LONGEST_CELL, MOST_TEXT = 20_000, 500_000  # characters of a cell, and of all cells
+LONGEST_CELL, MOST_TEXT = 8_000, 100_000  # characters of a cell, and of all cells: to colour code takes its time
+LONGEST_OUTPUT = 20_000  # characters
 MOST_PARTS = 300_000  # lists and objects in a notebook's JSON
 MOST_OUTPUTS = 50  # of a cell
 SHOWN = 3  # of many names or remarks
@@ -348,7 +349,7 @@ def _stream(output: NotebookNode) -> str:
 
 def _words(text: Any) -> str:
     text = harmless(str(text))
-    return text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]} …"
+    return text if len(text) <= LONGEST_OUTPUT else f"{text[:LONGEST_OUTPUT]} …"
 
 
 def _is_base64(data: Any) -> bool:
