@@ -411,7 +411,7 @@ def number(value: Any) -> float | str | None:
     """Return the number in what should be one, None for None, and for anything else its kind, which a hint shows."""
     if value is None or isinstance(value, int | float):
         return value
-    found = numbers(plain(value))
+    found = None if crowded(value) else numbers(plain(value))
     return found.item() if found is not None and found.shape == () else f"a {type(value).__name__}"
 
 
