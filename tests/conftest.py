@@ -1,5 +1,6 @@
 """What all tests share. Sizes are small for speed; the images are real MNIST."""
 
+import functools
 from pathlib import Path
 
 import matplotlib as mpl
@@ -31,7 +32,8 @@ def _on_the_cpu(request, monkeypatch):
     """Compute on the CPU where there is a GPU, too, with what a CPU gives to compare; tests marked `gpu` take it."""
     if "gpu" not in request.keywords:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+        # Cached, as torch's own is: torch's compiler, which the first optimizer loads, looks for what it wraps.
+        monkeypatch.setattr(torch.backends.mps, "is_available", functools.cache(lambda: False))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ of it as plain data; `judge` compares that with the truth, and needs nothing of 
 """
 
 import contextlib
-import copy
 import io
 import secrets
 import sys
@@ -24,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 ROUNDS = 20
 LONGEST_SHOWN = 160  # characters of an input or a result in a message
 LONGEST_REMARK = 300  # characters of what a check says
+SINGLE = frozenset({int, float, bool, str})
 CONTAINERS = (list, tuple, dict, set, frozenset)
 MOST_THINGS, MOST_NUMBERS = 100_000, 1_000_000  # in the lists, and in the arrays, of a result that is looked at
 OF_SHAPE = "numbers of shape"  # how long ones are shown
@@ -126,7 +126,8 @@ class Exercise:
 
     def judge(self, seeds: Sequence[int], outcomes: Sequence[Outcome]) -> Verdict:
         """Compare outcomes with the truth for the input of each seed; fewer outcomes than seeds end with an error."""
-        outcomes = [TOO_LARGE if crowded(outcome.value) else outcome for outcome in outcomes]
+        if any(crowded(outcome.value) for outcome in outcomes):
+            outcomes = [TOO_LARGE]
         if outcomes and outcomes[0].error == "NotImplementedError: ":  # torch's own have a message
             return Verdict(
                 Status.NOT_ATTEMPTED,
@@ -305,7 +306,7 @@ def crowded(value: Any) -> bool:
             things += 1 + len(one) * (2 if isinstance(one, dict) else 1)
             if things <= MOST_THINGS:
                 inside = [*one.keys(), *one.values()] if isinstance(one, dict) else one
-                waiting += [part for part in inside if isinstance(part, (*CONTAINERS, Tensor, np.ndarray))]
+                waiting += [part for part in inside if type(part) not in SINGLE]
     return things > MOST_THINGS or numbers_in_all > MOST_NUMBERS
 
 
@@ -323,7 +324,7 @@ def snapshot(value: Any) -> Any:
 
 def plain(value: Any) -> Any:
     """Turn tensors into arrays, and leave numbers, strings, lists, tuples and dicts of them; copy everything."""
-    if type(value) in (int, float, bool, str):  # the most frequent, in long lists
+    if type(value) in SINGLE:  # the most frequent, in long lists
         return value
     if isinstance(value, torch.Tensor):
         value = value.float() if value.dtype == torch.bfloat16 else value  # NumPy has no such numbers
@@ -334,7 +335,7 @@ def plain(value: Any) -> Any:
         return type(value)(map(plain, value)) if type(value) in (list, tuple) else tuple(map(plain, value))
     if isinstance(value, dict):
         return {name: plain(one) for name, one in value.items()}
-    return copy.deepcopy(value) if isinstance(value, np.ndarray) else value
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def same(value: Any, truth: Any) -> bool:
@@ -410,7 +411,7 @@ def number(value: Any) -> float | str | None:
     """Return the number in what should be one, None for None, and for anything else its kind, which a hint shows."""
     if value is None or isinstance(value, int | float):
         return value
-    found = numbers(plain(value))
+    found = None if crowded(value) else numbers(plain(value))
     return found.item() if found is not None and found.shape == () else f"a {type(value).__name__}"
 
 

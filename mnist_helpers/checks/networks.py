@@ -28,6 +28,10 @@ class Reads(TorchDispatchMode):
         self.views: set[tuple] = set()  # of what was read: counted with it
         self.read: dict[tuple, Tensor] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else torch loads its compiler for this, which takes seconds
+
     def __torch_dispatch__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         for one in tensors((args, kwargs)):
             if place(one) not in self.made and part(one) not in self.views:
