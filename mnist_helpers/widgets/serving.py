@@ -58,6 +58,8 @@ CONTENTS = {  # of messages to a widget
     "comm_msg": {"comm_id": str, "data": dict},
     "comm_close": {"comm_id": str},
 }
+# A kernel would log it as an error that a page says the same twice; the server signs what it passes on in any case.
+KERNEL_OPTIONS = ["--Session.digest_history_size=0"]
 LARGEST_MESSAGE = 2**20  # bytes; a sheet full of strokes has a third of that
 FILE = "[A-Za-z0-9@_~+-][A-Za-z0-9@_~+.-]*"  # or folder, as the page names them
 FILES = f"{FILE}(?:/{FILE})*"
@@ -98,7 +100,7 @@ class FewKernels(AsyncMappingKernelManager):
             starting = [kernel_id for kernel_id, task in self._pending_kernels.items() if not task.done()]
             if len({*self.list_kernel_ids(), *starting}) >= self.most:
                 raise HTTPError(503, reason="All places are taken. Please try again in a few minutes.")
-            kernel_id = await super().start_kernel(**arguments)
+            kernel_id = await super().start_kernel(extra_arguments=KERNEL_OPTIONS, **arguments)
         except Exception:
             self._leave_pool(asyncio.current_task())
             raise
