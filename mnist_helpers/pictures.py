@@ -18,6 +18,20 @@ MOST_PIXELS = 50_000_000  # that are unpacked: 200 MB of them, where a pixel has
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "TIFF", "BMP", "WEBP", "AVIF", "JPEG2000", "PPM")
 # Several pictures in one file, of which the first is the picture: what some phones write.
 PHONE_FORMATS = ("MPO",)
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+NUMBERS = "a file of numbers. Write them as a table (CSV), a line an image"
+# What a file begins with (in small letters) that is no picture, whatever its name, and what to do with it.
+OTHER_FORMS = {
+    b"<html": "a web page, perhaps one that says why there is no picture. Open it in a browser",
+    b"<!doctype html": "a web page, perhaps one that says why there is no picture. Open it in a browser",
+    b"<svg": "an SVG drawing. Export it as PNG",
+    b"<?xml": "an SVG drawing, or another document. Export it as PNG",
+    b"%pdf": "a PDF document. Export its page as PNG",
+    b"%!ps": "a PostScript document. Export its page as PNG",
+    b"pk": "an archive, or a document of an office program. Take the picture out of it first",
+    b"\x1f\x8b": "an archive. Unpack it first",
+    **dict.fromkeys((b"matlab", b"\x93numpy", b"\x89hdf", b"\0\0\x08"), NUMBERS),
+}
 
 
 class PictureError(CourseError):
@@ -84,15 +98,12 @@ def _too_large(path: Path, most: int) -> PictureError:
 
 def _what_it_is(path: Path) -> str:
     with path.open("rb") as file:
-        start = file.read(32)
-    if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"mif1", b"hevc"):
+        start = file.read(512).lower().removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start[4:8] == b"ftyp" and start[8:12] in HEIC:
         return ": it is in the HEIC format of iPhones. Export it as JPEG."
-    if start.lstrip().startswith((b"<svg", b"<?xml", b"%PDF", b"%!PS")):
-        return ": it is a drawing or a document. Export it as PNG."
-    if start.startswith((b"PK", b"\x1f\x8b")):
-        return ": it is an archive. Unpack it first."
-    if start.startswith((b"MATLAB", b"\x93NUMPY", b"\x89HDF", b"\0\0\x08")):
-        return ": it holds numbers. Write them as a table (CSV), a line an image."
+    for sign, form in OTHER_FORMS.items():
+        if start.startswith(sign) or (sign == b"<html" and sign in start):
+            return f": it is {form}."
     return ": it is in no format of cameras or screens. Use a PNG or JPEG file."
 
 

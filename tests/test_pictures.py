@@ -161,11 +161,18 @@ def test_a_bomb_in_a_text_of_a_png_is_refused(tmp_path):
         (b"GIF89a", "cannot be read as a picture"),
         (b"\x89PNG\r\n\x1a\n", "cannot be read as a picture"),
         (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC format of iPhones"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "drawing or a document"),
-        (b"%PDF-1.7 ...", "drawing or a document"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "drawing or a document"),
-        (b"PK\3\4" + bytes(100), "it is an archive. Unpack it first"),
-        (b"\x93NUMPY\x01\x00" + bytes(100), "it holds numbers. Write them as a table"),
+        (b"\0\0\0\x18ftypmsf1" + bytes(40), "HEIC format of iPhones"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
+        (b"\n<?xml version='1.0'?><svg/>", "an SVG drawing"),
+        (b"%PDF-1.7 ...", "a PDF document"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "a PostScript document"),
+        (b"<!DOCTYPE html><title>404</title>", "a web page"),
+        (b"\xef\xbb\xbf\r\n<HTML>", "a web page"),
+        (b"<?xml version='1.0'?><!-- --><html xmlns='x'>", "a web page"),
+        (b"PK\3\4" + bytes(100), "an archive, or a document"),
+        (b"\x1f\x8b" + bytes(100), "an archive. Unpack it first"),
+        (b"\x93NUMPY\x01\x00" + bytes(100), "a file of numbers. Write them as a table"),
+        (b"{}", "in no format"),
     ],
 )
 def test_what_is_not_a_picture_is_said_plainly(tmp_path, content, message):
@@ -207,3 +214,27 @@ def test_damage_of_any_kind_gives_a_picture_or_a_sentence(tmp_path, kind, data):
     except PictureError as error:
         mode, message = "", str(error)
     assert mode == "L" or len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize("size", [(4, 20_000_000), (20_000_000, 4), (1_004, 4)])
+def test_a_picture_too_long_and_narrow_is_refused_by_its_shape(tmp_path, size):
+    """Its header is all that there is: nothing is unpacked."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, 8, 0, 0, 0, 0))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+    with pytest.raises(PictureError, match=f"{size[0]:,} × {size[1]:,} pixels: too long and narrow"):
+        open_picture(tmp_path / "a.png")
+
+
+def test_more_pixels_than_fit_into_memory_are_refused_unless_they_can_be_unpacked_smaller(tmp_path):
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 9_300, 9_300, 16, 6, 0, 0, 0))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+    with pytest.raises(PictureError, match="more than 50 million pixels"):
+        open_picture(tmp_path / "a.png")
+    Image.new("L", (9_300, 9_300), 200).save(tmp_path / "a.jpg")
+    assert open_picture(tmp_path / "a.jpg").size == (LARGEST_SIDE, LARGEST_SIDE)
+
+
+def test_a_deep_picture_is_made_smaller_before_it_is_converted(tmp_path):
+    deep = np.asarray(drawn().resize((3_000, 2_000), Image.Resampling.NEAREST)).astype(np.uint16) * 257
+    Image.fromarray(deep).save(tmp_path / "a.png")
+    assert close_to(open_picture(tmp_path / "a.png"), drawn().resize((1_000, 667), Image.Resampling.BOX), 12)
