@@ -10,6 +10,7 @@ from mnist_helpers.errors import UsageError
 from mnist_helpers.recipes import MOST_EPOCHS, get_recipe
 from mnist_helpers.runtime import ROOT, artifacts_folder, pick_device, whole_file
 from mnist_helpers.studies import reproduction
+from mnist_helpers.training import History
 
 PAGE = ROOT / "docs" / "reproduction.md"
 SPEED_PAGE = ROOT / "docs" / "speed.md"
@@ -40,11 +41,11 @@ def reproduce(
     results = []
     for name in names:
 
-        def say(seed: int, history, name: str = name) -> None:
+        def tell(seed: int, history: History, name: str = name) -> None:
             last = history.epochs[-1]
             say(f"{name}, seed {seed}, epoch {last.epoch}: validation accuracy {last.val_accuracy:.2%}", err=True)
 
-        results.append(reproduction.reproduce(name, seeds, folder / name, device, resume, train_limit, say))
+        results.append(reproduction.reproduce(name, seeds, folder / name, device, resume, train_limit, tell))
     say(reproduction.table(results))
     whole = set(names) >= set(reproduction.DEFAULT) and seeds >= reproduction.LEAST_SEEDS and train_limit is None
     path = PAGE if whole else folder / "reproduction.md"
