@@ -177,8 +177,8 @@ def losses_and_patience(random: np.random.Generator) -> tuple[list[float], int]:
     # One bad epoch on the way, or the first one stays the best for a while.
     steady = random.random() < 0.5
     falling = [best, best] if steady else [first, first + 0.05, *rest]
-    after = [best + 0.2, best, best + 0.3, best + 0.2, best + 0.25, best, best + 0.1]
-    after.insert(int(random.integers(3, 8)), best / 2)  # the lowest of all
+    after = [best + more for more in (0.2, 0, 0.3, 0.2, 0.25, 0, 0.1, 0.05, 0.15)]
+    after.insert(int(random.integers(3, 10)), best / 2)  # the lowest of all
     patience = 2 if steady and random.random() < 0.8 else int(random.choice([2, 3, 9]))
     return [round(float(loss), 3) for loss in [*falling, *after]], patience
 

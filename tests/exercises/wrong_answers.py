@@ -191,7 +191,7 @@ WRONG = {
         ),
         ("return best, epoch", "return losses.index(min(losses)), epoch", "never trained"),
         ("if epoch - best == patience:", "if False:", "never stops"),
-        ("    best = 0\n", "    losses = [1.0, *losses]\n    best = 0\n", "Remember the best"),
+        ("    best = 0\n", "    losses = [1.0, *losses]\n    best = 0\n", "counted from 1"),
     ],
     "learning_rate": [
         (
