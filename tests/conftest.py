@@ -1,5 +1,6 @@
 """What all tests share. Sizes are small for speed; the images are real MNIST."""
 
+import functools
 from pathlib import Path
 
 import matplotlib as mpl
@@ -30,8 +31,8 @@ def _own_places(tmp_path_factory, monkeypatch):
 def _on_the_cpu(request, monkeypatch):
     """Compute on the CPU where there is a GPU, too, with what a CPU gives to compare; tests marked `gpu` take it."""
     if "gpu" not in request.keywords:
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+        for place in (torch.cuda, torch.backends.mps):
+            monkeypatch.setattr(place, "is_available", functools.cache(lambda: False))  # torch unwraps it
 
 
 @pytest.fixture(scope="session")
