@@ -31,9 +31,8 @@ def _own_places(tmp_path_factory, monkeypatch):
 def _on_the_cpu(request, monkeypatch):
     """Compute on the CPU where there is a GPU, too, with what a CPU gives to compare; tests marked `gpu` take it."""
     if "gpu" not in request.keywords:
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        # Cached, as torch's own is: torch's compiler, which the first optimizer loads, looks for what it wraps.
-        monkeypatch.setattr(torch.backends.mps, "is_available", functools.cache(lambda: False))
+        for place in (torch.cuda, torch.backends.mps):
+            monkeypatch.setattr(place, "is_available", functools.cache(lambda: False))  # torch unwraps it
 
 
 @pytest.fixture(scope="session")

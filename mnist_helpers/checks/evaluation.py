@@ -285,6 +285,8 @@ def confidence_and_correct(random: np.random.Generator) -> tuple[Tensor, Tensor]
     """Draw confidences, more of them high than low, and whether each answer was right."""
     confidence = random.beta(4, 1.5, size=400).clip(0.001, 0.999)
     confidence[:15] = random.uniform(0.01, 0.09, size=15)
+    on_edge = np.abs(10 * confidence - np.rint(10 * confidence)) < 0.002  # rounding would choose the bin
+    confidence[on_edge] += 0.0005
     return (
         torch.from_numpy(confidence.astype(np.float32)),
         torch.from_numpy(random.random(400) < 4 / 5.5),  # so it boasts above that, and is modest below

@@ -1855,7 +1855,7 @@ return Net()
 classes = labels.unique()
 return torch.stack([torch.stack([((labels == r) & (predictions == c)).sum() for c in classes]) for r in classes])
 """,
-            "ten rows",
+            "should have the shape (10, 10)",
         ),
         (
             """
