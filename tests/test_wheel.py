@@ -162,6 +162,7 @@ ALONE = {
     "run-notebooks": (["run-notebooks"], 1, HERE, set()),
     "refresh-notebooks": (["refresh-notebooks"], 1, HERE, set()),
     "workspace": (["workspace"], 1, HERE, set()),
+    "lab": (["lab"], 1, HERE, set()),
     "contact-sheet": (["contact-sheet"], 1, HERE, set()),
     "student": (["student"], 1, HERE, set()),
     "solutions": (["solutions"], 1, HERE, set()),
