@@ -1883,7 +1883,7 @@ return m
 tp = matrix[digit, digit]
 return tp / matrix[digit].sum(), tp / matrix[digit, :].sum()
 """,
-            "both",
+            "Both",
         ),
         (
             "return matrix[digit, digit], matrix[digit, digit]",
