@@ -22,7 +22,9 @@ CHAPTERS = {
     "06": clinic,
 }
 SECONDS, MEMORY = 60, 2 * 2**30  # for all checks of a sheet
-# Where processes can be forked, they are forked from one that has torch already, and no threads yet.
+# Where processes can be forked, they are forked from one that has torch already, and no threads yet. It also has what
+# torch loads for ten seconds when the first optimizer is made.
+LOADED = [__name__, "torch._dynamo"]
 CONTEXT = multiprocessing.get_context(
     "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 )
@@ -38,7 +40,7 @@ def judged(
 ) -> dict[str, Verdict]:
     """Return a verdict for each exercise of a sheet, by the text that `write_outcomes` made of its results."""
     if CONTEXT.get_start_method() == "forkserver":
-        CONTEXT.set_forkserver_preload([__name__])
+        CONTEXT.set_forkserver_preload(LOADED)
     receiver, sender = CONTEXT.Pipe(duplex=False)
     process = CONTEXT.Process(target=_judge, args=(sender, sheet, dict(results), dict(seeds)), daemon=True)
     process.start()
