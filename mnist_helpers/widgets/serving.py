@@ -58,8 +58,9 @@ CONTENTS = {  # of messages to a widget
     "comm_msg": {"comm_id": str, "data": dict},
     "comm_close": {"comm_id": str},
 }
-# A kernel would log it as an error that a page says the same twice; the server signs what it passes on in any case.
-KERNEL_OPTIONS = ["--Session.digest_history_size=0"]
+# A kernel would log it as an error that a page says the same twice; the server signs what it passes on in any case. One
+# that is stopped while it answers would log that, too.
+KERNEL_OPTIONS = ["--Session.digest_history_size=0", "--log-level=CRITICAL"]
 LARGEST_MESSAGE = 2**20  # bytes; a sheet full of strokes has a third of that
 FILE = "[A-Za-z0-9@_~+-][A-Za-z0-9@_~+.-]*"  # or folder, as the page names them
 FILES = f"{FILE}(?:/{FILE})*"
