@@ -381,6 +381,18 @@ def test_resuming_with_other_images_of_the_same_number_is_refused(tmp_path, trai
         train_new(recipe, train.select(torch.arange(640).flip(0)), val, folder=tmp_path, resume=True)
 
 
+def test_a_state_without_random_numbers_of_augmentations_own_is_taken_up(tmp_path, train, val, recipe):
+    whole = build_model("two-conv")
+    fit(whole, train, val, replace(recipe, epochs=1, augment="affine"), device="cpu", folder=tmp_path)
+    (path,) = (tmp_path / "resume").glob("*.pt")
+    state = torch.load(path, weights_only=True)
+    del state["augment"]  # as it was before a GPU drew them itself
+    torch.save(state, path)
+    resumed = build_model("two-conv")
+    fit(resumed, train, val, replace(recipe, epochs=1, augment="affine"), device="cpu", folder=tmp_path, resume=True)
+    assert all(torch.equal(whole.state_dict()[name], tensor) for name, tensor in resumed.state_dict().items())
+
+
 def test_a_state_of_another_version_is_refused_in_a_sentence(tmp_path, train, val, recipe):
     train_new(recipe, train, val, folder=tmp_path)
     path = tmp_path / "resume" / "epoch-002.pt"

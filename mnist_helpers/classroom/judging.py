@@ -3,6 +3,7 @@
 A result is data, and still it may be made to take an hour to read or to compare.
 """
 
+import contextlib
 import multiprocessing
 import time
 from collections.abc import Mapping, Sequence
@@ -64,12 +65,15 @@ def judged(
 def _judge(sender: Connection, sheet: str, results: dict[str, str], seeds: dict[str, Sequence[int]]) -> None:
     limit(MEMORY)
     for name, text in results.items():
-        try:
-            with usual_torch():
-                verdict = exercise_of(sheet, name).judge(seeds[name], read_outcomes(text))
-        except ValueError as error:
-            verdict = Verdict(Status.NOT_YET, f"The check's result cannot be read: {error}.")
-        except MemoryError:
-            continue
-        sender.send((name, verdict))
+        with contextlib.suppress(MemoryError):  # this one gets no verdict, and the next is judged
+            sender.send((name, _verdict(sheet, name, text, seeds[name])))
     sender.close()
+
+
+def _verdict(sheet: str, name: str, text: str, seeds: Sequence[int]) -> Verdict:
+    try:
+        outcomes = read_outcomes(text)
+    except ValueError as error:
+        return Verdict(Status.NOT_YET, f"The check's result cannot be read: {error}.")
+    with usual_torch():
+        return exercise_of(sheet, name).judge(seeds, outcomes)
