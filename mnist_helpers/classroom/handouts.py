@@ -15,8 +15,10 @@ from mnist_helpers.classroom.gradebook import SHEETS, Gradebook, sheet_names
 from mnist_helpers.course.runner import (
     BUILD,
     SLOW_BY,
+    SOURCES,
     RunResult,
     as_text,
+    copy_drawings,
     find_notebooks,
     read_notebook,
     run_notebooks,
@@ -70,6 +72,7 @@ def make_student_edition(folder: Path = STUDENT) -> Path:
     exercises = folder / "notebooks" / "exercises"
     exercises.mkdir(parents=True)
     _copy_parts(folder)
+    copy_drawings(SOURCES, exercises.parent)
     for path in lessons:
         _write_page(without_outputs(read_notebook(path)), exercises.parent / path.name)
     book = Gradebook()
@@ -111,6 +114,7 @@ def make_solutions(folder: Path = SOLUTIONS, choice: str = "") -> list[RunResult
     (folder / "notebooks").mkdir(exist_ok=True)
     for path in find_notebooks():
         shutil.copyfile(path, folder / "notebooks" / path.name)
+    copy_drawings(SOURCES, folder / "notebooks")
     with tempfile.TemporaryDirectory(dir=BUILD, prefix="sheets-") as staging:
         paths = []
         for name in names:

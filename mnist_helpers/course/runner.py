@@ -5,6 +5,7 @@ once stay apart, and every file appears whole.
 """
 
 import ast
+import base64
 import contextlib
 import json
 import logging
@@ -24,6 +25,7 @@ import nbformat
 import papermill
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
+from PIL import Image
 from tqdm import tqdm
 
 from mnist_helpers.course.kernel import RUNNING
@@ -43,6 +45,8 @@ from mnist_helpers.runtime import (
 
 SOURCES = ROOT / "notebooks"
 BUILD = ROOT / "build"
+DRAWINGS = "figures"  # the folder beside the lessons from which they show drawings
+WIDGET_PICTURES = SOURCES / DRAWINGS / "widgets"  # taken in a browser, each named after its class
 # Folders that no committed page may name; a home that is the root of the disk, or is not known ("~"), names nothing.
 PRIVATE_PLACES = [place for place in (ROOT, Path(os.path.expanduser("~"))) if len(place.parts) > 1]  # noqa: PTH111
 SLOW_BY = 1.5  # a run that takes this many times its budget is marked
@@ -196,7 +200,14 @@ def run_notebooks(paths: list[Path], parameters: dict[str, Any], output: Path = 
             results.append(_run_one(path, parameters, staging, bar))
             output.mkdir(parents=True, exist_ok=True)
             (staging / path.name).replace(output / path.name)
+    copy_drawings(paths[0].parent, output)
     return results
+
+
+def copy_drawings(lessons: Path, folder: Path) -> None:
+    """Put the drawings that lessons show beside copies of them in another folder."""
+    if (lessons / DRAWINGS).is_dir() and lessons.resolve() != folder.resolve():
+        shutil.copytree(lessons / DRAWINGS, folder / DRAWINGS, dirs_exist_ok=True)
 
 
 def _bar(cells: int) -> tqdm:
@@ -332,7 +343,7 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
     for number, cell in enumerate(notebook.cells, start=1):
         cell.metadata = NotebookNode({name: cell.metadata[name] for name in KEPT if cell.metadata.get(name)})
         if "outputs" in cell:
-            cell.outputs = [_still(output) for output in cell.outputs if output.get("data") != NOTHING]
+            cell.outputs = [output for output in map(_still, cell.outputs) if output.get("data") != NOTHING]
         printed = json.dumps(cell.get("outputs", []), ensure_ascii=False)
         if any(json.dumps(str(place), ensure_ascii=False)[1:-1] in printed for place in PRIVATE_PLACES):
             raise NotebookError(f"Cell {number} prints a folder of this machine; print a path relative to the project.")
@@ -341,8 +352,13 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
 
 def _still(output: NotebookNode) -> NotebookNode:
     output.pop("transient", None)
-    if output.get("data", {}).pop(WIDGET_MIME, None):
+    if output.get("data", {}).pop(WIDGET_MIME, None) and output.data != NOTHING:
+        name = output.data["text/plain"].partition("(")[0]
         output.data = NotebookNode({"text/plain": WIDGET_IS_LIVE})  # in place of its Python name
+        picture = WIDGET_PICTURES / f"{name}.png"
+        if picture.is_file():
+            output.data["image/png"] = base64.b64encode(picture.read_bytes()).decode()
+            output.metadata = NotebookNode({"image/png": {"alt": Image.open(picture).text["Description"]}})
     return output
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mnist_helpers.course.runner import SOURCES, as_text, find_notebooks, read_notebook
+from mnist_helpers.course.runner import SOURCES, as_text, copy_drawings, find_notebooks, read_notebook
 from mnist_helpers.course.stripping import has_solutions, without_outputs, without_solutions
 from mnist_helpers.errors import CourseError
 from mnist_helpers.runtime import ROOT, whole_file
@@ -25,6 +25,7 @@ def copy_notebooks(workspace: Path, folder: Path = SOURCES) -> list[str]:
     """
     originals = [*find_notebooks(folder=folder), *sorted(folder.glob("*/**/*.ipynb"))]
     workspace.mkdir(parents=True, exist_ok=True)
+    copy_drawings(folder, workspace)
     register = workspace / ".originals.json"
     known = _read_register(register)
     lines = []

@@ -5,14 +5,18 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import b64decode
 from pathlib import Path
 
 import nbformat
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from mnist_helpers.course import runner
 from mnist_helpers.course.runner import (
     WIDGET_IS_LIVE,
+    WIDGET_MIME,
     NotebookError,
     RunResult,
     check_parameters,
@@ -299,12 +303,35 @@ def test_refreshing_is_idempotent_and_normalised(write_notebook):
 def test_a_live_widget_leaves_a_sentence_and_what_is_over_leaves_nothing(write_notebook):
     live = "import ipywidgets\nipywidgets.IntSlider()"
     over = "place = display('x', display_id=True)\nplace.update({'text/plain': ''}, raw=True)"
-    path = write_notebook("01_a.ipynb", live, over)
+    guess = "from mnist_helpers.widgets.guesses import Guesses\nGuesses('01_a').ask('side')"
+    path = write_notebook("01_a.ipynb", live, over, guess)
     assert not refresh_notebooks([path])[0].failure
-    first, second = nbformat.read(path, 4).cells[-2:]
+    first, second, third = nbformat.read(path, 4).cells[-3:]
     assert [output.data for output in first.outputs] == [{"text/plain": WIDGET_IS_LIVE}]
-    assert second.outputs == []
+    assert second.outputs == third.outputs == []
     assert "widgets" not in nbformat.read(path, 4).metadata
+
+
+def test_a_still_page_shows_the_picture_of_a_widget_that_was_taken_before(monkeypatch, tmp_path):
+    view = {WIDGET_MIME: {"model_id": "1"}, "text/plain": "KernelEditor(children=(VBox(), Shown()))"}
+    shown = nbformat.v4.new_output("display_data", view)
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=[shown])])
+    about = PngInfo()
+    about.add_text("Description", "Nine numbers and a map.")
+    monkeypatch.setattr(runner, "WIDGET_PICTURES", tmp_path)
+    Image.new("L", (3, 2)).save(tmp_path / "KernelEditor.png", pnginfo=about)
+    (output,) = normalise(page).cells[0].outputs
+    assert output.data["text/plain"] == WIDGET_IS_LIVE
+    assert b64decode(output.data["image/png"]) == (tmp_path / "KernelEditor.png").read_bytes()
+    assert output.metadata == {"image/png": {"alt": "Nine numbers and a map."}}
+
+
+def test_drawings_come_along_with_what_was_run(write_notebook, tmp_path):
+    path = write_notebook("01_a.ipynb", "1")
+    (path.parent / "figures").mkdir()
+    (path.parent / "figures" / "01-a.svg").write_text("<svg/>")
+    run_notebooks([path], {}, output=tmp_path / "out")
+    assert (tmp_path / "out" / "figures" / "01-a.svg").read_text() == "<svg/>"
 
 
 def test_a_page_that_fails_keeps_its_old_outputs(write_notebook):

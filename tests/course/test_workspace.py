@@ -33,7 +33,10 @@ def source(path):
 
 
 def test_copies_have_no_outputs_and_the_originals_keep_theirs(lessons, tmp_path):
+    (lessons / "figures").mkdir()
+    (lessons / "figures" / "01-a.svg").write_text("<svg/>")
     assert copy_notebooks(tmp_path / "work", lessons) == ["01_a.ipynb: new"]
+    assert (tmp_path / "work" / "figures" / "01-a.svg").read_text() == "<svg/>"
     copy = nbformat.read(tmp_path / "work" / "01_a.ipynb", 4)
     assert copy.cells[0].outputs == []
     assert copy.cells[0].execution_count is None

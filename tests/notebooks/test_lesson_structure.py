@@ -34,6 +34,15 @@ def tags(cell: dict) -> list[str]:
     return cell["metadata"].get("tags", [])
 
 
+def live(output: dict) -> bool:
+    """Say whether a widget stands here in a live page, and on a still one its picture."""
+    return WIDGET_IS_LIVE in output.get("data", {}).get("text/plain", "")
+
+
+def folded(cell: dict) -> bool:
+    return cell["metadata"].get("jupyter", {}).get("source_hidden", False)
+
+
 def problems(page: dict) -> list[str]:
     return [*order_and_outputs(page), *cells(page), *prose(page)]
 
@@ -53,7 +62,7 @@ def order_and_outputs(page: dict):
                 yield "a figure has no alt text"
             if "application/vnd.jupyter.widget-view+json" in data:
                 yield "an output is a widget"
-        pictures = sum("image/png" in output.get("data", {}) for output in cell["outputs"])
+        pictures = sum("image/png" in output.get("data", {}) and not live(output) for output in cell["outputs"])
         captions = sum("text/markdown" in output.get("data", {}) for output in cell["outputs"])
         if pictures != captions:
             yield "a figure has no caption"
@@ -74,12 +83,20 @@ def cells(page: dict):
         yield "a cell is too long"
     if any(len(line) > WIDEST_LINE for cell in code for line in lines(cell)):
         yield "a line is too wide for the page"
-    if len(page["cells"]) < 2 * len(code):
+    if sum(not folded(cell) for cell in code) > len(page["cells"]) - len(code):
         yield "there are more code cells than prose cells"
+    if [folded(cell) for cell in code if draws(cell)].count(False):
+        yield "a cell that only draws is not folded"
     if len({cell["id"] for cell in page["cells"]}) != len(page["cells"]):
         yield "two cells have the same id"
     if "papermill" in json.dumps([page["metadata"], [cell["metadata"] for cell in page["cells"]]]):
         yield "papermill left metadata"
+
+
+def draws(cell: dict) -> bool:
+    """Say whether a cell draws a figure, or asks for a guess, and does nothing else that a reader must see."""
+    source = "".join(cell["source"])
+    return "guesses.ask(" in source or (source.rstrip().endswith(")") and "\nshow_figure(" in source)
 
 
 def prose(page: dict):
@@ -88,18 +105,38 @@ def prose(page: dict):
     levels = [len(marks) for marks in re.findall(r"^(#+) ", together, flags=re.MULTILINE)]
     if levels[:1] != [1] or levels.count(1) != 1 or any(b > a + 1 for a, b in pairwise(levels)):
         yield "the headings do not begin with one title or skip a level"
-    for part in ("**After this notebook you can**", "**You need**", "**Time:**", "## Recap", "## Try next"):
+    for part in (
+        *("**After this notebook you can**", "**You need**", "**Time:**"),
+        *("## Recap", "## Recall", "## Read on", "## Try next"),
+    ):
         if part not in together:
             yield f"the page has no {part}"
-    objectives = re.findall(r"\*\*(\w+)\*\*", together.split("**You need**")[0])
-    recap = re.findall(r"\*\*(\w+)\*\*", together.split("## Recap")[1].split("## Try next")[0])
-    if objectives != recap or not 3 <= len(objectives) <= 6:
-        yield f"the recap does not mirror the objectives: {objectives} and {recap}"
+    if not 3 <= len(re.findall(r"\*\*(\w+)\*\*", together.split("**You need**")[0])) <= 6:
+        yield "the page does not name three to six things that one can do after it"
+    questions, answers = recall(together)
+    if questions != [1, 2, 3, 4, 5] or answers != 5:
+        yield "there are not five questions, each with a folded answer"
+    if not 2 <= together.split("## Read on")[-1].split("\n## ")[0].count("](http") <= 4:
+        yield "there are not two or three things to read on"
+    asked = re.findall(r"guesses\.ask\(\"(.+?)\"", "\n".join(code_sources(page)))
+    compared = "".join(source for source in code_sources(page) if "guesses.compare(" in source)
+    if not asked or not all(f'"{about}":' in compared for about in asked):
+        yield "what is guessed is not compared with what came out"
     if not 2 <= together.count("> **Predict.**") <= 6:
         yield "there are too few or too many predictions to make"
     figures = [float(number) for number in re.findall(r"Figure \d\.(\d+)\. ", json.dumps(code_sources(page)))]
     if figures != sorted(set(figures)):
         yield "the figures are not numbered in order"
+
+
+def recall(text: str) -> tuple[list[int], int]:
+    """Return the numbers of the questions of a page, and how many answers are folded in well-formed blocks."""
+    section = text.split("## Recall")[-1].split("\n## ")[0]
+    questions = [int(number) for number in re.findall(r"^\*\*(\d)\.\*\* ", section, flags=re.MULTILINE)]
+    answers = re.findall(
+        r"^<details><summary>Answer</summary>\n\n.+?\n\n</details>$", section, re.MULTILINE | re.DOTALL
+    )
+    return questions, len(answers)
 
 
 def code_sources(page: dict) -> list[str]:
@@ -159,7 +196,11 @@ def test_where_the_package_is_a_lesson_installs_nothing(monkeypatch, opening):
 
 def test_at_least_two_still_cells_in_five_are_checked_by_nbval():
     lessons = [cell for path in LESSONS for cell in code_cells(read(path))[1:]]  # the first shows nothing
-    code = [cell for cell in lessons if WIDGET_IS_LIVE not in json.dumps(cell)]
+    code = [
+        cell
+        for cell in lessons
+        if WIDGET_IS_LIVE not in json.dumps(cell) and "guesses.ask(" not in "".join(cell["source"])
+    ]
     assert sum(CHECKED in tags(cell) for cell in code) >= 0.4 * len(code)
 
 
@@ -174,6 +215,12 @@ def forget_count(page):
 
 def first_figure(page):
     return next(o for cell in code_cells(page) for o in cell["outputs"] if "image/png" in o.get("data", {}))
+
+
+def replace_prose(page, old, new):
+    for cell in page["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = "".join(cell["source"]).replace(old, new).splitlines(keepends=True)
 
 
 FAULTS = {
@@ -206,6 +253,17 @@ FAULTS = {
     "papermill left metadata": [lambda page: page["metadata"].update(papermill={})],
     "there are more code cells than prose cells": [
         lambda page: page.update(cells=[c for c in page["cells"] if c["cell_type"] == "code"] + page["cells"][:1])
+    ],
+    "a cell that only draws is not folded": [
+        lambda page: next(cell for cell in code_cells(page) if draws(cell))["metadata"].clear()
+    ],
+    "there are not five questions, each with a folded answer": [
+        lambda page: replace_prose(page, "<details>", "<p>"),
+        lambda page: replace_prose(page, "**3.** ", "**4.** "),
+    ],
+    "there are not two or three things to read on": [lambda page: replace_prose(page, "](http", "](#")],
+    "what is guessed is not compared with what came out": [
+        lambda page: next(c for c in code_cells(page) if "guesses.compare(" in "".join(c["source"])).update(source=[])
     ],
     "the headings do not begin with one title or skip a level": [
         lambda page: page["cells"][0].update(source=["### Deep\n", *page["cells"][0]["source"][1:]])
