@@ -39,6 +39,7 @@ NOT_FOR_STUDENTS = [
         "test",
         "quick",
         "test-all",
+        "test-weekly",
         "lint",
         "refresh-notebooks",
         "pretrained",
