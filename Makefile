@@ -22,7 +22,7 @@ export PYTHONUTF8 = 1
 export OMP_WAIT_POLICY = passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab run-notebooks test quick test-all lint refresh-notebooks pretrained reproduce bench gpu app contact-sheet student solutions grade lock clean
+.PHONY: help setup lab run-notebooks test quick test-all test-weekly lint refresh-notebooks pretrained reproduce bench gpu app contact-sheet student solutions grade lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -69,7 +69,10 @@ quick: $(READY) ## the core's tests and lesson 01 (PYTHON=python3.13 VENV=build/
 	@$(RUN) run-notebooks --notebooks 01
 
 test-all: test ## and the slow ones: a whole class marked, a real browser, killed processes
-	$(TESTS) --dist=loadfile -m slow tests
+	$(TESTS) --dist=loadfile -m "slow and not weekly" tests
+
+test-weekly: $(READY) ## what takes minutes and seldom breaks: more lessons from the wheel, and on a pretended GPU
+	$(TESTS) --dist=loadfile -m weekly tests
 
 lint: $(READY) ## ruff over code and notebooks, and a spelling check
 	$(VENV)/bin/ruff check .

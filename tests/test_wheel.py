@@ -113,25 +113,38 @@ def shortened(path: Path, folder: Path) -> Path:
     return folder / path.name
 
 
-def test_a_lesson_alone_gets_the_wheel_and_the_others_run_with_another_runner(wheel, tmp_path_factory):
-    outside = Outside(tmp_path_factory.mktemp("lessons"))
-    first, *others = [shortened(path, outside.folder / "bare") for path in find_notebooks("01 02 03 04 05")]
+@pytest.fixture(scope="module")
+def lessons(tmp_path_factory) -> Outside:
+    return Outside(tmp_path_factory.mktemp("lessons"))
 
-    def execute(path: Path, **variables: str) -> None:
-        runner = ["-m", "nbconvert", "--to", "notebook", "--execute", "--output-dir", outside.folder / "done"]
-        done = outside.run(*runner, path, **variables)
-        assert done.returncode == 0, f"{path.name}: {done.stderr[-2000:]}"
 
-    refused = outside.run("-m", "nbconvert", "--to", "notebook", "--execute", "--stdout", first)
+def execute(outside: Outside, path: Path, **variables: str) -> None:
+    """Run a lesson with another runner than ours."""
+    runner = ["-m", "nbconvert", "--to", "notebook", "--execute", "--output-dir", outside.folder / "done"]
+    done = outside.run(*runner, path, **variables)
+    assert done.returncode == 0, f"{path.name}: {done.stderr[-2000:]}"
+
+
+def test_a_lesson_alone_gets_the_wheel_and_another_runs_beside_it(wheel, lessons):
+    first, another = (shortened(path, lessons.folder / "bare") for path in find_notebooks("01 03"))
+    refused = lessons.run("-m", "nbconvert", "--to", "notebook", "--execute", "--stdout", first)
     assert refused.returncode == 1
     assert "Missing here: mnist_helpers. In a checkout run `make lab`." in refused.stderr
-    execute(first, MNIST_HELPERS_FROM=str(wheel))
-    with ThreadPoolExecutor(2) as two:  # the longest first
-        list(two.map(execute, sorted(others, key=lambda path: -budget_of(read_notebook(path)))))
-    place = outside.run("-c", "import mnist_helpers; print(mnist_helpers.__file__)").stdout
-    assert str(outside.folder) in place
+    execute(lessons, first, MNIST_HELPERS_FROM=str(wheel))
+    place = lessons.run("-c", "import mnist_helpers; print(mnist_helpers.__file__)").stdout
+    assert str(lessons.folder) in place
+    execute(lessons, another)
     # What a lesson leaves behind: the network and pictures that it speaks of, and no unpacked data.
-    assert {path.name for path in (outside.folder / "bare").iterdir() if path.is_dir()} == {"artifacts"}
+    assert {path.name for path in (lessons.folder / "bare").iterdir() if path.is_dir()} == {"artifacts"}
+
+
+@pytest.mark.weekly
+def test_the_other_lessons_run_without_a_checkout(wheel, lessons):
+    lessons.install(wheel)
+    others = [shortened(path, lessons.folder / "bare") for path in find_notebooks("02 04 05")]
+    with ThreadPoolExecutor(2) as two:  # the longest first
+        others.sort(key=lambda path: -budget_of(read_notebook(path)))
+        list(two.map(lambda path: execute(lessons, path), others))
 
 
 def test_lesson_6_finds_its_record_in_the_package(installed):

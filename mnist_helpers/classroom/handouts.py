@@ -41,6 +41,7 @@ NOT_FOR_STUDENTS = [
         "test",
         "quick",
         "test-all",
+        "test-weekly",
         "lint",
         "refresh-notebooks",
         "pretrained",

@@ -20,7 +20,7 @@ from mnist_helpers.classroom.isolation import has_bubblewrap
 from mnist_helpers.cli import main
 from mnist_helpers.runtime import ROOT
 
-CELL_SECONDS = 25
+CELL_SECONDS = 20
 SHUT_IN = ("spies", "remounts")
 
 pytestmark = pytest.mark.slow  # most of them wait for the class to be marked
@@ -64,7 +64,7 @@ def marked(tmp_path_factory) -> Class:
             path = place / name / pupil.path
             path.parent.mkdir(parents=True)
             path.write_bytes(pupil.content)
-        done = grade(place, folder, "--sheets", "01", "--cell-seconds", str(CELL_SECONDS), "--seconds", "100")
+        done = grade(place, folder, "--sheets", "01", "--cell-seconds", str(CELL_SECONDS), "--seconds", "60")
         visits = 0
         try:
             listener.accept()[0].close()
