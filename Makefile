@@ -18,6 +18,8 @@ VENV = .venv
 RUN = $(VENV)/bin/python -m mnist_helpers
 READY = $(VENV)/.ready
 export PYTHONUTF8 = 1
+# Lessons and tests prove with asserts.
+unexport PYTHONOPTIMIZE
 # A thread that waits for others sleeps (mnist_helpers/startup.py says why).
 export OMP_WAIT_POLICY = passive
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from mnist_helpers.errors import CourseError
 from mnist_helpers.models import build_model
-from mnist_helpers.runtime import artifacts_folder, artifacts_folders, is_named_pipe, shipped, whole_file
+from mnist_helpers.runtime import artifacts_folder, artifacts_folders, check_folder, is_named_pipe, shipped, whole_file
 
 MODEL_FILE = "model.safetensors"
 DIGEST = "sha256 of the weights"  # in the state that goes with them
@@ -216,10 +216,8 @@ def remove_training_state(folder: Path) -> None:
     """
     resume = folder / "resume"
     with _writing(resume):
-        resume.mkdir(parents=True, exist_ok=True)
-        with whole_file(resume / "can-be-written") as path:
-            path.touch()
-        for old in [*resume.glob("epoch-*"), resume / "can-be-written"]:
+        check_folder(resume)
+        for old in resume.glob("epoch-*"):
             old.unlink(missing_ok=True)
 
 

@@ -1,5 +1,6 @@
 """The command line: `python -m mnist_helpers`. The commands are in `commands/`; here is how they end."""
 
+import errno
 import io
 import os
 import signal
@@ -14,6 +15,7 @@ from mnist_helpers.errors import CourseError, MissingExtraError, UsageError
 from mnist_helpers.startup import prepare_process
 
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def main() -> None:
@@ -55,7 +57,14 @@ def _run() -> int:
             raise
         return _say(str(MissingExtraError(f"This command needs {error.name}", "course,classroom")), FAILED)
     except OSError as error:
-        return _say(f"{error.filename or 'A file'} cannot be written or read ({error.strerror or error})", FAILED)
+        return _say(_about_a_file(error), FAILED)
+
+
+def _about_a_file(error: OSError) -> str:
+    said = f"{error.filename or 'A file'} cannot be written or read ({error.strerror or error})"
+    if error.errno in FORBIDDEN:
+        said += ". Name a place that you may write to; in a checkout of somebody else's, work in a copy of your own"
+    return said
 
 
 def _app() -> typer.Typer:

@@ -182,7 +182,11 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise OSError(errno.EISDIR if path.is_dir() else errno.EINVAL, "it is not an ordinary file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_unfinished(path.parent)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED + path.suffix)
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED + path.suffix)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     temporary = Path(name)
     try:
         with os.fdopen(handle, "rb+") as written:
@@ -199,6 +203,19 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_folder(folder: Path) -> None:
+    """Make a folder where there is none, and see that it takes files, before long work is done for them.
+
+    Raises: OSError with the name of the folder if it does not.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        error.filename = str(folder)
+        raise
 
 
 def _remove_unfinished(folder: Path) -> None:

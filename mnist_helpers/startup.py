@@ -1,4 +1,4 @@
-"""What a process is told before it computes: how many threads, how they wait, that memory is kept, where it is at home.
+"""What a process is told before it computes: threads, waiting, memory, its home, and what it hands on to others.
 
 All of it holds for the whole process, so it is done in one place, where a process begins: the command line and the
 kernels of the course call `prepare_process`, and nothing else changes such settings. No torch here: how threads wait
@@ -24,11 +24,12 @@ KEPT_BYTES = 2**28  # of freed memory, by the process
 
 
 def prepare_process() -> None:
-    """Set threads, waiting, memory and home of this process, as far as they can still be set.
+    """Set threads, waiting, memory and home of this process, as far as they can still be set; hand asserts on.
 
     Raises: UsageError if MNIST_THREADS is not a number above 0.
     """
     find_a_home()
+    hand_asserts_on()
     wait_asleep()
     limit_threads()
     keep_memory()
@@ -43,6 +44,11 @@ def find_a_home() -> None:
     if not (home.is_dir() and os.access(home, os.W_OK)):
         os.environ["HOME"] = tempfile.mkdtemp(prefix="mnist-helpers-home-")
         atexit.register(shutil.rmtree, os.environ["HOME"], ignore_errors=True)
+
+
+def hand_asserts_on() -> None:
+    """Let the Pythons that this process starts keep their asserts: lessons prove with them what they claim."""
+    os.environ.pop("PYTHONOPTIMIZE", None)
 
 
 def wait_asleep() -> None:
@@ -69,6 +75,8 @@ def limit_threads() -> None:
     named = os.environ.get(THREADS_VARIABLE, "")
     if named and not (named.isdecimal() and int(named) > 0):
         raise UsageError(f"{THREADS_VARIABLE}={named!r} must be a whole number above 0, or not be set.")
+    if not os.environ.get("OMP_NUM_THREADS", "set").strip():
+        del os.environ["OMP_NUM_THREADS"]  # libgomp would complain of it
     share = _share_of_the_cores()
     if named:
         _use_threads(int(named))

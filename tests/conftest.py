@@ -76,7 +76,7 @@ def write_notebook(tmp_path):
         if parameters:
             page.cells.append(nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}))
         page.cells += [nbformat.v4.new_code_cell(source) for source in sources]
-        path = tmp_path / "lessons" / name
+        path = tmp_path / "lessons {y}" / name
         path.parent.mkdir(exist_ok=True)
         nbformat.write(page, path)
         return path

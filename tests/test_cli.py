@@ -1,5 +1,6 @@
 """The command line as a person uses it, rightly and wrongly."""
 
+import errno
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from mnist_helpers import runtime
 from mnist_helpers.checkpoints import load_model, model_folder, save_model
 from mnist_helpers.cli import main
 from mnist_helpers.course import workspace
@@ -180,6 +182,34 @@ def test_a_folder_that_cannot_be_written_is_said_before_training(call, csv_file,
     assert "epoch 1" not in done.stdout
     assert "cannot be written" in done.stderr
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        (["evaluate", "--figures", "figures"], "figures"),
+        (["reproduce"], "docs"),
+        (["ablate", "--seeds", "1"], "artifacts"),
+        (["bench"], "docs"),
+    ],
+)
+def test_where_nothing_may_be_written_the_place_is_said_before_the_work(call, tmp_path, monkeypatch, arguments, place):
+    def forbidden(*_: object, dir: Path, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", f"{dir}/tmp4x7")
+
+    for name in ("mkstemp", "TemporaryFile"):
+        monkeypatch.setattr(runtime.tempfile, name, forbidden)
+    for work in (
+        "evaluation.predict_logits", "studies.reproduction.reproduce",
+        "studies.ablation.train_variants", "studies.speed.time_published_apart",
+    ):  # fmt: skip
+        monkeypatch.setattr(f"mnist_helpers.{work}", lambda *_: pytest.fail("it was begun"))
+    monkeypatch.chdir(tmp_path)
+    done = call(*arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    said, _, remedy = done.stderr.partition(" cannot be written or read (Permission denied). ")
+    assert said.endswith(place)
+    assert remedy.startswith("Name a place that you may write to")
 
 
 @pytest.fixture

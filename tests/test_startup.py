@@ -39,16 +39,29 @@ def test_a_number_of_threads_that_is_none_is_refused(threads, monkeypatch, value
     assert torch.get_num_threads() == threads
 
 
-@pytest.mark.parametrize(("share", "expected"), [("max 100000", 8), ("150000 100000", 2), ("1600000 100000", 8)])
-def test_a_container_s_share_of_the_cores_is_respected(threads, monkeypatch, tmp_path, share, expected):
+@pytest.mark.parametrize(
+    ("share", "named", "expected"),
+    [
+        ("max 100000", None, 8),
+        ("150000 100000", None, 2),
+        ("1600000 100000", None, 8),
+        ("150000 100000", "", 2),  # libgomp would complain of it
+        ("150000 100000", "4", 8),  # said by the reader; torch has read it already
+        ("150000 100000", "4,1", 8),
+    ],
+)
+def test_a_container_s_share_of_the_cores_is_respected(threads, monkeypatch, tmp_path, share, named, expected):
     monkeypatch.delenv("MNIST_THREADS", raising=False)
     (tmp_path / "cpu.max").write_text(share + "\n")
     monkeypatch.setattr(startup, "CPU_SHARE", tmp_path / "cpu.max")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if named is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", named)
     monkeypatch.setattr(startup.os, "cpu_count", lambda: 8)
     torch.set_num_threads(8)
     limit_threads()
     assert torch.get_num_threads() == expected
+    assert os.environ.get("OMP_NUM_THREADS") != ""
 
 
 @pytest.mark.parametrize(("accepts", "expected"), [(True, [-3, -1]), (False, [-3])])
@@ -90,6 +103,12 @@ def test_threads_wait_asleep_and_are_as_many_as_was_said():
 def test_preparing_a_process_does_not_load_torch_and_keeps_what_the_reader_says():
     program = PREPARED.replace("torch; ", "sys; ") + "print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
     assert variables_after(program, OMP_WAIT_POLICY="active") == "active False"
+
+
+def test_the_pythons_that_a_process_starts_keep_their_asserts():
+    program = PREPARED.replace("torch; ", "subprocess, sys; ")
+    program += "print(sys.flags.optimize, subprocess.call([sys.executable, '-c', 'assert False']))"
+    assert variables_after(program, PYTHONOPTIMIZE="1") == "1 1"
 
 
 def test_who_has_no_home_gets_one_until_the_process_ends():

@@ -31,7 +31,7 @@ from mnist_helpers.commands.terminal import say
 from mnist_helpers.datasets import DATASETS, DataError
 from mnist_helpers.errors import UsageError
 from mnist_helpers.recipes import RECIPES, Recipe, get_recipe
-from mnist_helpers.runtime import pick_device, real_path, seed_everything, whole_file
+from mnist_helpers.runtime import check_folder, pick_device, real_path, seed_everything, whole_file
 from mnist_helpers.training import History, fit
 
 MOST_ROWS = 40  # of the picture that `predict --show` writes
@@ -157,6 +157,8 @@ def evaluate(
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
 ) -> None:
     """Score a trained network on the test images."""
+    if figures:
+        check_folder(figures)
     model, card = load(checkpoint, device)
     test = _test_part(card, dataset)
     logits = evaluation.predict_logits(model, test.images)

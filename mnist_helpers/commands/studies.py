@@ -8,7 +8,7 @@ from mnist_helpers.commands.terminal import say
 from mnist_helpers.data import load_part
 from mnist_helpers.errors import UsageError
 from mnist_helpers.recipes import MOST_EPOCHS, get_recipe
-from mnist_helpers.runtime import ROOT, artifacts_folder, pick_device, whole_file
+from mnist_helpers.runtime import ROOT, artifacts_folder, check_folder, pick_device, whole_file
 from mnist_helpers.studies import reproduction
 from mnist_helpers.training import History
 
@@ -38,6 +38,9 @@ def reproduce(
         get_recipe(name)
     pick_device(device)
     folder = artifacts_folder() / "reproduction"
+    whole = set(names) >= set(reproduction.DEFAULT) and seeds >= reproduction.LEAST_SEEDS and train_limit is None
+    path = PAGE if whole else folder / "reproduction.md"
+    check_folder(path.parent)
     results = []
     for name in names:
 
@@ -47,8 +50,6 @@ def reproduce(
 
         results.append(reproduction.reproduce(name, seeds, folder / name, device, resume, train_limit, tell))
     say(reproduction.table(results))
-    whole = set(names) >= set(reproduction.DEFAULT) and seeds >= reproduction.LEAST_SEEDS and train_limit is None
-    path = PAGE if whole else folder / "reproduction.md"
     with whole_file(path) as temporary:
         temporary.write_text(reproduction.page(results, device), encoding="utf-8")
     say(f"\nWritten to {path}")
@@ -86,11 +87,11 @@ def ablate(
     from mnist_helpers.studies import ablation
 
     pick_device(device)
-    path = artifacts_folder() / "ablation.csv"
-    found = ablation.train_variants(path, seeds, device, resume, lambda line: say(line, err=True))
-    if seeds >= WHOLE_ABLATION:
-        path = ABLATION
-        ablation.write(path, found)
+    record = artifacts_folder() / "ablation.csv"
+    path = ABLATION if seeds >= WHOLE_ABLATION else record
+    check_folder(record.parent), check_folder(path.parent)
+    found = ablation.train_variants(record, seeds, device, resume, lambda line: say(line, err=True))
+    ablation.write(path, found)
     say(ablation.table(found))
     say(f"\nWritten to {path}")
 
@@ -106,10 +107,11 @@ def bench(
     from mnist_helpers.studies import crowd, speed  # with torchvision, which takes seconds
 
     pick_device(device)
+    path = SPEED_PAGE if seeds >= WHOLE_BENCH else artifacts_folder() / "speed.md"
+    check_folder(path.parent)
     published = speed.time_published_apart(device, seeds, _say)
     ladder = speed.climb_ladder(device, seeds, _say)
     text = speed.page(published, ladder, crowd.measure(), device)
-    path = SPEED_PAGE if seeds >= WHOLE_BENCH else artifacts_folder() / "speed.md"
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     say(text)
@@ -131,6 +133,7 @@ def gpu(
     )
     extent = measuring.PRETENDED if pretend else measuring.WHOLE
     path = artifacts_folder() / "speed-gpu.md" if pretend else GPU_PAGE
+    check_folder(record.path.parent), check_folder(path.parent)
     say(measuring.measure(record, device, extent, path))
     say(f"Written to {path}")
 

@@ -4,10 +4,13 @@
 VS Code, papermill and nbval all start it. No torch here: whoever only runs pages starts quickly.
 """
 
+import contextlib
 import json
 import os
+import socket
 import sys
 import tempfile
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from mnist_helpers.startup import prepare_process
 
 NAME = "python3"
 LONGEST_FOLDER = 70  # bytes
+JUST_BORN = 60  # seconds; a kernel that begins may not answer yet
 
 
 def folder_for_sockets() -> Path | None:
@@ -30,6 +34,18 @@ def folder_for_sockets() -> Path | None:
     """
     folders = [] if sys.platform == "win32" else [Path(tempfile.gettempdir()), Path("/tmp")]
     return next((one for one in folders if len(os.fsencode(one)) <= LONGEST_FOLDER and os.access(one, os.W_OK)), None)
+
+
+def remove_dead_sockets(folder: Path) -> None:
+    """Remove the sockets of kernels that were killed together with who had started them: nobody answers there."""
+    for path in folder.glob(f"kernel-{'[0-9a-f]' * 12}-[1-5]"):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as caller:  # somebody else's, say
+            caller.setblocking(False)
+            try:
+                caller.connect(str(path))
+            except ConnectionRefusedError:
+                if path.is_socket() and time.time() - path.stat().st_mtime > JUST_BORN:
+                    path.unlink()
 
 
 class LocalKernelManager(AsyncKernelManager):
@@ -42,8 +58,11 @@ class LocalKernelManager(AsyncKernelManager):
     @default("ip")
     def _own_files(self) -> str:
         folder = folder_for_sockets()
+        if folder is None:
+            return "127.0.0.1"
+        remove_dead_sockets(folder)
         # jupyter_client's own choice can be the same for two kernels at once.
-        return str(folder / f"kernel-{uuid.uuid4().hex[:12]}") if folder else "127.0.0.1"
+        return str(folder / f"kernel-{uuid.uuid4().hex[:12]}")
 
 
 # How every page runs, a lesson or a submission: what nbclient is told, by itself or through papermill.

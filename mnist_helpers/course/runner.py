@@ -245,8 +245,8 @@ def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm) -
     done_before = bar.n
     try:
         papermill.execute_notebook(
-            path,
-            staging / path.name,
+            _without_fields(path),
+            _without_fields(staging / path.name),
             mine,
             cwd=path.parent,
             progress_bar=False,
@@ -263,6 +263,11 @@ def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm) -
     seconds = time.perf_counter() - started
     page = read_notebook(staging / path.name)
     return RunResult(path.stem, seconds, budget_of(notebook), slowest_cell(page), _reported(page), failure)
+
+
+def _without_fields(path: Path) -> str:
+    """Write a path so that papermill, which puts parameters into the braces of paths, arrives at it."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def budget_of(notebook: NotebookNode) -> float:

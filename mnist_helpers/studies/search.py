@@ -6,6 +6,7 @@ killed one loses nothing but its own trial. Notebook 06 tells the story.
 
 import contextlib
 import hashlib
+import logging
 import os
 import platform
 import re
@@ -55,6 +56,8 @@ def open_study(place: str | Path, settings: dict | None = None) -> optuna.Study:
     Raises: SearchError if it cannot be opened, is damaged, or was begun with other settings.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # A killed process may have held the lock; that it is taken from the dead is no news for the living.
+    logging.getLogger(JournalFileOpenLock.__module__).setLevel(logging.ERROR)
     try:
         # Several trials at once: each counts as a poor one until it has finished, so that no two try the same.
         study = optuna.create_study(

@@ -2,7 +2,10 @@
 
 import json
 import os
+import socket
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -39,3 +42,23 @@ def test_without_a_folder_for_sockets_this_machine_s_own_address_is_used(monkeyp
     monkeypatch.setattr(kernel.os, "access", lambda *_: writable)
     manager = LocalKernelManager(kernel_name="python3")
     assert (manager.transport, manager.ip) == ("tcp", "127.0.0.1")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such sockets.")
+def test_a_new_kernel_removes_the_sockets_of_dead_ones_and_no_others(monkeypatch):
+    # pytest's own folders have names that are too long for a socket
+    with tempfile.TemporaryDirectory(dir="/tmp") as name, socket.socket(socket.AF_UNIX) as alive:
+        folder, dead, young, living = (Path(name), *(Path(name) / f"kernel-{kind * 12}-1" for kind in "012"))
+        for path in (dead, young):
+            with socket.socket(socket.AF_UNIX) as left:
+                left.bind(str(path))
+        alive.bind(str(living))
+        alive.listen(0)
+        strange = folder / f"kernel-{'3' * 12}-1"  # no socket: another program's
+        strange.touch()
+        for path in (dead, living, strange):
+            os.utime(path, (0, 0))
+        monkeypatch.setattr(kernel.tempfile, "tempdir", name)
+        assert LocalKernelManager(kernel_name="python3").ip.startswith(name)
+        assert sorted(path.name[7] for path in folder.iterdir()) == ["1", "2", "3"]
+        assert not dead.exists()

@@ -31,12 +31,13 @@ from mnist_helpers.course.runner import (
 from mnist_helpers.errors import CourseError
 from mnist_helpers.runtime import ROOT, RUNNING_FILE, artifacts_folder, hold
 
+BUILD = "build {x} {0}"  # papermill would put parameters into its braces
 REPORT = "from mnist_helpers.pages import report\nreport(value={})"
 
 
 @pytest.fixture(autouse=True)
 def _own_build(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(runner, "BUILD", tmp_path / BUILD)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_a_wrong_parameter_is_refused_before_anything_runs(parameters, message, 
     with pytest.raises(CourseError, match=message):
         run_notebooks(find_notebooks(), parameters, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    assert not (tmp_path / "build").exists()
+    assert not (tmp_path / BUILD).exists()
 
 
 def test_every_default_of_every_lesson_is_accepted():
@@ -160,7 +161,7 @@ def test_what_notebooks_make_is_published_at_the_end_and_nothing_is_left_over(wr
     run_notebooks([write_notebook("01_a.ipynb", make)], {}, tmp_path / "out")
     assert (artifacts_folder() / "a" / "made.txt").read_text() == "yes"
     assert not (artifacts_folder() / "a" / "resume").exists()
-    assert list((tmp_path / "build").iterdir()) == []
+    assert list((tmp_path / BUILD).iterdir()) == []
 
 
 @pytest.mark.slow
@@ -180,7 +181,7 @@ def test_two_runs_at_once_do_not_see_each_others_results(write_notebook, tmp_pat
     paths = [write_notebook("01_a.ipynb", write, parameters="x: int = 0"), write_notebook("02_b.ipynb", read)]
     program = (
         "import sys, pathlib\nfrom mnist_helpers.course import runner\n"
-        f"runner.BUILD = pathlib.Path({str(tmp_path / 'build')!r})\n"
+        f"runner.BUILD = pathlib.Path({str(tmp_path / BUILD)!r})\n"
         f"paths = [pathlib.Path(p) for p in {[str(path) for path in paths]!r}]\n"
         f"out = pathlib.Path({str(tmp_path / 'out')!r})\n"
         "results = runner.run_notebooks(paths, {'x': int(sys.argv[1])}, out)\n"
@@ -199,7 +200,7 @@ def test_who_is_stopped_leaves_the_old_page_whole_and_no_kernel_behind(write_not
     (tmp_path / "out" / "01_a.ipynb").write_text("the old page")
     program = (
         "import pathlib, sys\nfrom mnist_helpers import cli\nfrom mnist_helpers.course import runner\n"
-        f"runner.BUILD = pathlib.Path({str(tmp_path / 'build')!r})\n"
+        f"runner.BUILD = pathlib.Path({str(tmp_path / BUILD)!r})\n"
         f"runner.find_notebooks = lambda choice: [pathlib.Path({str(path)!r})]\n"
         f"run = runner.run_notebooks\n"
         f"runner.run_notebooks = lambda paths, p: run(paths, p, pathlib.Path({str(tmp_path / 'out')!r}))\n"
@@ -215,12 +216,12 @@ def test_who_is_stopped_leaves_the_old_page_whole_and_no_kernel_behind(write_not
     assert run.returncode == 130
     assert "Stopped. Every file that was written is whole." in errors
     assert (tmp_path / "out" / "01_a.ipynb").read_text() == "the old page"
-    assert list((tmp_path / "build").iterdir()) == []
+    assert list((tmp_path / BUILD).iterdir()) == []
     wait_for(lambda: not Path(f"/proc/{started.read_text()}").exists() or sys.platform != "linux")
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next_and_a_living_one_s_folder_stays(write_notebook, tmp_path):
-    living, dead = (tmp_path / "build" / name / RUNNING_FILE for name in ("run-living", "run-dead"))
+    living, dead = (tmp_path / BUILD / name / RUNNING_FILE for name in ("run-living", "run-dead"))
     for file in (living, dead):
         file.parent.mkdir(parents=True)
         file.touch()
@@ -228,7 +229,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next_and_a_living_one_s_folder
     with living.open("rb+") as held:
         assert hold(held)
         run_notebooks([write_notebook("01_a.ipynb", "1 + 1")], {}, tmp_path / "out")
-    assert [folder.name for folder in (tmp_path / "build").iterdir()] == ["run-living"]
+    assert [folder.name for folder in (tmp_path / BUILD).iterdir()] == ["run-living"]
 
 
 def wait_for(condition, seconds: float = 60) -> None:
@@ -373,10 +374,10 @@ def test_a_lesson_finds_networks_that_were_published_before(write_notebook, tmp_
 
 def test_results_are_published_to_another_file_system_too(write_notebook, tmp_path, monkeypatch):
     """Moving a file from one file system to another fails; copying does not."""
-    monkeypatch.setattr(Path, "replace", refuse_to_move_across(tmp_path / "build", Path.replace))
+    monkeypatch.setattr(Path, "replace", refuse_to_move_across(tmp_path / BUILD, Path.replace))
     make = "from mnist_helpers.runtime import artifacts_folder\nartifacts_folder().mkdir(parents=True)\n"
     make += "(artifacts_folder() / 'x').touch()"
-    run_notebooks([write_notebook("01_a.ipynb", make)], {}, tmp_path / "build" / "out")
+    run_notebooks([write_notebook("01_a.ipynb", make)], {}, tmp_path / BUILD / "out")
     assert (artifacts_folder() / "x").exists()
 
 

@@ -1,13 +1,16 @@
 """A study that several processes share, that survives a kill, and that says what is wrong with it."""
 
+import itertools
 import json
 import shutil
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import optuna
 import pytest
+from optuna.storages.journal import JournalFileOpenLock
 
 from mnist_helpers.models import build_model, count_parameters
 from mnist_helpers.recipes import get_recipe
@@ -18,6 +21,7 @@ from mnist_helpers.studies.search import (
     DROPOUT,
     FINISHED,
     KERNELS,
+    LOCK_GRACE_S,
     RECORD,
     WIDTHS,
     SearchError,
@@ -236,3 +240,17 @@ def test_a_trial_that_another_has_given_up_is_a_line_and_the_next_is_taken(tmp_p
     assert "trial 0 was given up by another" in lines[0]
     assert not caplog.records  # of Optuna, with a traceback
     assert [trial.state.name for trial in open_study(str(tmp_path / "a.journal")).trials] == ["FAIL", "COMPLETE"]
+
+
+def test_a_lock_that_a_killed_process_held_is_taken_without_a_word(tmp_path, monkeypatch, caplog):
+    optuna.logging.enable_propagation()
+    place = tmp_path / "a.journal"
+    place.with_name("a.journal.lock").touch()
+    clock = SimpleNamespace(monotonic=itertools.count(step=LOCK_GRACE_S + 1).__next__, sleep=lambda _: None)
+    monkeypatch.setattr(sys.modules[JournalFileOpenLock.__module__], "time", clock)
+    try:
+        assert open_study(place, SMALL).user_attrs == {"settings": SMALL}
+    finally:
+        optuna.logging.disable_propagation()
+    assert caplog.text == ""
+    assert list(tmp_path.iterdir()) == [place]
