@@ -24,7 +24,7 @@ unexport PYTHONOPTIMIZE
 export OMP_WAIT_POLICY = passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab run-notebooks test quick test-all test-weekly lint refresh-notebooks pretrained reproduce bench gpu app contact-sheet student solutions grade lock clean
+.PHONY: help setup lab run-notebooks test quick test-all test-weekly lint refresh-notebooks pretrained reproduce bench gpu app widget-pictures contact-sheet student solutions grade lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -100,6 +100,11 @@ gpu: ## measure training on a CUDA GPU and write docs/speed-gpu.md (no network n
 
 app: $(READY) ## serve the drawing pad as a web page on this machine (PORT=8866)
 	@$(RUN) app --port $(PORT)
+
+# Without lesson 03, which the tests cut short: 04 and 05 are to show the network that comes with the course.
+widget-pictures: $(READY) ## run the widgets in a real browser and take the pictures of them that still pages show
+	MNIST_WIDGET_PICTURES="$(CURDIR)/notebooks/figures/widgets" \
+		$(TESTS) --dist=loadfile -k "runs_from_top_to_bottom and not 03" tests/browser/test_lab.py
 
 contact-sheet: $(READY) ## draw the README's picture from the figures of the committed notebooks
 	@$(RUN) contact-sheet

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
-from visitor import PATIENCE, leave
+from visitor import PATIENCE, SCREENSHOTS, leave
+from widget_pictures import FOLDER_VARIABLE
 
 from mnist_helpers.runtime import ROOT
 
@@ -58,6 +59,12 @@ def visit(browser) -> Iterator[Callable[..., Page]]:
     for context in contexts:
         leave(context)
     assert not complaints
+
+
+@pytest.fixture
+def widget_pictures() -> Path:
+    """Return where pictures of widgets go: `make widget-pictures` names the folder that lessons take them from."""
+    return Path(os.environ.get(FOLDER_VARIABLE, SCREENSHOTS / "widgets"))
 
 
 @contextmanager

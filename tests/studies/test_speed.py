@@ -1,10 +1,13 @@
 """Each way is run often enough, and the page holds what was measured."""
 
+import re
+
 import pytest
 
 from mnist_helpers.commands import studies
+from mnist_helpers.course.runner import find_notebooks, read_notebook
 from mnist_helpers.errors import CourseError
-from mnist_helpers.runtime import artifacts_folder
+from mnist_helpers.runtime import ROOT, artifacts_folder
 from mnist_helpers.studies import speed
 from mnist_helpers.studies.ladder import rungs
 from mnist_helpers.studies.published import TimedRun
@@ -60,3 +63,12 @@ def test_only_a_whole_benchmark_writes_the_committed_page(monkeypatch, tmp_path,
     written = tmp_path / "docs" / "speed.md" if committed else artifacts_folder() / "speed.md"
     assert "| way | 1 | 1 | 1.00 (1.00–1.00) | 99.00% | 1.0 |" in written.read_text(encoding="utf-8")
     assert (tmp_path / "docs" / "speed.md").exists() is committed
+
+
+def test_lesson_7_quotes_the_ladder_as_the_page_has_it():
+    (path,) = find_notebooks("07")
+    prose = "\n".join(cell.source for cell in read_notebook(path).cells if cell.cell_type == "markdown")
+    page = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8").split("## The ladder")[1].split("\n## ")[0]
+    measured = re.findall(r"^\| ([^|]+) \| \d+ \| 1 \| ([\d.]+) \([^)]*\) \| ([^|]+) \|", page, re.MULTILINE)
+    assert len(measured) == len(rungs())
+    assert re.findall(r"^\| ([^|]+) \| ([\d.]+) \| ([^|]+ ± [^|]+) \|$", prose, re.MULTILINE) == measured
