@@ -13,8 +13,8 @@ from mnist_helpers.pages import Shown, described, watch
 from mnist_helpers.visualization import ORANGE, draw_images
 
 PRESETS = {
-    "upright edges": [-1, 0, 1, -1, 0, 1, -1, 0, 1],
-    "level edges": [-1, -1, -1, 0, 0, 0, 1, 1, 1],
+    "upright edges": [-1, 0, 1, -2, 0, 2, -1, 0, 1],  # Sobel's pair, as in notebook 02
+    "level edges": [-1, -2, -1, 0, 0, 0, 1, 2, 1],
     "all edges": [-1, -1, -1, -1, 8, -1, -1, -1, -1],
     "blur": [round(1 / 9, 3)] * 9,
     "sharpen": [0, -1, 0, -1, 5, -1, 0, -1, 0],

@@ -5,11 +5,13 @@ import re
 
 import ipywidgets
 import matplotlib.pyplot as plt
+import nbformat
 import pytest
 import torch
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
 from mnist_helpers.checkpoints import find_model, load_model
+from mnist_helpers.course.runner import find_notebooks
 from mnist_helpers.data import to_float
 from mnist_helpers.errors import CourseError
 from mnist_helpers.evaluation import predict_logits
@@ -95,6 +97,15 @@ def test_the_editor_survives_a_kernel_of_zeros(val):
     for number in editor.numbers:
         number.value = 0
     picture(editor)
+
+
+def test_the_editors_edges_are_the_lessons():
+    (lesson,) = find_notebooks("02")
+    (line,) = re.findall(r"^upright = (.+)$", "\n".join(c.source for c in nbformat.read(lesson, 4).cells), re.MULTILINE)
+    upright = eval(line, {"torch": torch})
+    presets = {name: torch.tensor(numbers).view(3, 3) for name, numbers in PRESETS.items()}
+    assert torch.equal(presets["upright edges"], upright)
+    assert torch.equal(presets["level edges"], upright.T)
 
 
 def test_the_map_sums_nine_products_at_every_place(val):
