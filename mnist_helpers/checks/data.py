@@ -10,6 +10,7 @@ from torch import Tensor
 from mnist_helpers.checks import inputs
 from mnist_helpers.checks.exercise import Gap, Mistake, exercise
 from mnist_helpers.checks.exercise import numbers as as_numbers
+from mnist_helpers.data import to_float
 
 
 def idx_file(random: np.random.Generator) -> tuple[bytes]:
@@ -74,6 +75,10 @@ def numbers(raw: bytes, count: int, order: str = "big", start: int = 4) -> tuple
             lambda raw: numbers(raw, raw[3])[::-1],
             "The sizes come in the wrong order: return them as they stand in the file.",
         ),
+        Mistake(
+            lambda raw: numbers(raw, raw[3]) if raw[3] > 1 else numbers(raw, 1)[0],
+            "A file of labels gives a bare number. Return a tuple there, too: one with a single size in it.",
+        ),
     ],
     gaps=[
         Gap(
@@ -117,9 +122,9 @@ def a_small_file(shape: tuple[int, int, int], index: int) -> Callable[[], tuple[
     return lambda: (packed(values), index)
 
 
-def image_from(raw: bytes, index: int, skipped: int = 16, kind: type = np.uint8) -> np.ndarray:
+def image_from(raw: bytes, index: int, skipped: int = 16, kind: type = np.uint8, order: str = "big") -> np.ndarray:
     """Take an image out of the bytes, after so many bytes of header."""
-    _, rows, columns = numbers(raw, 3)
+    _, rows, columns = numbers(raw, 3, order)
     start = skipped + index * rows * columns
     return np.frombuffer(raw[start : start + rows * columns], kind).reshape(rows, columns)
 
@@ -157,6 +162,21 @@ def image_from(raw: bytes, index: int, skipped: int = 16, kind: type = np.uint8)
             lambda raw, index: image_from(raw, index - 1),
             "It is the image before: the first one has the index 0.",
         ),
+        Mistake(
+            lambda raw, index: image_from(raw, index).flatten().reshape(numbers(raw, 3)[1:], order="F"),
+            "The pixels are filled in column by column. In the file they lie row by row.",
+        ),
+        *[
+            Mistake(
+                answer, "The sizes in the header are read in the wrong order of bytes: the largest part comes first."
+            )
+            for answer in (
+                lambda raw, index: image_from(raw, index, order="little"),
+                lambda raw, index: np.frombuffer(
+                    raw, np.uint8, offset=16 + index * int(np.prod(numbers(raw, 3, "little")[1:]))
+                ),
+            )
+        ],
         Mistake(
             lambda raw, index: image_from(raw, index, skipped=8),
             "It begins 8 bytes too early. The header of a file of images has 16 bytes; that of labels has 8.",
@@ -252,6 +272,22 @@ def labels_of(*labels: int) -> Callable[[], tuple[Tensor]]:
             "It divides by the sum of the labels. Divide by how many there are.",
         ),
         Mistake(
+            lambda labels: labels.bincount(minlength=11)[1:] / len(labels),
+            "It begins with class 1, and all shares stand one place too early. The classes are 0 to 9.",
+        ),
+        Mistake(
+            lambda labels: labels[labels < 9].bincount(minlength=10) / len(labels),
+            "Class 9 gets no share: `range(9)` ends with 8.",
+        ),
+        Mistake(
+            lambda labels: (labels.bincount(minlength=10) > 0) / len(labels),
+            "Each class is counted once only: `shares[labels] += 1` adds a single time to a place that is named often.",
+        ),
+        Mistake(
+            lambda labels: (labels.bincount(minlength=10) / len(labels)).round(decimals=2),
+            "They are rounded. Return them as they are.",
+        ),
+        Mistake(
             lambda labels: labels.bincount(minlength=10) / 10,
             "The shares must add up to 1: divide by the number of labels, not of classes.",
         ),
@@ -282,6 +318,11 @@ def pale_digits() -> tuple[Tensor]:
     return (inputs.digits(np.random.default_rng(0), 10)[0] // 50,)
 
 
+def grey_paper() -> tuple[Tensor]:
+    """Give digits on paper that is not white: no pixel is 0, and none 255."""
+    return (inputs.digits(np.random.default_rng(0), 20)[0] // 2 + 60,)
+
+
 def negatives() -> tuple[Tensor]:
     """Give white digits on black turned into black ones on white."""
     return (255 - inputs.digits(np.random.default_rng(0), 20)[0],)
@@ -290,7 +331,7 @@ def negatives() -> tuple[Tensor]:
 @exercise(
     draw=a_few_digits,
     rounds=6,
-    edges=[pale_digits, negatives],
+    edges=[pale_digits, negatives, grey_paper],
     notice="The mean is 0 and the standard deviation 1 over all pixels together: one scale for everything.",
     hint="Print the mean and the standard deviation of what you return: all pixels of all images together.",
     mistakes=[
@@ -343,10 +384,26 @@ def negatives() -> tuple[Tensor]:
             lambda images: (images - images.float().mean(0)) / images.float().std(0),
             "Each pixel has a scale of its own, and the margin, which is always 0, is divided by 0. Use one for all.",
         ),
+        Mistake(
+            lambda images: (images - images.float().mean(0)) / (images.float().std(0) + 1e-8),
+            "Each pixel has a scale of its own, and the mean image is gone. Use one for all.",
+        ),
+        Mistake(
+            lambda images: (images.float().mean() - images) / images.float().std(),
+            "Light and dark are exchanged: what is brighter than the mean should be above 0.",
+        ),
+        Mistake(
+            lambda images: (images - images[images > 0].float().mean()) / images[images > 0].float().std(),
+            "Mean and standard deviation are those of the ink alone. The empty pixels belong to them, too.",
+        ),
+        Mistake(
+            lambda images: (images - images.float().mean()) / images.float().std((1, 2, 3), True, True),
+            "The mean is that of all, but each image is divided by a standard deviation of its own. Use one for all.",
+        ),
     ],
 )
 def standardise(images: Tensor) -> Tensor:
-    """Return images with mean 0 and standard deviation 1. Shapes: (N, 1, 28, 28) uint8 → the same, float32."""
+    """Return images with mean 0 and standard deviation 1. Shapes: (N, 1, 28, 28) uint8 → the same, float."""
     values = images.float()
     return (values - values.mean()) / values.std()
 
@@ -366,6 +423,12 @@ def one_of_each() -> tuple[Tensor, Tensor, Tensor]:
     return images[first], labels[first], images[-1:]
 
 
+def many_known() -> tuple[Tensor, Tensor, Tensor]:
+    """Give so many labelled digits that the first hundred have other means, and a hundred others."""
+    images, labels = inputs.float_digits(np.random.default_rng(0), 1_100)
+    return images[:1_000], labels[:1_000], images[1_000:]
+
+
 def means_of(images: Tensor, labels: Tensor) -> Tensor:
     """Return the mean image of each class, in a row."""
     return torch.stack([images[labels == digit].mean(dim=0).flatten() for digit in range(10)])
@@ -378,7 +441,7 @@ def nearest(images: Tensor, labels: Tensor, others: Tensor, norm: float = 2.0) -
 
 @exercise(
     draw=known_and_new,
-    edges=[one_of_each],
+    edges=[one_of_each, many_known],
     rounds=4,
     notice="No weight was learned, and it reads about four digits in five. Every network has to beat that.",
     hint="Average the images of each class, then take, for each new image, the class with the smallest distance.",
@@ -434,6 +497,32 @@ def nearest(images: Tensor, labels: Tensor, others: Tensor, norm: float = 2.0) -
             lambda images, labels, others: nearest(images, labels, images),
             "It classifies the images whose labels are known. Classify `others`.",
         ),
+        Mistake(
+            lambda images, labels, others: nearest(images, labels, others) + 1,
+            "Each class is one too large: the first mean image is that of the digit 0.",
+        ),
+        Mistake(
+            lambda images, labels, others: torch.cdist(others.flatten(1), means_of(images, labels)[:9]).argmin(dim=1),
+            "No image is taken for a 9: `range(9)` ends with 8.",
+        ),
+        Mistake(
+            lambda images, labels, others: torch.cosine_similarity(
+                others.flatten(1)[:, None], means_of(images, labels), dim=2
+            ).argmax(dim=1),
+            "It compares directions, so an image and one with half of its ink are alike. Take distances.",
+        ),
+        Mistake(
+            lambda images, labels, others: torch.cdist(
+                others.flatten(1), torch.stack([images[labels == digit][0].flatten() for digit in range(10)])
+            ).argmin(dim=1),
+            "It compares with a single image of each class. Average all that there are.",
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda images, labels, others: len(images) <= 100,
+            "It is right where few images are given: does it average *all* images of a class?",
+        ),
     ],
 )
 def nearest_mean(images: Tensor, labels: Tensor, others: Tensor) -> Tensor:
@@ -457,6 +546,8 @@ def honest(result: tuple, labels: Tensor, each: int) -> str | None:
         return (
             "Each part should be a row of indices (whole numbers). A mask becomes one by `torch.nonzero(…).flatten()`."
         )
+    if held.size and held.max() < each and len(np.unique(train)) < len(train):
+        return "These are places inside of each class, counted from 0 again and again. Return those among all labels."
     if held.size and held.max() < 10 and len(np.unique(train)) < len(train):
         return "These look like labels. Return the indices: where in the row of labels the images stand."
     if not np.isin(np.concatenate([train, held]), np.arange(len(labels))).all():
@@ -490,6 +581,12 @@ def split_of(times: int, each: int, sort: bool = False) -> Callable[[], tuple[Te
     notice="No image is in both parts, none is lost, and every class is tested by equally many.",
     hint="Choose the indices class by class.",
     examine=honest,
+    gaps=[
+        Gap(
+            lambda labels, each: each == 5,
+            "It is right where 5 of each class are asked for. How many is said by `each`.",
+        ),
+    ],
 )
 def hold_out(labels: Tensor, each: int) -> tuple[Tensor, Tensor]:
     """Return the indices to train on and the `each` indices of each class that are held out."""
@@ -511,9 +608,9 @@ def wide_digits(random: np.random.Generator) -> Tensor:
     return F.interpolate(images.float(), scale_factor=1.4, mode="nearest")[..., 5:33, 5:33].to(torch.uint8)
 
 
-def moved_by(down: int, right: int) -> Callable[[], tuple[Tensor, int, int]]:
-    """Return what gives digits that are to be moved by so much."""
-    return lambda: (wide_digits(np.random.default_rng(0)), down, right)
+def moved_by(down: int, right: int, scale: Callable = Tensor.byte) -> Callable[[], tuple[Tensor, int, int]]:
+    """Return what gives digits that are to be moved by so much, as whole numbers or scaled to fractional ones."""
+    return lambda: (scale(wide_digits(np.random.default_rng(0))), down, right)
 
 
 def moved(images: Tensor, down: int, right: int) -> Tensor:
@@ -529,6 +626,17 @@ def moved_by_slices(images: Tensor, down: int, right: int) -> Tensor:
     return result
 
 
+def rolled_by_rows(images: Tensor, down: int, right: int) -> Tensor:
+    """Move images in a circle, and empty only the rows that enter."""
+    return images.roll((down, right), (2, 3)) * moved(torch.ones_like(images), down, 0)
+
+
+def moved_with_edge(images: Tensor, down: int, right: int) -> Tensor:
+    """Move images; what enters repeats the edge."""
+    rows, columns = ((torch.arange(28) - by).clamp(0, 27) for by in (down, right))
+    return images[:, :, rows][..., columns]
+
+
 @exercise(
     draw=digits_and_way,
     rounds=10,
@@ -541,6 +649,7 @@ def moved_by_slices(images: Tensor, down: int, right: int) -> Tensor:
         moved_by(-3, 0),
         moved_by(28, 0),
         moved_by(0, -28),
+        moved_by(2, -3, to_float),
     ],
     notice="What leaves on one side is gone, and what enters on the other is empty paper.",
     hint="Where the digit moves down by 2, the two uppermost rows become 0, and the two lowest are lost.",
@@ -578,11 +687,35 @@ def moved_by_slices(images: Tensor, down: int, right: int) -> Tensor:
             "Negative numbers move down and to the right, too. They are to move up and to the left.",
         ),
         Mistake(
+            rolled_by_rows,
+            "The rows that enter are empty, but columns that leave on one side come in again on the other.",
+        ),
+        Mistake(moved_with_edge, "What enters repeats the edge of the image. It is empty paper: 0."),
+        *[
+            Mistake(
+                lambda images, down, right, place=place: moved(images, *((down, right)[place],) * 2),
+                f"It moves by `{name}` in both directions. Rows move by `down`, columns by `right`.",
+            )
+            for place, name in enumerate(("down", "right"))
+        ],
+        Mistake(
+            lambda images, down, right: torch.cat([moved(images[:1], down, right), images[1:]]),
+            "Only the first image has moved. Move all of them.",
+        ),
+        Mistake(
+            lambda images, down, right: moved(images, down, right) if down and right else images,
+            "Where one of the two numbers is 0, nothing moves. The other number is to move the image all the same.",
+        ),
+        Mistake(
             lambda images, down, right: images,
             "Nothing has moved. Does it return the images that were given?",
         ),
     ],
     gaps=[
+        Gap(
+            lambda images, down, right: not images.is_floating_point(),
+            "It is right for whole numbers only. Images of fractional numbers are to stay as they are.",
+        ),
         Gap(
             lambda images, down, right: down != 0 and right != 0,
             "Where the digit is not to move, the image is lost: `[:-0]` and `[-0:]` do not mean what they seem to.",
@@ -606,5 +739,8 @@ def moved_by_slices(images: Tensor, down: int, right: int) -> Tensor:
     ],
 )
 def shift(images: Tensor, down: int, right: int) -> Tensor:
-    """Return images moved by so many pixels; negative is up or left. Shapes: (N, 1, 28, 28) → the same."""
+    """Return images moved by so many pixels; negative is up or left.
+
+    Shapes: (N, 1, 28, 28), uint8 or float → the same.
+    """
     return moved(images, down, right)

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from mnist_helpers import evaluation
 from mnist_helpers.checks import inputs
-from mnist_helpers.checks.exercise import Mistake, exercise
+from mnist_helpers.checks.exercise import Gap, Mistake, exercise
 
 CLEAR = 1e-6  # a smaller difference of two probabilities is one of rounding, and their order is nobody's fault
 PERCENT = "These are percentages. Asked for are numbers between 0 and 1."
+ROUNDED = "They are rounded. Return them as they are."
 
 
 def labels_and_predictions(random: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -24,9 +25,9 @@ def labels_and_predictions(random: np.random.Generator) -> tuple[Tensor, Tensor]
     return labels, torch.where(wrong, others, labels)
 
 
-def among(*digits: int) -> Callable[[], tuple[Tensor, Tensor]]:
+def among(*digits: int, count: int = 40) -> Callable[[], tuple[Tensor, Tensor]]:
     """Return what gives labels and predictions of some digits only."""
-    return lambda: tuple(torch.from_numpy(np.random.default_rng(seed).choice(digits, size=40)) for seed in (0, 1))
+    return lambda: tuple(torch.from_numpy(np.random.default_rng(seed).choice(digits, size=count)) for seed in (0, 1))
 
 
 def as_many_as_named(labels: Tensor, predictions: Tensor) -> Tensor:
@@ -43,7 +44,7 @@ def shares_of_rows(labels: Tensor, predictions: Tensor, at_least: int = 0) -> Te
 
 @exercise(
     draw=labels_and_predictions,
-    edges=[among(*range(9)), among(*range(1, 10)), among(3)],
+    edges=[among(*range(9)), among(*range(1, 10)), among(3), among(4, 7, count=1_200)],  # 300 of each pair
     by_hand=("bincount",),
     notice="The diagonal holds what was right; its sum over everything is the accuracy.",
     hint="For each image, add 1 in the row of its label and the column of its prediction.",
@@ -70,6 +71,7 @@ def shares_of_rows(labels: Tensor, predictions: Tensor, at_least: int = 0) -> Te
                 lambda labels, predictions: evaluation.confusion_matrix(labels, predictions) / len(labels),
                 shares_of_rows,
                 lambda labels, predictions: shares_of_rows(labels, predictions, at_least=1),
+                lambda labels, predictions: 100 * evaluation.confusion_matrix(labels, predictions) / len(labels),
             )
         ],
         Mistake(
@@ -83,6 +85,29 @@ def shares_of_rows(labels: Tensor, predictions: Tensor, at_least: int = 0) -> Te
         Mistake(
             lambda labels, predictions: evaluation.confusion_matrix(labels, predictions).diag().diag(),
             "Only what was right is counted. The mistakes belong beside the diagonal.",
+        ),
+        Mistake(
+            lambda labels, predictions: torch.nn.functional.pad(
+                evaluation.confusion_matrix(labels, predictions)[:9, :9], (0, 1, 0, 1)
+            ),
+            "The row and the column of the digit 9 stay empty: `range(9)` ends with 8.",
+        ),
+        *[
+            Mistake(
+                lambda labels, predictions, part=part: evaluation.confusion_matrix(labels[part], predictions[part]),
+                f"The {which} image is not counted.",
+            )
+            for part, which in ((slice(-1), "last"), (slice(1, None), "first"))
+        ],
+        Mistake(
+            lambda labels, predictions: evaluation.confusion_matrix(labels, predictions).flip(0),
+            "It is upside down: the first row is that of the digit 0.",
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda labels, predictions: len(labels) < 128,
+            "It goes wrong where a pair occurs often: the numbers of your matrix (uint8, int8?) end before that.",
         ),
     ],
 )
@@ -107,6 +132,12 @@ def asked_for(digit: int, mistakes: bool = True) -> Callable[[], tuple[Tensor, i
     return give
 
 
+def mostly_missed() -> tuple[Tensor, int]:
+    """Give a confusion matrix in which each digit is mostly taken for another one."""
+    matrix, digit = a_matrix(np.random.default_rng(0))
+    return matrix.roll(1, dims=0), digit
+
+
 def share_of(matrix: Tensor, digit: int, dim: int) -> Tensor:
     """Return the share of a class's diagonal in its row (1) or column (0)."""
     return matrix[digit, digit] / matrix.sum(dim=dim)[digit]
@@ -114,7 +145,7 @@ def share_of(matrix: Tensor, digit: int, dim: int) -> Tensor:
 
 @exercise(
     draw=a_matrix,
-    edges=[asked_for(0), asked_for(9), asked_for(4, mistakes=False)],
+    edges=[asked_for(0), asked_for(9), asked_for(4, mistakes=False), mostly_missed],
     notice="The same mistake counts against the recall of one digit and the precision of another.",
     hint="Divide the digit's number on the diagonal by the sum of its column, and by the sum of its row.",
     mistakes=[
@@ -165,10 +196,37 @@ def share_of(matrix: Tensor, digit: int, dim: int) -> Tensor:
                 lambda matrix, digit, places=places: tuple(
                     round(share_of(matrix, digit, dim).item(), places) for dim in (0, 1)
                 ),
-                "They are rounded. Return them as they are.",
+                ROUNDED,
             )
             for places in (2, 3)
         ],
+        Mistake(
+            lambda matrix, digit: tuple((matrix.diag() / matrix.sum(dim=dim)).mean() for dim in (0, 1)),
+            "These are means over all ten digits. Asked for is one of them.",
+        ),
+        Mistake(
+            lambda matrix, digit: tuple(1 - share_of(matrix, digit, dim) for dim in (0, 1)),
+            "These are the shares of what is wrong. Asked for are those of what is right.",
+        ),
+        Mistake(
+            lambda matrix, digit: tuple(share_of(matrix, digit - 1, dim) for dim in (0, 1)),
+            "It is the digit before: the first row and the first column belong to 0.",
+        ),
+        Mistake(
+            lambda matrix, digit: (share_of(matrix, digit, 0), matrix[digit, digit] / matrix.sum()),
+            "Precision is right. For the recall, divide by the images that are this digit, not by all.",
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda matrix, digit: digit == 0,
+            "It is right for the digit 0 alone. Which one is asked for is said by `digit`.",
+        ),
+        Gap(
+            lambda matrix, digit: matrix[digit, digit] == max(matrix[digit].max(), matrix[:, digit].max()),
+            "It is right where the diagonal holds the largest number. What was right stands on the diagonal, "
+            "however small it is.",
+        ),
     ],
 )
 def precision_and_recall(matrix: Tensor, digit: int) -> tuple[float, float]:
@@ -218,6 +276,13 @@ def half_divided(right: int, count: int) -> tuple[float, float]:
     return middle - half / scale, middle + half / scale
 
 
+def root_of_the_first(right: int, count: int) -> tuple[float, float]:
+    """Take the root of the first of two terms only."""
+    middle, _, scale = wilson(right, count)
+    share = right / count
+    return ends(middle, 1.96 * (math.sqrt(share * (1 - share) / count) + 1.96**2 / (4 * count**2)), scale)
+
+
 def without_brackets(*wrong: str) -> Callable[[int, int], tuple[float, float]]:
     """Return the formula whose denominators 2n or 4n² have no brackets."""
 
@@ -238,6 +303,39 @@ def without_brackets(*wrong: str) -> Callable[[int, int], tuple[float, float]]:
             textbook_interval,
             "This is the interval of the normal distribution, which is empty if all are right. Use Wilson's.",
         ),
+        Mistake(
+            lambda right, count: tuple(min(max(end, 0), 1) for end in textbook_interval(right, count)),
+            "This is the interval of the normal distribution, cut off at 0 and 1. Use Wilson's.",
+        ),
+        Mistake(
+            lambda right, count: ends(*wilson(right // count * count, count)),
+            "`//` makes 0 of almost every share. Divide with `/`.",
+        ),
+        Mistake(
+            lambda right, count: ends(*wilson(right, count, of_root=1.96**2 / (4 * count) ** 2)),
+            "In the last term under the root stands 4n², and not (4n)²: only n is squared.",
+        ),
+        Mistake(
+            lambda right, count: ends(*wilson(right, count)[:2], 1 + 1.96 / count),
+            "Below the long line, z is squared: 1 + z²/n.",
+        ),
+        Mistake(
+            lambda right, count: ends(
+                wilson(right, count)[0], wilson(right, count)[1] ** 2 / 1.96, 1 + 1.96**2 / count
+            ),
+            "The root is not taken.",
+        ),
+        Mistake(
+            root_of_the_first,
+            "The root ends too early: both terms stand under it.",
+        ),
+        *[
+            Mistake(
+                lambda right, count, places=places: tuple(round(end, places) for end in ends(*wilson(right, count))),
+                ROUNDED,
+            )
+            for places in (2, 3)
+        ],
         Mistake(
             lambda right, count: ends(*wilson(right, count, z=1.0)),
             "This interval holds the truth in 68% of cases (z = 1). For 95%, z is 1.96.",
@@ -317,10 +415,10 @@ def calibration_gap(
     return combine(share[share > 0], (mean - accuracy)[share > 0])
 
 
-def gap_to_middles(confidence: Tensor, correct: Tensor) -> Tensor:
-    """Compare the accuracy of each bin with the middle of the bin."""
+def gap_to_middles(confidence: Tensor, correct: Tensor, start: float = 0.05) -> Tensor:
+    """Compare the accuracy of each bin with the middle of the bin, or another place of it."""
     share, _, accuracy = bin_by_bin(confidence, correct)
-    return (share * (torch.linspace(0.05, 0.95, 10) - accuracy).abs()).nansum()
+    return (share * (torch.linspace(start, start + 0.9, 10) - accuracy).abs()).nansum()
 
 
 def gap_with_empty(confidence: Tensor, correct: Tensor) -> Tensor:
@@ -328,6 +426,36 @@ def gap_with_empty(confidence: Tensor, correct: Tensor) -> Tensor:
     share, mean, accuracy = bin_by_bin(confidence, correct)
     return (share * (mean - accuracy).abs()).sum()
 
+
+def gap_in(bins: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return what computes the calibration error with other bins: a number for each confidence."""
+
+    def give(confidence: Tensor, correct: Tensor) -> Tensor:
+        inside = bins(confidence) == bins(confidence).unique()[:, None]  # (bins, N)
+        return (inside * (confidence - correct.float())).sum(dim=1).abs().sum() / len(confidence)
+
+    return give
+
+
+def range_of_tenths(confidence: Tensor) -> Tensor:
+    """Return the tenth of their own range, from the smallest to the largest, in which confidences lie."""
+    return ((confidence - confidence.min()) / (confidence.max() - confidence.min()) * 10).long().clamp(max=9)
+
+
+BINS = {
+    "These are nine bins: ten edges, as of `linspace(0, 1, 10)`, enclose nine.": lambda c: (9 * c).long(),
+    "The confidences are rounded to the nearest tenth. A bin goes from one tenth to the next.": lambda c: (
+        10 * c
+    ).round(),
+    "In each bin there are equally many images. The bins are equally wide: 0.1.": lambda c: (
+        c.argsort().argsort() * 10 // len(c)
+    ),
+    "The bins divide the range from the smallest confidence to the largest. Divide that from 0 to 1.": range_of_tenths,
+    **{
+        f"These are {number} bins. Asked for are ten.": lambda c, number=number: (number * c).long()
+        for number in (5, 15, 20)
+    },
+}
 
 COMBINED = {
     "All bins count the same. A bin with more images should count more.": [
@@ -390,6 +518,19 @@ COMBINED = {
                 (slice(9), "last", "confidences from 0.9 on"),
             )
         ],
+        *[Mistake(gap_in(bins), hint) for hint, bins in BINS.items()],
+        Mistake(
+            lambda confidence, correct: len(confidence) * calibration_gap(confidence, correct),
+            "Each gap is multiplied by a number of images. The weight of a bin is its share of all.",
+        ),
+        Mistake(
+            lambda confidence, correct: (confidence - correct.float()).square().mean(),
+            "These are squares of single differences (the Brier score). Compare means: of a bin.",
+        ),
+        Mistake(
+            lambda confidence, correct: gap_to_middles(confidence, correct, start=0.0),
+            "It compares the accuracy with the edge of the bin. Take the mean confidence of the images in it.",
+        ),
     ],
 )
 def calibration_error(confidence: Tensor, correct: Tensor) -> Tensor:
@@ -423,6 +564,23 @@ def all_mistakes() -> tuple[Tensor, Tensor, int]:
     return logits, labels, int((logits.argmax(dim=1) != labels).sum())
 
 
+def logits_of(*probabilities: Tensor) -> Tensor:
+    """Return logits of the probabilities of the first classes; the others share what is left."""
+    first = torch.stack(probabilities, dim=1)
+    left = (1 - first.sum(dim=1, keepdim=True)) / (10 - len(probabilities))
+    return torch.cat([first, left.expand(-1, 10 - len(probabilities))], dim=1).log().float()
+
+
+def fine_steps() -> Tensor:
+    """Return 40 numbers that are 0.00001 apart, in no order."""
+    return 1e-5 * torch.from_numpy(np.random.default_rng(0).permutation(np.arange(1.0, 41)))
+
+
+def mistakes_alike() -> tuple[Tensor, Tensor, int]:
+    """Give mistakes that are nearly equally confident."""
+    return logits_of(0.3 + fine_steps()), torch.ones(40, dtype=torch.long), 40
+
+
 def along_the_images(logits: Tensor, labels: Tensor, count: int) -> Tensor:
     """Return the most confident mistakes, of a softmax that runs along the wrong dimension."""
     confidence, predictions = logits.softmax(dim=0).max(dim=1)
@@ -437,9 +595,15 @@ def ordered(logits: Tensor, labels: Tensor, count: int, score: Tensor, wrong: bo
     return chosen[score[chosen].argsort(descending=True)][:count]
 
 
+def first_in_order(logits: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Return the first mistakes, the most confident of them first."""
+    first = torch.nonzero(logits.argmax(dim=1) != labels).flatten()[:count]
+    return first[logits.softmax(dim=1).amax(dim=1)[first].argsort(descending=True)]
+
+
 @exercise(
     draw=logits_and_labels,
-    edges=[most_confident, all_mistakes],
+    edges=[most_confident, all_mistakes, mistakes_alike],
     notice="These are worth looking at one by one: some of them are the label's fault, not the network's.",
     hint="Of the images whose prediction is not their label, those whose largest probability is largest.",
     mistakes=[
@@ -499,6 +663,45 @@ def ordered(logits: Tensor, labels: Tensor, count: int, score: Tensor, wrong: bo
             lambda logits, labels, count: confident_mistakes.solve(logits, labels, count).sort().values,
             "They are the right ones, in the order of their indices. The surest one comes first.",
         ),
+        Mistake(
+            lambda logits, labels, count: confident_mistakes.solve(logits, labels, count).flip(0),
+            "The images are the right ones. Their order is turned: the surest one comes first.",
+        ),
+        Mistake(
+            lambda logits, labels, count: ordered(
+                logits, labels, count, 1 - logits.softmax(dim=1)[range(len(labels)), labels]
+            ),
+            "It sorts by the probability of the label. The confidence is the largest of the ten probabilities.",
+        ),
+        Mistake(
+            lambda logits, labels, count: ordered(logits, labels, count, logits.softmax(dim=0).amax(dim=1)),
+            "The softmax runs along the images. The ten probabilities of an image add up to 1: that is `dim=1`.",
+        ),
+        Mistake(
+            lambda logits, labels, count: ordered(logits, labels, count, margins(logits.softmax(dim=1))),
+            "It sorts by the difference of the two largest probabilities. The confidence is the largest one alone.",
+        ),
+        Mistake(
+            lambda logits, labels, count: ordered(
+                logits, labels, count, (logits.softmax(dim=1) * logits.log_softmax(dim=1)).sum(dim=1)
+            ),
+            "It sorts by the entropy, to which all ten digits belong. The confidence is the largest probability alone.",
+        ),
+        Mistake(
+            lambda logits, labels, count: ordered(logits, labels, len(labels), logits.softmax(dim=1).amax(dim=1))[
+                1 : count + 1
+            ],
+            "The surest mistake is missing: places are counted from 0.",
+        ),
+        Mistake(
+            first_in_order, "These are the first mistakes, sorted among themselves. Sort all, then take the first."
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda logits, labels, count: count != 40,
+            "It goes wrong where largest probabilities lie close together. Are they rounded, or numbers of 16 bits?",
+        ),
     ],
 )
 def confident_mistakes(logits: Tensor, labels: Tensor, count: int) -> Tensor:
@@ -519,15 +722,21 @@ def so_many(count: int) -> Callable[[], tuple[Tensor, int]]:
     return lambda: (logits_and_count(np.random.default_rng(0))[0], count)
 
 
-def margins(values: Tensor) -> Tensor:
-    """Return the distance of the two largest numbers of each row."""
-    largest, second = values.topk(2, dim=1).values.unbind(dim=1)
-    return largest - second
+def alike_in_doubt() -> tuple[Tensor, int]:
+    """Give logits of images whose two largest probabilities lie nearly equally close together."""
+    apart = fine_steps() / 2
+    return logits_of(0.45 + apart, 0.45 - apart), 40
+
+
+def margins(values: Tensor, first: int = 0, second: int = 1) -> Tensor:
+    """Return the distance of the two largest numbers of each row, or of two others in their order."""
+    in_order = values.sort(dim=1, descending=True).values
+    return in_order[:, first] - in_order[:, second]
 
 
 @exercise(
     draw=logits_and_count,
-    edges=[so_many(1), so_many(50)],
+    edges=[so_many(1), so_many(50), alike_in_doubt],
     notice="No label was needed. This is how one finds the images that a person should look at.",
     hint="For each image: the largest probability minus the second largest. Take the smallest differences.",
     mistakes=[
@@ -564,6 +773,31 @@ def margins(values: Tensor) -> Tensor:
         Mistake(
             lambda logits, count: margins(logits.softmax(dim=0)).argsort()[:count],
             "The softmax runs along the images. The ten probabilities of an image add up to 1: that is `dim=1`.",
+        ),
+        Mistake(
+            lambda logits, count: ambiguous.solve(logits, count).sort().values,
+            "They are the right ones, in the order of their indices. The smallest difference comes first.",
+        ),
+        *[
+            Mistake(
+                lambda logits, count, pair=pair: margins(logits.softmax(dim=1), *pair).argsort()[:count],
+                f"It takes the difference of the {said} probability. Take the largest minus the second largest.",
+            )
+            for pair, said in (((1, 2), "second and the third"), ((0, 2), "largest and the third"))
+        ],
+        Mistake(
+            lambda logits, count: logits.softmax(dim=1).sort(dim=1).values.diff(dim=1).amin(dim=1).argsort()[:count],
+            "It takes any two probabilities that lie close together. Take the two largest ones.",
+        ),
+        Mistake(
+            lambda logits, count: margins(logits.sigmoid()).argsort()[:count],
+            "A sigmoid looks at each logit alone. The ten probabilities of an image come from `softmax`.",
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda logits, count: count != 40,
+            "It goes wrong where differences of the largest probabilities lie close together. Are they rounded?",
         ),
     ],
 )
@@ -644,6 +878,40 @@ def variants(change: Callable[[Tensor, Tensor], Sequence], hint: str, by: Callab
             lambda correct, kept: ((~kept).float().mean(), correct[kept].float().mean()),
             "The first is the share of images that are *not* answered.",
         ),
+        variants(
+            lambda correct, kept: (kept.float().mean(), correct[~kept].float().mean()),
+            "The second is the accuracy among the images that are *not* answered.",
+        ),
+        variants(
+            lambda correct, kept: (kept.float().mean(), correct[~kept].float().mean().nan_to_num()),
+            "The second is the accuracy among the images that are *not* answered.",
+        ),
+        variants(
+            lambda correct, kept: (kept.float().mean(), (correct & kept).sum() / correct.sum()),
+            "The second says which share of the right answers is kept. Divide by the number of kept ones.",
+        ),
+        variants(
+            lambda correct, kept: (kept.float().mean(), correct[kept].sum()),
+            "The second is a count. Divide it by the number of images that are kept.",
+        ),
+        variants(
+            lambda correct, kept: [round(share.item(), 2) for share in kept_and_right(correct, kept)],
+            ROUNDED,
+        ),
+        Mistake(
+            lambda confidence, correct, threshold: (
+                confidence[confidence >= threshold].mean(),
+                correct[confidence >= threshold].float().mean(),
+            ),
+            "The first is a mean confidence. Asked for is the share of images that are kept.",
+        ),
+        *[
+            Mistake(
+                lambda confidence, correct, _threshold, fixed=fixed: kept_and_right(correct, confidence >= fixed),
+                f"It always answers from {fixed} on. Which confidence is enough is said by `threshold`.",
+            )
+            for fixed in (0.5, 0.8, 0.9, 0.95)
+        ],
     ],
 )
 def coverage_and_accuracy(confidence: Tensor, correct: Tensor, threshold: float) -> tuple[float, float]:

@@ -71,6 +71,25 @@ def one_signed(sign: int) -> Callable[[], tuple[Tensor]]:
             "The factor is that of the whole range. Of the largest and the smallest weight, one may be further from 0.",
         ),
         Mistake(
+            lambda kernel: (kernel - kernel.mean()) / (2 * (kernel - kernel.mean()).abs().max()) + 0.5,
+            "The mean of the weights becomes 0.5. Let 0 become that: subtract nothing.",
+        ),
+        Mistake(
+            lambda kernel: kernel / (2 * kernel.norm()) + 0.5,
+            "The factor is that of the root of the sum of squares. Which one brings the furthest weight to 0 or 1?",
+        ),
+        *[
+            Mistake(
+                lambda kernel, dim=dim: kernel / (2 * kernel.abs().amax(dim=dim, keepdim=True)) + 0.5,
+                f"Each {line} has a factor of its own. Use one for all weights.",
+            )
+            for dim, line in ((1, "row"), (0, "column"))
+        ],
+        Mistake(
+            lambda kernel: torch.where(kernel > 0, kernel / kernel.max(), -kernel / kernel.min()) / 2 + 0.5,
+            "Weights above 0 and below have factors of their own. Use one for all.",
+        ),
+        Mistake(
             torch.sigmoid, "A sigmoid squeezes large weights more than small ones. One factor for all is asked for."
         ),
     ],
@@ -104,6 +123,14 @@ def largest_at(row: int, column: int, rows: int = 5, columns: int = 9) -> Callab
         Gap(
             lambda values: values.max() > 0,
             "It goes wrong where all numbers are negative. Does a search begin with 0? Begin with a number of the map.",
+        ),
+        Gap(
+            lambda values: values.argmax() // values.shape[1] < values.shape[0] - 1,
+            "It goes wrong where the largest number is in the last row. Look through all rows.",
+        ),
+        Gap(
+            lambda values: values.argmax() % values.shape[1] < values.shape[1] - 1,
+            "It goes wrong where the largest number is in the last column. Look through all columns.",
         ),
     ],
     notice="`argmax` counts through the rows one after the other; `divmod` undoes that.",
@@ -143,6 +170,18 @@ def largest_at(row: int, column: int, rows: int = 5, columns: int = 9) -> Callab
             )
         ],
         Mistake(
+            lambda values: (values.amax(dim=1).argmax(), values[0].argmax()),
+            "The row is right. The column is that of the largest number in the first row.",
+        ),
+        Mistake(
+            lambda values: (values.argmax(dim=0), values.argmax(dim=1)),
+            "`argmax` with a dimension gives a place for each column or row. Asked for is that of one number.",
+        ),
+        Mistake(
+            lambda values: (round(values.argmax().item() / values.shape[1]), values.argmax().item() % values.shape[1]),
+            "The row is rounded, and so often one too large: divide without a remainder.",
+        ),
+        Mistake(
             lambda values: (values.argmax().item() / values.shape[1], values.argmax().item() % values.shape[1]),
             "The row should be a whole number: divide without a remainder.",
         ),
@@ -160,7 +199,7 @@ def network_and_filter(random: np.random.Generator, layer: str = "") -> tuple[nn
     """Draw a network, a filter of one of its layers, and images."""
     layer = layer or str(random.choice(list(LAYERS)))
     images, _ = inputs.float_digits(random, 6)
-    return inputs.network(random).eval(), layer, int(random.integers(LAYERS[layer])), images
+    return inputs.network(random, dropout=0.5).eval(), layer, int(random.integers(LAYERS[layer])), images
 
 
 def chosen(layer: str, index: int) -> Callable[[], tuple[nn.Sequential, str, int, Tensor]]:
@@ -222,10 +261,37 @@ def left_hook(model: nn.Sequential, layer: str, index: int, images: Tensor) -> T
     return model(images)
 
 
+def input_silenced(model: nn.Sequential, layer: str, index: int, images: Tensor) -> Tensor:
+    """Silence a channel of what a layer gets, counted round if there are fewer."""
+
+    def hook(_layer: nn.Module, given: tuple) -> Tensor:
+        return given[0] * (torch.arange(given[0].shape[1]) != index % given[0].shape[1])[:, None, None]
+
+    with model.get_submodule(layer).register_forward_pre_hook(hook):
+        return model(images)
+
+
+def while_training(answer: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return an answer for which the network is in train mode meanwhile."""
+
+    def give(model: nn.Sequential, *given: object) -> Tensor:
+        result = answer(model.train(), *given)
+        model.eval()
+        return result
+
+    return give
+
+
+TRAINING = (
+    "While you ask it, the network is in train mode, and its dropout makes the answers random. Leave it in `eval`."
+)
+
+
 def logits_and_traces(result: object, model: nn.Sequential, _layer: str, _filter: int, images: Tensor) -> tuple:
     """Return what was returned, and what is left behind; and what the network answers then."""
     answers = "Afterwards the network still answers as if something were silent. Put back what you changed."
-    return result, traces(model) | {answers: model(images)}
+    kind = "The numbers are right, but no tensor: 5.7 needs one. Return the logits as PyTorch gives them."
+    return result, traces(model) | {answers: model(images), kind: isinstance(result, Tensor)}
 
 
 @exercise(
@@ -288,6 +354,30 @@ def logits_and_traces(result: object, model: nn.Sequential, _layer: str, _filter
             lambda *given: with_silence(*given).argmax(dim=1),
             "These are the digits that are read. Asked for are the logits.",
         ),
+        *[
+            Mistake(
+                lambda model, layer, index, images, by=by: with_silence(
+                    model, layer, (index + by) % LAYERS[layer], images
+                ),
+                f"It silences the filter {where} the one that is asked for. The first filter has the index 0.",
+            )
+            for by, where in ((1, "behind"), (-1, "before"))
+        ],
+        Mistake(
+            lambda model, layer, index, images: replaced(
+                model, layer, images, lambda output: output * (torch.arange(output.shape[2]) != index)[:, None]
+            ),
+            "It silences a row of all maps. The second dimension of an output counts filters, the third one rows.",
+        ),
+        Mistake(
+            lambda model, layer, index, images: model(images) - with_silence(model, layer, index, images),
+            "This is what the logits lose. Asked for are the logits themselves.",
+        ),
+        Mistake(
+            input_silenced,
+            "It silences what the layer gets. Silence what it answers: one of its own filters.",
+        ),
+        Mistake(while_training(with_silence), TRAINING),
     ],
 )
 def silenced_logits(model: nn.Sequential, layer: str, index: int, images: Tensor) -> Tensor:
@@ -299,7 +389,7 @@ def network_image_label(random: np.random.Generator) -> tuple[nn.Sequential, Ten
     """Draw a network, an image on paper that is nowhere quite white, so that each pixel counts, and a class."""
     images, _ = inputs.float_digits(random, 1)
     stains = torch.from_numpy(random.uniform(0, 0.3, size=images.shape).astype(np.float32))
-    return inputs.network(random).eval(), torch.maximum(images, stains), int(random.integers(10))
+    return inputs.network(random, dropout=0.5).eval(), torch.maximum(images, stains), int(random.integers(10))
 
 
 def asked_about(label: int) -> Callable[[], tuple[nn.Sequential, Tensor, int]]:
@@ -349,6 +439,27 @@ def gradient(
             "It is multiplied with the image. Pixels without ink matter, too.",
         ),
         Mistake(lambda *given: gradient(*given).abs().T, "Rows and columns are exchanged."),
+        Mistake(while_training(lambda *given: gradient(*given).abs()), TRAINING),
+        Mistake(
+            lambda *given: 2 * gradient(*given).abs(),
+            "It is twice as large: going back a second time adds to the gradient that is there.",
+        ),
+        Mistake(
+            lambda model, image, label: sum(gradient(model, image, digit).abs() for digit in range(10)),
+            "These are the absolute gradients of all ten logits, added. Take that of the class.",
+        ),
+        *[
+            Mistake(
+                lambda model, image, label, other=other: gradient(model, image, other(label)).abs(),
+                "This is the gradient for another class. Take the logit with the number `label`.",
+            )
+            for other in (
+                lambda label: (label + 1) % 10,
+                lambda label: label - 1,
+                lambda label: 0,
+                lambda label: 9,
+            )
+        ],
         Mistake(lambda *given: gradient(*given) ** 2, "The gradient is squared. How strongly is its absolute value."),
         *[
             Mistake(answer, "It is scaled to a range of its own. Return the absolute values as they are.")
@@ -404,6 +515,14 @@ def losses(
     return compare(scores[-1, label], scores[:-1, label]).view(7, 7)
 
 
+def but_one(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
+    """Cover all squares but one."""
+    shown = torch.eye(49).view(49, 1, 7, 7).repeat_interleave(4, dim=2).repeat_interleave(4, dim=3)
+    with torch.no_grad():
+        probabilities = model(torch.cat([image, image * shown])).softmax(dim=1)[:, label]
+    return (probabilities[0] - probabilities[1:]).view(7, 7)
+
+
 @exercise(
     draw=network_image_label,
     rounds=2,
@@ -441,8 +560,29 @@ def losses(
                 lambda *given, side=side: losses(*given, side=side),
                 f"The squares are {side} × {side} pixels large, and should be 4 × 4. Where does a slice end?",
             )
-            for side in (3, 5)
+            for side in (3, 5, 7)
         ],
+        Mistake(
+            lambda *given: losses(*given, side=28),
+            "Everything to the right of a square and below it is covered, too. A slice needs an end.",
+        ),
+        Mistake(
+            lambda model, image, label: losses(model, image, label, fill=float(image.mean())),
+            "It covers with the mean of the image. The paper is 0.",
+        ),
+        Mistake(lambda *given: losses(*given, fill=0.5), "It covers with grey. The paper is 0."),
+        Mistake(
+            lambda *given: losses(*given, compare=lambda before, after: 1 - after),
+            "It subtracts from 1. Subtract from the probability that the class has with nothing covered.",
+        ),
+        Mistake(
+            lambda *given: torch.nn.functional.pad(losses(*given)[:6, :6], (0, 1, 0, 1)),
+            "The last row and the last column of squares are not covered: `range(6)` ends with 5.",
+        ),
+        Mistake(
+            but_one,
+            "It is the other way round: this square is shown, and all others are covered.",
+        ),
         Mistake(
             lambda *given: losses(*given, compare=lambda before, after: after),
             "These are the probabilities with a square covered. Asked for is what is lost: subtract them.",
@@ -565,6 +705,34 @@ def by_distance(embedded: Tensor, one: int, distance: Tensor, count: int) -> Ten
             lambda embedded, one, count: embedded[neighbours.solve(embedded, one, count)],
             "These are the points themselves. Asked for are their indices.",
         ),
+        Mistake(
+            lambda embedded, one, count: (embedded - embedded[one]).norm(dim=1).argsort()[: count + 1],
+            "The image itself is still among them, at distance 0. Leave it out.",
+        ),
+        Mistake(
+            lambda embedded, one, count: by_distance(embedded, one, (embedded - embedded[one]).abs().amax(1), count),
+            "It takes the largest difference of a coordinate. The distance asked for is made of all of them.",
+        ),
+        Mistake(
+            lambda embedded, one, count: by_distance(
+                embedded, one, ((embedded - embedded[one]) / embedded.std(dim=0)).norm(dim=1), count
+            ),
+            "Each coordinate has a scale of its own. Take the points as they are.",
+        ),
+        Mistake(
+            lambda embedded, one, count: by_distance(embedded, one, (embedded - embedded[0]).norm(dim=1), count),
+            "These are neighbours of the first image. Asked for are those of image `one`.",
+        ),
+        Mistake(
+            lambda embedded, one, count: by_distance(
+                embedded, one, (embedded - embedded[one])[:, :2].norm(dim=1), count
+            ),
+            "It looks at the first two coordinates only. The distance is made of all of them.",
+        ),
+        Mistake(
+            lambda embedded, one, count: neighbours.solve(embedded, one, count).flip(0),
+            "They are the right ones. Their order is turned: the nearest one comes first.",
+        ),
     ],
 )
 def neighbours(embedded: Tensor, one: int, count: int) -> Tensor:
@@ -577,12 +745,14 @@ def neighbours(embedded: Tensor, one: int, count: int) -> Tensor:
 
 def network_layer_digits(random: np.random.Generator, layer: str = "") -> tuple[nn.Sequential, str, Tensor, Tensor]:
     """Draw a network, one of its layers, and digits with labels by which one filter of the layer does harm."""
-    model, layer, index, _ = network_and_filter(random, layer)
-    images, labels = inputs.float_digits(random, 80)
-    with torch.no_grad():
-        labels[15:] = model(images[15:]).argmax(dim=1)
-        labels[15:60] = with_silence(model, layer, index, images[15:60]).argmax(dim=1)
-    return model, layer, images, labels
+    while True:
+        model, layer, index, _ = network_and_filter(random, layer)
+        images, labels = inputs.float_digits(random, 80)
+        with torch.no_grad():
+            labels[15:] = model(images[15:]).argmax(dim=1)
+            labels[15:60] = with_silence(model, layer, index, images[15:60]).argmax(dim=1)
+        if worth_of(model, layer, images, labels).min() < 0:  # else its silence changes nothing that is read
+            return model, layer, images, labels
 
 
 def digits_for(layer: str) -> Callable[[], tuple[nn.Sequential, str, Tensor, Tensor]]:
@@ -686,6 +856,32 @@ def without_each(model: nn.Sequential, layer: str, images: Tensor, labels: Tenso
         Mistake(
             lambda *given: worth_of(*given).argmax(),
             "This is the filter that is worth most. Return the worth of each.",
+        ),
+        Mistake(
+            lambda *given: worth_of(*given)[:-1],
+            "The last filter is missing. `out_channels` says how many there are.",
+        ),
+        Mistake(
+            lambda *given: worth_of(*given).index_fill(0, torch.tensor(len(worth_of(*given)) - 1), 0),
+            "The last filter is left at 0: it was not silenced. `out_channels` says how many there are.",
+        ),
+        Mistake(
+            lambda model, layer, images, labels: (
+                1 - accuracy(model(images), labels) + worth_of(model, layer, images, labels)
+            ),
+            "It subtracts from 1. Subtract from the accuracy that the network has with all filters.",
+        ),
+        Mistake(
+            lambda model, layer, images, labels: worth_of(model, layer, images, model(images).argmax(dim=1)),
+            "It compares with what the network reads itself. What is right is said by `labels`.",
+        ),
+        Mistake(
+            lambda *given: worth_of(*given).mean(),
+            "This is the mean over all filters. Return the worth of each.",
+        ),
+        Mistake(
+            lambda *given: worth_of(*given).sort(descending=True).values,
+            "They are sorted, so one does not know any more whose they are. Return them in the order of the filters.",
         ),
     ],
 )

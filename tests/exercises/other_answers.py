@@ -445,6 +445,12 @@ y = model(images)
 h.remove()
 return y
 """,
+        """
+p = {k: v.detach().clone() for k, v in model.named_parameters()}
+p[layer + '.weight'][index] = 0
+p[layer + '.bias'][index] = 0
+return torch.func.functional_call(model, p, (images,))
+""",
     ],
     "saliency": [
         """
@@ -490,6 +496,11 @@ return [i for i in d.argsort().tolist() if i != one][:count]
 """,
         "return torch.cdist(embedded[one:one + 1], embedded)[0].argsort()[1:count + 1]",
         "return torch.topk((embedded - embedded[one]).norm(dim=1), count + 1, largest=False).indices[1:]",
+        """
+d = torch.cdist(embedded[one : one + 1].double(), embedded.double())[0]
+d[one] = torch.inf
+return d.topk(count, largest=False).indices
+""",
     ],
     "worth": [
         """
@@ -696,6 +707,13 @@ WRONG = {
             "print(struct.unpack('>3I', raw[4:16]))",
             "returns None",
         ),
+        (
+            """
+sizes = struct.unpack(f'>{raw[3]}I', raw[4 : 4 + 4 * raw[3]])
+return sizes[0] if len(sizes) == 1 else sizes
+""",
+            "bare number",
+        ),
     ],
     "image_at": [
         (
@@ -751,6 +769,21 @@ return np.frombuffer(raw[at : at + r * c], np.uint8).reshape(r, c)
 """,
             "square images only",
         ),
+        (
+            """
+_, r, c = struct.unpack('>3I', raw[4:16])
+return np.frombuffer(raw, np.uint8, r * c, 16 + index * r * c).reshape(c, r).T
+""",
+            "column by column",
+        ),
+        (
+            """
+_, r, c = np.frombuffer(raw[4:16], np.int32)
+at = 16 + index * int(r) * int(c)
+return np.frombuffer(raw[at : at + int(r) * int(c)], np.uint8).reshape(r, c)
+""",
+            "wrong order of bytes",
+        ),
     ],
     "class_shares": [
         (
@@ -791,6 +824,31 @@ return shares
         (
             "return [labels.tolist().count(d) / len(labels) for d in range(labels.max() + 1)]",
             "ten shares",
+        ),
+        (
+            "return torch.stack([(labels == d).float().mean() for d in range(1, 11)])",
+            "begins with class 1",
+        ),
+        (
+            """
+shares = torch.zeros(10)
+for d in range(9):
+    shares[d] = (labels == d).sum() / len(labels)
+return shares
+""",
+            "Class 9",
+        ),
+        (
+            """
+shares = torch.zeros(10)
+shares[labels] += 1 / len(labels)
+return shares
+""",
+            "once only",
+        ),
+        (
+            "return [round((labels == d).float().mean().item(), 2) for d in range(10)]",
+            "rounded",
         ),
     ],
     "standardise": [
@@ -844,6 +902,43 @@ return (x - x.mean()) / (x.max() - x.min())
 """,
             "standard deviation",
         ),
+        (
+            """
+images -= images.min()
+x = images.float()
+return (x - x.mean()) / x.std()
+""",
+            "changes what it was given",
+        ),
+        (
+            """
+x = images.float()
+return (x.mean() - x) / x.std()
+""",
+            "Light and dark",
+        ),
+        (
+            """
+x = images.float()
+ink = x[x > 0]
+return (x - ink.mean()) / ink.std()
+""",
+            "ink alone",
+        ),
+        (
+            """
+x = images.float()
+return (x - x.mean(0)) / (x.std(0) + 1e-6)
+""",
+            "Each pixel",
+        ),
+        (
+            """
+x = images.float()
+return (x - x.mean()) / x.std((1, 2, 3), keepdim=True)
+""",
+            "of its own",
+        ),
     ],
     "nearest_mean": [
         (
@@ -887,6 +982,43 @@ means = torch.stack([images[labels == d].mean(0) for d in range(10)])
 return torch.cdist(images.flatten(1), means.flatten(1)).argmin(1)
 """,
             "Classify `others`",
+        ),
+        (
+            """
+few, known = images[:100], labels[:100]
+means = torch.stack([few[known == d].mean(0) for d in range(10)])
+return torch.cdist(others.flatten(1), means.flatten(1)).argmin(1)
+""",
+            "few images",
+        ),
+        (
+            """
+means = torch.stack([images[labels == d].mean(0) for d in range(10)]).flatten(1)
+return torch.cdist(others.flatten(1), means).argmin(1) + 1
+""",
+            "one too large",
+        ),
+        (
+            """
+means = torch.stack([images[labels == d].mean(0) for d in range(10)]).flatten(1)
+return torch.cdist(others.flatten(1), means[:9]).argmin(1)
+""",
+            "ends with 8",
+        ),
+        (
+            """
+means = torch.stack([images[labels == d].mean(0) for d in range(10)]).flatten(1)
+normal = torch.nn.functional.normalize
+return (normal(others.flatten(1)) @ normal(means).T).argmax(1)
+""",
+            "directions",
+        ),
+        (
+            """
+firsts = torch.stack([images[labels == d][0] for d in range(10)])
+return torch.cdist(others.flatten(1), firsts.flatten(1)).argmin(1)
+""",
+            "a single image of each class",
         ),
     ],
     "hold_out": [
@@ -933,6 +1065,20 @@ held = torch.stack([torch.nonzero(labels == d).flatten()[:each] for d in range(1
 return torch.tensor([i for i in range(len(labels)) if i not in held]), held
 """,
             "row of indices",
+        ),
+        (
+            """
+held = torch.cat([torch.nonzero(labels == d).flatten()[:5] for d in range(10)])
+return torch.tensor([i for i in range(len(labels)) if i not in held]), held
+""",
+            "where 5 of each",
+        ),
+        (
+            """
+sizes = labels.bincount()
+return torch.cat([torch.arange(each, n) for n in sizes]), torch.arange(each).repeat(10)
+""",
+            "inside of each class",
         ),
     ],
     "shift": [
@@ -988,6 +1134,51 @@ return images
         (
             "return images",
             "Nothing has moved",
+        ),
+        (
+            """
+wide = torch.nn.functional.pad(images.float(), (28, 28, 28, 28)).to(torch.uint8)
+return wide[:, :, 28 - down : 56 - down, 28 - right : 56 - right]
+""",
+            "whole numbers only",
+        ),
+        (
+            """
+result = images.roll((down, right), (2, 3))
+if down > 0:
+    result[:, :, :down] = 0
+if down < 0:
+    result[:, :, down:] = 0
+return result
+""",
+            "columns that leave",
+        ),
+        (
+            """
+rows, columns = (torch.arange(28) - down).clamp(0, 27), (torch.arange(28) - right).clamp(0, 27)
+return images[:, :, rows][:, :, :, columns]
+""",
+            "repeats the edge",
+        ),
+        (
+            "return torch.nn.functional.pad(images, (down, -down, down, -down))",
+            "in both directions",
+        ),
+        (
+            """
+result = images.clone()
+result[0] = torch.nn.functional.pad(images[0], (right, -right, down, -down))
+return result
+""",
+            "Only the first image",
+        ),
+        (
+            """
+if not down or not right:
+    return images.clone()
+return torch.nn.functional.pad(images, (right, -right, down, -down))
+""",
+            "all the same",
         ),
     ],
     # 2 · The model
@@ -1876,6 +2067,43 @@ return m
 """,
             "All ten rows",
         ),
+        (
+            """
+m = torch.zeros(10, 10, dtype=torch.uint8)
+for l, p in zip(labels, predictions):
+    m[l, p] += 1
+return m
+""",
+            "occurs often",
+        ),
+        (
+            """
+m = torch.zeros(10, 10)
+for l in range(9):
+    for p in range(9):
+        m[l, p] = ((labels == l) & (predictions == p)).sum()
+return m
+""",
+            "stay empty",
+        ),
+        (
+            """
+m = torch.zeros(10, 10)
+for i in range(len(labels) - 1):
+    m[labels[i], predictions[i]] += 1
+return m
+""",
+            "last image",
+        ),
+        (
+            """
+m = torch.zeros(10, 10)
+for l, p in zip(labels, predictions):
+    m[l, p] += 100 / len(labels)
+return m
+""",
+            "shares",
+        ),
     ],
     "precision_and_recall": [
         (
@@ -1888,6 +2116,95 @@ return tp / matrix[digit].sum(), tp / matrix[digit, :].sum()
         (
             "return matrix[digit, digit], matrix[digit, digit]",
             "counts",
+        ),
+        (
+            """
+column, row = matrix[:, digit], matrix[digit]
+return column.max() / column.sum(), row.max() / row.sum()
+""",
+            "however small",
+        ),
+        (
+            "return (matrix.diag() / matrix.sum(0)).mean(), (matrix.diag() / matrix.sum(1)).mean()",
+            "means over all ten",
+        ),
+        (
+            """
+tp = matrix[digit, digit]
+return 1 - tp / matrix[:, digit].sum(), 1 - tp / matrix[digit].sum()
+""",
+            "what is wrong",
+        ),
+        (
+            """
+tp = matrix[digit - 1, digit - 1]
+return tp / matrix[:, digit - 1].sum(), tp / matrix[digit - 1].sum()
+""",
+            "digit before",
+        ),
+        (
+            """
+tp = matrix[digit, digit]
+return tp / matrix[:, digit].sum(), tp / matrix.sum()
+""",
+            "Precision is right",
+        ),
+        (
+            """
+tp = matrix[0, 0]
+return tp / matrix[:, 0].sum(), tp / matrix[0].sum()
+""",
+            "digit 0 alone",
+        ),
+    ],
+    "interval": [
+        (
+            """
+p = right / count
+half = 1.96 * (p * (1 - p) / count) ** 0.5
+return max(0, p - half), min(1, p + half)
+""",
+            "cut off at 0 and 1",
+        ),
+        (
+            """
+p, n, z = right // count, count, 1.96
+half = z * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
+return (p + z**2 / (2 * n) - half) / (1 + z**2 / n), (p + z**2 / (2 * n) + half) / (1 + z**2 / n)
+""",
+            "almost every share",
+        ),
+        (
+            """
+p, n, z = right / count, count, 1.96
+half = z * ((p * (1 - p) / n) ** 0.5 + z**2 / (4 * n**2))
+return (p + z**2 / (2 * n) - half) / (1 + z**2 / n), (p + z**2 / (2 * n) + half) / (1 + z**2 / n)
+""",
+            "ends too early",
+        ),
+        (
+            """
+p, n, z = right / count, count, 1.96
+half = z * (p * (1 - p) / n + z**2 / (4 * n) ** 2) ** 0.5
+return (p + z**2 / (2 * n) - half) / (1 + z**2 / n), (p + z**2 / (2 * n) + half) / (1 + z**2 / n)
+""",
+            "only n is squared",
+        ),
+        (
+            """
+p, n, z = right / count, count, 1.96
+half = z * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
+return tuple(round((p + z**2 / (2 * n) + sign * half) / (1 + z**2 / n), 2) for sign in (-1, 1))
+""",
+            "rounded",
+        ),
+        (
+            """
+p, n, z = right / count, count, 1.96
+half = z * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
+return (p + z**2 / (2 * n) - half) / (1 + z / n), (p + z**2 / (2 * n) + half) / (1 + z / n)
+""",
+            "z is squared",
         ),
     ],
     "calibration_error": [
@@ -1923,6 +2240,55 @@ return torch.stack(gaps)
 """,
             "has the shape",
         ),
+        (
+            """
+b = (confidence * 9).long()
+return sum(
+    (b == k).float().mean() * (confidence[b == k].mean() - correct[b == k].float().mean()).abs() for k in b.unique()
+)
+""",
+            "nine bins",
+        ),
+        (
+            """
+b = ((confidence * 10).round()).long()
+return sum(
+    (b == k).float().mean() * (confidence[b == k].mean() - correct[b == k].float().mean()).abs() for k in b.unique()
+)
+""",
+            "rounded to the nearest",
+        ),
+        (
+            """
+b = (confidence * 15).long()
+return sum(
+    (b == k).float().mean() * (confidence[b == k].mean() - correct[b == k].float().mean()).abs() for k in b.unique()
+)
+""",
+            "15 bins",
+        ),
+        (
+            """
+b = (confidence * 10).long()
+return sum(
+    (b == k).sum() * (confidence[b == k].mean() - correct[b == k].float().mean()).abs() for k in b.unique()
+)
+""",
+            "number of images",
+        ),
+        (
+            "return ((confidence - correct.float()) ** 2).mean()",
+            "Brier",
+        ),
+        (
+            """
+order = confidence.argsort()
+return sum(
+    len(part) / len(order) * (confidence[part].mean() - correct[part].float().mean()).abs() for part in order.chunk(10)
+)
+""",
+            "equally many",
+        ),
     ],
     "confident_mistakes": [
         (
@@ -1943,6 +2309,55 @@ return c.topk(count).indices.sort().values
 """,
             "right ones",
         ),
+        (
+            """
+c, p = logits.softmax(1).half().max(1)
+w = torch.nonzero(p != labels).flatten()
+return w[c[w].argsort(descending=True)][:count]
+""",
+            "largest p",
+        ),
+        (
+            """
+c, p = logits.softmax(1).max(1)
+w = torch.nonzero(p != labels).flatten()
+return w[c[w].argsort()][-count:]
+""",
+            "order is turned",
+        ),
+        (
+            """
+c, p = logits.softmax(1).max(1)
+q = 1 - logits.softmax(1)[torch.arange(len(labels)), labels]
+w = torch.nonzero(p != labels).flatten()
+return w[q[w].argsort(descending=True)][:count]
+""",
+            "probability of the label",
+        ),
+        (
+            """
+q = logits.softmax(1).topk(2).values
+w = torch.nonzero(logits.argmax(1) != labels).flatten()
+return w[(q[w, 0] - q[w, 1]).argsort(descending=True)][:count]
+""",
+            "two largest",
+        ),
+        (
+            """
+c, p = logits.softmax(1).max(1)
+w = torch.nonzero(p != labels).flatten()
+return w[c[w].argsort(descending=True)][1 : count + 1]
+""",
+            "surest mistake is missing",
+        ),
+        (
+            """
+c, p = logits.softmax(1).max(1)
+w = torch.nonzero(p != labels).flatten()[:count]
+return w[c[w].argsort(descending=True)]
+""",
+            "sorted among themselves",
+        ),
     ],
     "ambiguous": [
         (
@@ -1958,6 +2373,45 @@ s = logits.softmax(1).sort(dim=1).values
 return (s[:, -1] - s[:, 0]).argsort()[:count]
 """,
             "smallest probability",
+        ),
+        (
+            """
+p = logits.softmax(1).topk(3).values
+return (p[:, 0] - p[:, 1]).argsort()[:count].sort().values
+""",
+            "order of their indices",
+        ),
+        (
+            """
+p = logits.softmax(1).topk(3).values
+return (p[:, 1] - p[:, 2]).argsort()[:count]
+""",
+            "second and the third",
+        ),
+        (
+            """
+p = logits.softmax(1).topk(3).values
+return (p[:, 0] - p[:, 2]).argsort()[:count]
+""",
+            "largest and the third",
+        ),
+        (
+            "return logits.softmax(1).sort(1).values.diff(dim=1).min(1).values.argsort()[:count]",
+            "any two",
+        ),
+        (
+            """
+p = logits.sigmoid().topk(2).values
+return (p[:, 0] - p[:, 1]).argsort()[:count]
+""",
+            "sigmoid",
+        ),
+        (
+            """
+p = logits.softmax(1).half().topk(2).values
+return (p[:, 0] - p[:, 1]).argsort()[:count]
+""",
+            "largest p",
         ),
     ],
     "coverage_and_accuracy": [
@@ -1982,6 +2436,48 @@ return m.float().mean(), (m == correct).float().mean()
 """,
             "agree",
         ),
+        (
+            """
+m = confidence >= threshold
+return m.float().mean(), correct[~m].float().mean()
+""",
+            "among the images that are *not*",
+        ),
+        (
+            """
+m = confidence >= threshold
+return m.float().mean(), (m & correct).sum() / correct.sum()
+""",
+            "right answers is kept",
+        ),
+        (
+            """
+m = confidence >= threshold
+return m.float().mean(), correct[m].sum()
+""",
+            "second is a count",
+        ),
+        (
+            """
+m = confidence >= threshold
+return round(m.float().mean().item(), 2), round(correct[m].float().mean().item(), 2)
+""",
+            "rounded",
+        ),
+        (
+            """
+m = confidence >= threshold
+return confidence[m].mean(), correct[m].float().mean()
+""",
+            "mean confidence",
+        ),
+        (
+            """
+m = confidence >= 0.9
+return m.float().mean(), correct[m].float().mean()
+""",
+            "always answers",
+        ),
     ],
     # 5 · Filters
     "as_picture": [
@@ -1996,6 +2492,25 @@ kernel += 0.5
 return kernel
 """,
             "changes what it was given",
+        ),
+        (
+            """
+k = kernel - kernel.mean()
+return k / (2 * k.abs().max()) + 0.5
+""",
+            "mean of the weights",
+        ),
+        (
+            "return kernel / (2 * kernel.norm()) + 0.5",
+            "sum of squares",
+        ),
+        (
+            "return kernel / (2 * kernel.abs().max(1, keepdim=True).values) + 0.5",
+            "Each row",
+        ),
+        (
+            "return torch.where(kernel > 0, kernel / (2 * kernel.max()), kernel / (-2 * kernel.min())) + 0.5",
+            "factors of their own",
         ),
     ],
     "strongest_place": [
@@ -2016,6 +2531,29 @@ for r in range(values.shape[0]):
 return where
 """,
             "all numbers are negative",
+        ),
+        (
+            "return values.max(1).values.argmax(), values[0].argmax()",
+            "in the first row",
+        ),
+        (
+            "return values.argmax(0), values.argmax(1)",
+            "with a dimension",
+        ),
+        (
+            """
+at = values.argmax().item()
+return round(at / values.shape[1]), at % values.shape[1]
+""",
+            "rounded",
+        ),
+        (
+            "return divmod(values[:-1].argmax().item(), values.shape[1])",
+            "in the last row",
+        ),
+        (
+            "return divmod(values[:, :-1].argmax().item(), values.shape[1] - 1)",
+            "in the last column",
         ),
     ],
     "silenced_logits": [
@@ -2087,6 +2625,86 @@ return y
 """,
             "another mode",
         ),
+        (
+            """
+def f(m, i, o):
+    o = o.clone()
+    o[:, index] = 0
+    return o
+h = model.get_submodule(layer).register_forward_hook(f)
+y = model(images)
+h.remove()
+return y.detach().numpy()
+""",
+            "no tensor",
+        ),
+        (
+            """
+model.train()
+def f(m, i, o):
+    o = o.clone()
+    o[:, index] = 0
+    return o
+h = model.get_submodule(layer).register_forward_hook(f)
+y = model(images)
+h.remove()
+model.eval()
+return y
+""",
+            "in train mode",
+        ),
+        (
+            """
+def f(m, i, o):
+    o = o.clone()
+    o[:, (index + 1) % o.shape[1]] = 0
+    return o
+h = model.get_submodule(layer).register_forward_hook(f)
+y = model(images)
+h.remove()
+return y
+""",
+            "filter behind",
+        ),
+        (
+            """
+def f(m, i, o):
+    o = o.clone()
+    o[:, index - 1] = 0
+    return o
+h = model.get_submodule(layer).register_forward_hook(f)
+y = model(images)
+h.remove()
+return y
+""",
+            "filter before",
+        ),
+        (
+            """
+def f(m, i, o):
+    o = o.clone()
+    o[:, :, index] = 0
+    return o
+h = model.get_submodule(layer).register_forward_hook(f)
+y = model(images)
+h.remove()
+return y
+""",
+            "a row of all maps",
+        ),
+        (
+            """
+def f(m, i, o):
+    o = o.clone()
+    o[:, index] = 0
+    return o
+h = model.get_submodule(layer).register_forward_hook(f)
+y = model(images)
+h.remove()
+return model(images) - y
+""",
+            "what the logits lose",
+        ),
     ],
     "saliency": [
         (
@@ -2115,6 +2733,44 @@ model(x)[0, label].backward()
 return x.grad[0, 0].abs()
 """,
             "another mode",
+        ),
+        (
+            """
+model.train()
+pixels = image.clone().requires_grad_()
+model(pixels)[0, label].backward()
+model.eval()
+return pixels.grad[0, 0].abs()
+""",
+            "in train mode",
+        ),
+        (
+            """
+pixels = image.clone().requires_grad_()
+for _ in range(2):
+    model(pixels)[0, label].backward()
+return pixels.grad[0, 0].abs()
+""",
+            "twice as large",
+        ),
+        (
+            """
+total = 0
+for digit in range(10):
+    pixels = image.clone().requires_grad_()
+    model(pixels)[0, digit].backward()
+    total = total + pixels.grad[0, 0].abs()
+return total
+""",
+            "all ten logits, added",
+        ),
+        (
+            """
+pixels = image.clone().requires_grad_()
+model(pixels)[0, label - 1].backward()
+return pixels.grad[0, 0].abs()
+""",
+            "another class",
         ),
     ],
     "covering_losses": [
@@ -2145,6 +2801,99 @@ return losses
 """,
             "has the shape",
         ),
+        (
+            """
+model.train()
+p = model(image).softmax(1)[0, label].item()
+result = torch.zeros(7, 7)
+for r in range(7):
+    for c in range(7):
+        x = image.clone()
+        x[:, :, 4 * r : 4 * r + 4, 4 * c : 4 * c + 4] = 0
+        result[r, c] = p - model(x).softmax(1)[0, label].item()
+model.eval()
+return result
+""",
+            "squares",
+        ),
+        (
+            """
+p = model(image).softmax(1)[0, label].item()
+result = torch.zeros(7, 7)
+for r in range(7):
+    for c in range(7):
+        x = image.clone()
+        x[:, :, 4 * r : 4 * r + 7, 4 * c : 4 * c + 7] = 0
+        result[r, c] = p - model(x).softmax(1)[0, label].item()
+return result
+""",
+            "7 × 7 pixels large",
+        ),
+        (
+            """
+p = model(image).softmax(1)[0, label].item()
+result = torch.zeros(7, 7)
+for r in range(7):
+    for c in range(7):
+        x = image.clone()
+        x[:, :, 4 * r :, 4 * c :] = 0
+        result[r, c] = p - model(x).softmax(1)[0, label].item()
+return result
+""",
+            "needs an end",
+        ),
+        (
+            """
+p = model(image).softmax(1)[0, label].item()
+result = torch.zeros(7, 7)
+for r in range(7):
+    for c in range(7):
+        x = image.clone()
+        x[:, :, 4 * r : 4 * r + 4, 4 * c : 4 * c + 4] = image.mean()
+        result[r, c] = p - model(x).softmax(1)[0, label].item()
+return result
+""",
+            "mean of the image",
+        ),
+        (
+            """
+p = model(image).softmax(1)[0, label].item()
+result = torch.zeros(7, 7)
+for r in range(6):
+    for c in range(6):
+        x = image.clone()
+        x[:, :, 4 * r : 4 * r + 4, 4 * c : 4 * c + 4] = 0
+        result[r, c] = p - model(x).softmax(1)[0, label].item()
+return result
+""",
+            "ends with 5",
+        ),
+        (
+            """
+p = model(image).softmax(1)[0, label].item()
+result = torch.zeros(7, 7)
+for r in range(7):
+    for c in range(7):
+        x = image.clone()
+        x[:, :, 4 * r : 4 * r + 4, 4 * c : 4 * c + 4] = 0
+        result[r, c] = 1 - model(x).softmax(1)[0, label].item()
+return result
+""",
+            "subtracts from 1",
+        ),
+        (
+            """
+p = model(image).softmax(1)[0, label].item()
+result = torch.zeros(7, 7)
+for r in range(7):
+    for c in range(7):
+        x = torch.zeros_like(image)
+        x[:, :, 4 * r : 4 * r + 4, 4 * c : 4 * c + 4] = image[:, :, 4 * r : 4 * r + 4, 4 * c : 4 * c + 4]
+        result[r, c] = p - model(x).softmax(1)[0, label].item()
+return result
+""",
+            "other way round",
+        ),
     ],
     "neighbours": [
         (
@@ -2162,6 +2911,45 @@ return d.argsort()[1:count + 1]
         (
             "return embedded[(embedded - embedded[one]).norm(dim=1).argsort()[1:count + 1]]",
             "points themselves",
+        ),
+        (
+            """
+d = (embedded - embedded[one]).norm(dim=1)
+return d.argsort()[: count + 1]
+""",
+            "still among them",
+        ),
+        (
+            """
+d = (embedded - embedded[one]).abs().max(1).values
+d[one] = torch.inf
+return d.argsort()[:count]
+""",
+            "largest difference",
+        ),
+        (
+            """
+d = (embedded - embedded[0]).norm(dim=1)
+d[one] = torch.inf
+return d.argsort()[:count]
+""",
+            "first image",
+        ),
+        (
+            """
+d = (embedded[:, :2] - embedded[one, :2]).norm(dim=1)
+d[one] = torch.inf
+return d.argsort()[:count]
+""",
+            "first two coordinates",
+        ),
+        (
+            """
+d = (embedded - embedded[one]).norm(dim=1)
+d[one] = torch.inf
+return d.argsort()[:count].flip(0)
+""",
+            "order is turned",
         ),
     ],
     "worth": [
@@ -2186,6 +2974,115 @@ loss = lambda y: F.cross_entropy(y, labels)
 return torch.stack([loss(silenced_logits(model, layer, i, images)) - loss(model(images)) for i in range(n)])
 """,
             "loss gains",
+        ),
+        (
+            """
+a = lambda z: (z.argmax(1) == labels).float().mean()
+b = a(model(images))
+n = model.get_submodule(layer).out_channels
+w = torch.zeros(n)
+for k in range(n - 1):
+    def f(m, i, o):
+        o = o.clone()
+        o[:, k] = 0
+        return o
+    h = model.get_submodule(layer).register_forward_hook(f)
+    w[k] = b - a(model(images))
+    h.remove()
+return w
+""",
+            "left at 0",
+        ),
+        (
+            """
+a = lambda z: (z.argmax(1) == labels).float().mean()
+b = a(model(images))
+n = model.get_submodule(layer).out_channels
+w = torch.zeros(n)
+for k in range(n):
+    def f(m, i, o):
+        o = o.clone()
+        o[:, k] = 0
+        return o
+    h = model.get_submodule(layer).register_forward_hook(f)
+    w[k] = b - a(model(images))
+    h.remove()
+return w[:-1]
+""",
+            "last filter is missing",
+        ),
+        (
+            """
+a = lambda z: (z.argmax(1) == labels).float().mean()
+b = a(model(images))
+n = model.get_submodule(layer).out_channels
+w = torch.zeros(n)
+for k in range(n):
+    def f(m, i, o):
+        o = o.clone()
+        o[:, k] = 0
+        return o
+    h = model.get_submodule(layer).register_forward_hook(f)
+    w[k] = 1 - a(model(images))
+    h.remove()
+return w
+""",
+            "subtracts from 1",
+        ),
+        (
+            """
+read = model(images).argmax(1)
+a = lambda z: (z.argmax(1) == read).float().mean()
+b = a(model(images))
+n = model.get_submodule(layer).out_channels
+w = torch.zeros(n)
+for k in range(n):
+    def f(m, i, o):
+        o = o.clone()
+        o[:, k] = 0
+        return o
+    h = model.get_submodule(layer).register_forward_hook(f)
+    w[k] = b - a(model(images))
+    h.remove()
+return w
+""",
+            "reads itself",
+        ),
+        (
+            """
+a = lambda z: (z.argmax(1) == labels).float().mean()
+b = a(model(images))
+n = model.get_submodule(layer).out_channels
+w = torch.zeros(n)
+for k in range(n):
+    def f(m, i, o):
+        o = o.clone()
+        o[:, k] = 0
+        return o
+    h = model.get_submodule(layer).register_forward_hook(f)
+    w[k] = b - a(model(images))
+    h.remove()
+return w.mean()
+""",
+            "mean over all filters",
+        ),
+        (
+            """
+a = lambda z: (z.argmax(1) == labels).float().mean()
+b = a(model(images))
+n = model.get_submodule(layer).out_channels
+w = torch.zeros(n)
+for k in range(n):
+    def f(m, i, o):
+        o = o.clone()
+        o[:, k] = 0
+        return o
+    h = model.get_submodule(layer).register_forward_hook(f)
+    w[k] = b - a(model(images))
+    h.remove()
+return w.sort(descending=True).values
+""",
+            "sorted",
         ),
     ],
     # 6 · The clinic
