@@ -16,6 +16,7 @@ from mnist_helpers.startup import prepare_process
 
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main() -> None:
@@ -64,6 +65,8 @@ def _about_a_file(error: OSError) -> str:
     said = f"{error.filename or 'A file'} cannot be written or read ({error.strerror or error})"
     if error.errno in FORBIDDEN:
         said += ". Name a place that you may write to; in a checkout of somebody else's, work in a copy of your own"
+    elif error.errno in FULL:
+        said += ". Free some space there"
     return said
 
 

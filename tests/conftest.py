@@ -68,8 +68,7 @@ def write_notebook(tmp_path):
     def write(name: str, *sources: str, parameters: str = "", budget: float = 60) -> Path:
         page = nbformat.v4.new_notebook(
             metadata={
-                "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-                "language_info": {"name": "python"},
+                "kernelspec": {"name": "conda-env-ml-py", "display_name": "ml"},  # of another machine
                 "mnist_course": {"budget_seconds": budget},
             }
         )

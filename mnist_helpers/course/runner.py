@@ -7,6 +7,7 @@ once stay apart, and every file appears whole.
 import ast
 import base64
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -28,7 +29,7 @@ from papermill.exceptions import PapermillExecutionError
 from PIL import Image
 from tqdm import tqdm
 
-from mnist_helpers.course.kernel import RUNNING
+from mnist_helpers.course.kernel import NAME, RUNNING
 from mnist_helpers.datasets import DATASETS
 from mnist_helpers.errors import CourseError
 from mnist_helpers.pages import REPORT_MIME, readable
@@ -53,7 +54,10 @@ SLOW_BY = 1.5  # a run that takes this many times its budget is marked
 NOTHING = {"text/plain": ""}  # what a live display leaves when it is over
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 WIDGET_IS_LIVE = "A widget to play with is here when the page runs in JupyterLab."
+# What every page names; one that was written elsewhere may name a kernel that is not here.
+KERNEL_OF_PAGES = {"display_name": "Python 3", "language": "python", "name": NAME}
 KEPT = ("jupyter", "tags")  # of a cell's metadata: is it folded, and what is it
+FULL = (errno.ENOSPC, errno.EDQUOT)
 LONGEST_CELL = 60  # seconds; whoever waits longer looks elsewhere
 
 
@@ -249,6 +253,7 @@ def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm) -
             _without_fields(staging / path.name),
             mine,
             cwd=path.parent,
+            language="python",
             progress_bar=False,
             on_cell_start=lambda **_: bar.update(),
             **RUNNING,
@@ -256,6 +261,9 @@ def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm) -
     except PapermillExecutionError as error:
         failure = f"{path.name}, cell In [{error.exec_count}]: {error.ename}: {error.evalue}"
     except Exception as error:  # a kernel that died, say: whatever it was, the other notebooks still run
+        if isinstance(error, OSError) and error.errno in FULL:  # where they would find no room either
+            error.filename = error.filename or str(BUILD)
+            raise
         failure = f"{path.name}: {type(error).__name__}: {error}"
     if not (staging / path.name).exists():
         nbformat.write(notebook, staging / path.name)
@@ -341,7 +349,7 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
     """
     course = notebook.metadata.get("mnist_course", {})
     notebook.metadata = NotebookNode(
-        kernelspec=NotebookNode(display_name="Python 3", language="python", name="python3"),
+        kernelspec=NotebookNode(KERNEL_OF_PAGES),
         language_info=NotebookNode(name="python", file_extension=".py", mimetype="text/x-python"),
         mnist_course=course,
     )

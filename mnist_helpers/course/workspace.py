@@ -8,7 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mnist_helpers.course.runner import SOURCES, as_text, copy_drawings, find_notebooks, read_notebook
+from nbformat import NotebookNode
+
+from mnist_helpers.course.runner import (
+    KERNEL_OF_PAGES,
+    SOURCES,
+    as_text,
+    copy_drawings,
+    find_notebooks,
+    read_notebook,
+)
 from mnist_helpers.course.stripping import has_solutions, without_outputs, without_solutions
 from mnist_helpers.errors import CourseError
 from mnist_helpers.runtime import ROOT, whole_file
@@ -33,6 +42,7 @@ def copy_notebooks(workspace: Path, folder: Path = SOURCES) -> list[str]:
         if ".ipynb_checkpoints" not in path.parts:
             name = path.relative_to(folder).as_posix()
             page = read_notebook(path)
+            page.metadata.kernelspec = NotebookNode(KERNEL_OF_PAGES)
             try:
                 fresh = as_text(without_solutions(page) if has_solutions(page) else without_outputs(page))
             except CourseError as error:  # nbgrader is not installed

@@ -1,5 +1,6 @@
 """Running notebooks: parameters, failures, interruptions, two runs at once. Real kernels, tiny pages."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from mnist_helpers import cli
 from mnist_helpers.course import runner
 from mnist_helpers.course.runner import (
     WIDGET_IS_LIVE,
@@ -153,6 +155,21 @@ def test_a_failure_is_named_the_other_notebooks_still_run_and_a_log_gets_no_bar(
     assert "FAILED 01_bad.ipynb, cell In [2]" in table
     assert nbformat.read(tmp_path / "out" / "01_bad.ipynb", 4).cells
     assert capsys.readouterr().err == ""
+
+
+def test_a_full_disk_ends_the_run_and_is_named(write_notebook, tmp_path, monkeypatch, capsys):
+    def half(_: str, target: str, *__: object, **___: object) -> None:
+        Path(target.format()).write_text("{")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(runner.papermill, "execute_notebook", half)
+    path = write_notebook("01_a.ipynb", "1 + 1")
+    monkeypatch.setattr(runner, "find_notebooks", lambda _: [path])
+    monkeypatch.setattr(sys, "argv", ["mnist-helpers", "run-notebooks"])
+    with pytest.raises(SystemExit, match="1"):
+        cli.main()
+    said = f"error: {tmp_path / BUILD} cannot be written or read (No space left on device). Free some space there\n"
+    assert capsys.readouterr() == ("", said)
 
 
 def test_what_notebooks_make_is_published_at_the_end_and_nothing_is_left_over(write_notebook, tmp_path):

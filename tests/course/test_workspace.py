@@ -40,6 +40,7 @@ def test_copies_have_no_outputs_and_the_originals_keep_theirs(lessons, tmp_path)
     copy = nbformat.read(tmp_path / "work" / "01_a.ipynb", 4)
     assert copy.cells[0].outputs == []
     assert copy.cells[0].execution_count is None
+    assert copy.metadata.kernelspec.name == "python3"  # and not that of another machine
     assert nbformat.read(lessons / "01_a.ipynb", 4).cells[0].outputs
 
 
