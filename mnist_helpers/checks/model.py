@@ -539,6 +539,15 @@ NO_HALF_PLACES = "There are no half places: a kernel that would stick out has no
             side_of=lambda side, kernel, stride, padding: math.ceil((side + 2 * padding - kernel) / stride) + 1,
         ),
         costs_of(
+            NO_HALF_PLACES,
+            side_of=lambda side, kernel, stride, padding: (side + 2 * padding - kernel) / stride + 1,
+            pool=lambda side, size: side / size,
+        ),
+        costs_of(
+            "A pooling leaves out a rest that fills no square, and half squares are none: round down, `//`.",
+            pool=lambda side, size: side / size,
+        ),
+        costs_of(
             "A pooling leaves out a rest that fills no square: round down, `//`.",
             pool=lambda side, size: -(-side // size),
         ),

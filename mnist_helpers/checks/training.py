@@ -12,7 +12,17 @@ from torch.nn.utils import parameters_to_vector
 from torch.optim import Optimizer
 
 from mnist_helpers.checks import inputs
-from mnist_helpers.checks.exercise import Gap, Mistake, exercise, no_network, number, numbers, plain, same
+from mnist_helpers.checks.exercise import (
+    Gap,
+    Mistake,
+    difference_in_form,
+    exercise,
+    no_network,
+    number,
+    numbers,
+    plain,
+    same,
+)
 from mnist_helpers.checks.networks import NO_WAY_BACK, looked_into, own_copy
 from mnist_helpers.data import to_float
 
@@ -728,7 +738,7 @@ def dropped(values: Tensor, kept: Tensor, share: float) -> Tensor:
 def values_and_memory(random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, bool]:
     """Draw the numbers of a batch, each column on a scale of its own, what is remembered of earlier ones, the mode."""
     count, numbers_ = (int(size) for size in random.permutation([3, 4, 5, 6])[:2])
-    values = inputs.normal(random, count, numbers_) * inputs.normal(random, numbers_).exp()
+    values = inputs.normal(random, count, numbers_) * torch.from_numpy(random.uniform(0.5, 3, numbers_)).float()
     variance = torch.from_numpy(random.uniform(0.5, 2, size=numbers_).astype(np.float32))
     values = values + 2 * inputs.normal(random, numbers_)
     return values, inputs.normal(random, numbers_), variance, bool(random.random() < 0.6)
@@ -739,7 +749,7 @@ def a_batch_of(count: int, training: bool, scale: float = 1.0) -> Callable[[], t
 
     def given() -> tuple[Tensor, Tensor, Tensor, bool]:
         random = np.random.default_rng(count)
-        mean, variance = inputs.normal(random, 4), scale**2 * torch.tensor([0.5, 1.0, 2.0, 4.0])
+        mean, variance = scale * inputs.normal(random, 4), scale**2 * torch.tensor([0.5, 1.0, 2.0, 4.0])
         return scale * inputs.normal(random, count, 4) + mean, mean, variance, training
 
     return given
@@ -778,6 +788,25 @@ def batch_norm(
     return scaled(values - centre, spread), new_mean, new_variance
 
 
+NORM_HINT = (
+    "Which mean and which variance come into the fraction, in which mode? In which mode do the remembered ones move, "
+    "and how far?"
+)
+
+
+def right_norms(result: object, values: Tensor, mean: Tensor, variance: Tensor, training: bool) -> str | None:
+    """Say in which mode something is wrong, and what."""
+    truth = plain(batch_norm(values, mean, variance, training))
+    if same(result, truth):
+        return None
+    said = difference_in_form(result, truth)
+    if said:
+        return said
+    names = "the standardised batch", "the remembered mean", "the remembered variance"
+    wrong = [name for name, found, right in zip(names, result, truth, strict=True) if not same(found, right)]
+    return f"Wrong {'while training' if training else 'in evaluation'}: {', '.join(wrong)}. {NORM_HINT}"
+
+
 def normed(hint: str, **faults: Any) -> Mistake:
     """Return the mistake of standardising with some faults."""
     return Mistake(lambda *given: batch_norm(*given, **faults), hint)
@@ -798,8 +827,8 @@ def normed(hint: str, **faults: Any) -> Mistake:
     rounds=12,
     notice="While training, an image's result depends on the others of its batch; in evaluation it does not. A network "
     "that is scored in the wrong mode is another network.",
-    hint="Which mean and which variance come into the fraction, in which mode? And in which mode is anything learned "
-    "about them?",
+    hint=NORM_HINT,
+    examine=right_norms,
     mistakes=[
         normed(
             "In evaluation it still standardises by the batch. There it takes what was remembered while training.",
@@ -867,15 +896,6 @@ def normed(hint: str, **faults: Any) -> Mistake:
         ),
     ],
     gaps=[
-        Gap(
-            lambda values, mean, variance, training: not training,
-            "It is right in evaluation. While training the batch's own mean and variance count, and what is remembered "
-            "moves a tenth of the way towards them.",
-        ),
-        Gap(
-            lambda values, mean, variance, training: training,
-            "It is right while training. In evaluation the remembered mean and variance count, and do not move.",
-        ),
         Gap(
             lambda values, mean, variance, training: (
                 bool(values.var(dim=0, correction=0).min() > 0) or len(values) == 1

@@ -1212,7 +1212,7 @@ return torch.einsum("crskl,fckl->frs", found, kernels)
 parts = [sum(convolve(m, k, 1, 0) for m, k in zip(maps, f)) for f in kernels]
 return torch.stack(parts) + biases
 """,
-            "stopped with RuntimeError",
+            "with its own bias",
         ),
         (
             """
@@ -1230,7 +1230,7 @@ return torch.stack(parts)
         ),
         (
             "return torch.stack([convolve(m, k, 1, 0) for m in maps for f in kernels for k in f])",
-            "has the shape",
+            "One filter at a time",
         ),
     ],
     "patches": [
@@ -2498,7 +2498,7 @@ return "D", all_moves
 """,
             "once too often",
         ),
-        ("return 'D', [0.0, *gradients]", "has the shape"),
+        ("return 'D', [0.0, *gradients]", "length"),
         ("return 'E', gradients", "grow from the first step on"),
     ],
     "diagnosis_2": [
