@@ -1,9 +1,12 @@
-"""Checks of exercise notebook 6: eight pieces of training with a fault each, judged by what the repaired ones do.
+"""Checks of exercise notebook 6: eight pieces of training with a fault each, diagnosed and repaired.
 
-The patients have numbers, so that no name tells the diagnosis.
+The patients have numbers, so that no name tells the diagnosis. A repair is judged by what it does; a diagnosis names
+the fault, by the letter in the sheet's list, and says what it does in numbers, for input that is drawn anew.
 """
 
+import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +16,16 @@ from torch.nn.utils import parameters_to_vector
 from torch.optim.lr_scheduler import ExponentialLR
 
 from mnist_helpers.checks import inputs
-from mnist_helpers.checks.exercise import Gap, Mistake, exercise, number
+from mnist_helpers.checks.exercise import (
+    Exercise,
+    Gap,
+    Mistake,
+    difference_in_form,
+    exercise,
+    number,
+    same,
+    shown,
+)
 from mnist_helpers.checks.traces import settings, traces
 from mnist_helpers.data import to_float
 
@@ -657,3 +669,302 @@ OTHER_LOSSES = {
 def patient_8(model: nn.Sequential, images: Tensor, labels: Tensor) -> None:
     """Train for one epoch on a cross-entropy written by hand."""
     train(model, images, labels, loss_of=mean_loss)
+
+
+LOOKS = {  # what each fault of the sheet's list would show
+    "A": "With a rate far too high the loss jumps about from the first steps, and never falls for long.",
+    "B": "With a rate far too low the loss falls from the first step on, but by a few tenths at most in an epoch.",
+    "C": "With a rate that shrinks too often the curve begins like the healthy one, then lies level wherever it is.",
+    "D": "With gradients added up the loss falls well for some steps, and then climbs back: each step is a longer one.",
+    "E": "Uphill the loss would grow from the first step on, and end in NaN.",
+    "F": "A network that is too small would not get far in any loop, and this one gets far in the healthy loop above.",
+    "G": "With two softmaxes the loss begins at ln 10, waits, and then stays far above 0 however long it is trained.",
+    "H": "With the softmax along the wrong dimension not even the first loss would be ln 10.",
+    "I": "With other images' labels there is nothing to learn: the loss stays at ln 10 from beginning to end.",
+    "J": "With other preparation in use, all of the training would look healthy, and only new images be read badly.",
+    "K": "With such a layer at work the same question to the same network gets another answer each time, up or down.",
+    "L": "If the score trained the network, it would get better each time it is asked: always in one direction.",
+    "M": "Scored on images that it was trained on, a network looks better than it is, and in each epoch alike.",
+    "N": "If the images that report have chosen as well, the report is the best of several: no curve shows it.",
+}
+
+
+def said_of(result: object, truth: tuple, look: str, hint: str) -> str | None:
+    """Say what is wrong with a diagnosis, the fault first."""
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        return "Return two things: the letter of the fault, as a string, and what it does, in numbers."
+    letter = result[0].strip().upper() if isinstance(result[0], str) else ""
+    if letter not in LOOKS:
+        return f"The first thing is the letter of a fault, from the list at the top, and not {shown(result[0])}."
+    if letter != truth[0]:
+        return f"{LOOKS[letter]} {look}"
+    if same(result[1], truth[1]):
+        return None
+    return f"The fault is right. {difference_in_form(result[1], truth[1]) or hint}"
+
+
+def diagnosis(
+    fault: str, look: str, hint: str, mistakes: dict[str, Callable], **settings: Any
+) -> Callable[[Callable], Exercise]:
+    """Make an exercise of a function that says what a fault does in numbers; an answer names the fault as well."""
+
+    def of(effect: Callable) -> Exercise:
+        def solve(*given: Any) -> tuple:
+            return fault, effect(*given)
+
+        solve.__name__ = effect.__name__
+        known = [
+            Mistake(lambda *given, wrong=wrong: (fault, wrong(*given)), f"The fault is right. {said}")
+            for said, wrong in mistakes.items()
+        ]
+        return exercise(
+            examine=lambda result, *given: said_of(result, solve(*given), look, hint),
+            mistakes=known,
+            hint=hint,
+            **settings,
+        )(solve)
+
+    return of
+
+
+HEALTHY = "This is what the healthy code does. Say what the broken code does."
+
+
+def some_gradients(random: np.random.Generator) -> tuple[list[float]]:
+    """Draw the gradients of one weight, one for each step."""
+    return ([round(float(one), 2) for one in random.normal(size=int(random.integers(3, 7)))],)
+
+
+def running_sums(gradients: list[float]) -> list[float]:
+    """Add up the gradients until each step."""
+    return np.cumsum(gradients).tolist()
+
+
+@diagnosis(
+    fault="D",
+    look="Here: where is the curve's lowest point, and where does it end?",
+    hint="Which number stands in the weight's `grad` when the step is made? The first step is still as it should be.",
+    draw=some_gradients,
+    edges=[lambda: ([1.0, 1.0, 1.0, 1.0],), lambda: ([-0.5],), lambda: ([2.0, -2.0, 3.0],)],
+    notice="Gradients that agree make each step longer than the last, until the steps overshoot everything.",
+    mistakes={
+        HEALTHY: lambda gradients: [-LR * one for one in gradients],
+        "These are the gradients that have piled up. The weight moves by the rate times that, downhill.": running_sums,
+        "The sign is turned: a step goes against the gradient.": lambda gradients: [
+            LR * one for one in running_sums(gradients)
+        ],
+        "The rate is not used: it is 0.1.": lambda gradients: [-one for one in running_sums(gradients)],
+        "These are means. The gradients are added up, and nothing divides them.": lambda gradients: [
+            -LR * one / count for count, one in enumerate(running_sums(gradients), start=1)
+        ],
+        "This is where the weight is after each step, added up once too often. Give each step's own move.": (
+            lambda gradients: running_sums([-LR * one for one in running_sums(gradients)])
+        ),
+        "This is the last step alone. Give the move of each step, in a list.": lambda gradients: -LR * sum(gradients),
+    },
+)
+def diagnosis_1(gradients: list[float]) -> list[float]:
+    """Return by how much each step moves a weight, given what each batch alone would have as its gradient."""
+    return [-LR * one for one in running_sums(gradients)]
+
+
+def some_classes(random: np.random.Generator) -> tuple[int]:
+    """Draw a number of classes."""
+    return (int(random.integers(3, 200)),)
+
+
+CLASSES = [lambda: (10,), lambda: (2,), lambda: (1_000,)]
+
+
+@diagnosis(
+    fault="G",
+    look="Here: what does it do in its first hundred steps, and how far from 0 does it end after three epochs?",
+    hint="Write down what a perfect network hands to the loss: a row of numbers, one for each class. Which probability "
+    "does the loss make of the right one?",
+    draw=some_classes,
+    edges=CLASSES,
+    notice="For ten classes it is 1.46. A floor like that, where 0 should be, tells this fault from slow learning.",
+    mistakes={
+        "This is the floor of a healthy loop: 0. What does the loss make of a row that holds a 1 and zeros?": (
+            lambda classes: 0.0
+        ),
+        "This is where an untrained network begins. The lowest loss is that of a perfect one.": (
+            lambda classes: math.log(classes)
+        ),
+        "This is the probability that the loss comes to. The loss is its negative logarithm.": (
+            lambda classes: math.e / (math.e + classes - 1)
+        ),
+        "The sign is turned: a loss is never below 0.": lambda classes: 1 - math.log(math.e + classes - 1),
+        "All classes but one are wrong ones: `classes - 1` of them add exp(0) each.": (
+            lambda classes: math.log(math.e + classes) - 1
+        ),
+        "This is the probability of a wrong class. The loss asks for the right one's.": (
+            lambda classes: math.log(math.e + classes - 1)
+        ),
+    },
+)
+def diagnosis_2(classes: int) -> float:
+    """Return the lowest loss that a perfect network can have in the broken loop."""
+    return math.log(math.e + classes - 1) - 1
+
+
+def value_and_share(random: np.random.Generator) -> tuple[float, float]:
+    """Draw a number above 0, and the rate of the dropout."""
+    return round(float(random.uniform(0.5, 4)), 2), float(random.choice([0.1, 0.2, 0.3, 0.4, 0.6, 0.75]))
+
+
+@diagnosis(
+    fault="K",
+    look="Here: do the three answers go in one direction?",
+    hint="What does the layer do with a number that it drops, and with one that it keeps?",
+    draw=value_and_share,
+    edges=[lambda: (1.0, 0.5), lambda: (2.0, 0.9), lambda: (3.0, 0.25)],
+    notice="Right on average, and never the same: good for training, and useless for a score.",
+    mistakes={
+        HEALTHY: lambda value, share: (value, value),
+        "What is kept is made larger, so that the average stays as it was.": lambda value, share: (0.0, value),
+        "What is kept grows: it is divided by the share that is kept.": lambda value, share: (0.0, value * (1 - share)),
+        "It is divided by the share that is kept, not by the one that is dropped.": (
+            lambda value, share: (0.0, value / share)
+        ),
+        "The smallest comes first.": lambda value, share: (value / (1 - share), 0.0),
+        "A number that is dropped becomes 0.": lambda value, share: (value, value / (1 - share)),
+    },
+)
+def diagnosis_3(value: float, share: float) -> tuple[float, float]:
+    """Return the smallest and the largest number that can come of a number above 0 on its way to the last layer."""
+    return 0.0, value / (1 - share)
+
+
+def at_best_epoch(val: list[float], test: list[float]) -> float:
+    """Return the test accuracy of the epoch that the validation images choose."""
+    return test[int(np.argmax(val))]
+
+
+@diagnosis(
+    fault="N",
+    look="Here: who has chosen which of the eight numbers is reported?",
+    hint="How much would be reported if the choice were an honest one? Of epochs that are equally good, the first.",
+    draw=accuracies,
+    edges=[copies(*lists) for lists in (LAST_IS_BEST, FIRST_IS_BEST, EQUALLY_GOOD, ONE_EPOCH)],
+    notice="Small, never negative, and larger the more there is to choose from: that is how records come about.",
+    mistakes={
+        HEALTHY: lambda val, test: 0.0,
+        "The sign is turned: the report is too high, not too low.": (
+            lambda val, test: at_best_epoch(val, test) - max(test)
+        ),
+        "This is the honest accuracy. By how much is the report above it?": at_best_epoch,
+        "The honest report is a test accuracy, too: that of the epoch which the validation images choose.": (
+            lambda val, test: max(test) - max(val)
+        ),
+        "The honest choice is not the last epoch. The validation images choose.": lambda val, test: (
+            max(test) - test[-1]
+        ),
+        "The honest report is that of one epoch, not a mean.": lambda val, test: max(test) - sum(test) / len(test),
+        "These are percentage points. Accuracies here are shares between 0 and 1.": (
+            lambda val, test: 100 * (max(test) - at_best_epoch(val, test))
+        ),
+    },
+)
+def diagnosis_4(val_accuracies: list[float], test_accuracies: list[float]) -> float:
+    """Return by how much the report is too high."""
+    return max(test_accuracies) - at_best_epoch(val_accuracies, test_accuracies)
+
+
+@diagnosis(
+    fault="I",
+    look="Here: how far does the curve move, from its first step to its last?",
+    hint="What is the best that a network can say if the image tells nothing about the label? Which loss has it then?",
+    draw=some_classes,
+    edges=CLASSES,
+    notice="The loss of knowing nothing. Where training stays there, look at images with their labels before all else.",
+    mistakes={
+        "This is the probability that each class gets. The loss is its negative logarithm.": lambda classes: (
+            1 / classes
+        ),
+        "The sign is turned: a loss is never below 0.": lambda classes: -math.log(classes),
+        "This is the logarithm to the base 2. The loss takes the natural one.": lambda classes: math.log2(classes),
+        "This is the logarithm to the base 10. The loss takes the natural one.": lambda classes: math.log10(classes),
+        "This is for ten classes. The function is asked about other numbers of them.": lambda classes: math.log(10),
+        "This is an error rate. The loss is the negative logarithm of a probability.": lambda classes: 1 - 1 / classes,
+    },
+)
+def diagnosis_5(classes: int) -> float:
+    """Return the loss at which the training stays, where there are so many classes, all equally frequent."""
+    return math.log(classes)
+
+
+def mean_and_deviation(random: np.random.Generator) -> tuple[float, float]:
+    """Draw the mean and the deviation of the pixels of some data set."""
+    return round(float(random.uniform(0.1, 0.6)), 2), round(float(random.uniform(0.1, 0.5)), 2)
+
+
+@diagnosis(
+    fault="J",
+    look="Here the training went well, its weights are unchanged, and the images are of the same kind.",
+    hint="Follow the pixels through the broken line: what does it do to their mean, and what to their spread?",
+    draw=mean_and_deviation,
+    edges=[lambda: (0.1307, 0.3081), lambda: (0.5, 0.5), lambda: (0.3, 0.2)],
+    notice="For MNIST a spread of 0.09 in place of 1: to this network all images look almost blank.",
+    mistakes={
+        HEALTHY: lambda mean, deviation: (0.0, 1.0),
+        "Multiplying makes the spread smaller by that factor: what was it before?": (
+            lambda mean, deviation: (0.0, deviation)
+        ),
+        "The mean has been subtracted: what is left of it?": lambda mean, deviation: (mean, deviation**2),
+        "The mean has been subtracted, brackets first: what is left of it?": (
+            lambda mean, deviation: (mean * deviation, deviation**2)
+        ),
+        "The two are exchanged: the mean comes first.": lambda mean, deviation: (deviation**2, 0.0),
+        "The spread grows here. It is multiplied by a number below 1.": lambda mean, deviation: (0.0, 1 / deviation),
+    },
+)
+def diagnosis_6(mean: float, deviation: float) -> tuple[float, float]:
+    """Return mean and deviation of what the network gets in use."""
+    return 0.0, deviation**2
+
+
+@diagnosis(
+    fault="C",
+    look="Here: compare the first fifty steps with those of the healthy curve, and then the rest.",
+    hint="How often has the rate lost a twentieth before step `at`? The first step, 0, is made at 0.1.",
+    draw=lambda random: (int(random.integers(2, 80)),),
+    edges=[lambda: (0,), lambda: (1,), lambda: (14,)],
+    notice="Half of it is gone after 14 steps, and of 125 steps an epoch is made: the rest are hardly steps at all.",
+    mistakes={
+        "In the first epoch of the right code it is always 0.1. Say what the broken code does.": lambda at: LR,
+        "It is one step ahead: step 0 is made at 0.1, before anything is lost.": lambda at: LR * DECAY ** (at + 1),
+        "A twentieth is lost of what is left, and not each time of 0.1.": lambda at: LR * (1 - (1 - DECAY) * at),
+        "This is the share that is left. The rate began at 0.1.": lambda at: DECAY**at,
+        "This is what is lost. How much is left?": lambda at: LR - LR * DECAY**at,
+        "A twentieth is lost, so 0.95 is left each time.": lambda at: LR * (1 - DECAY) ** at,
+    },
+)
+def diagnosis_7(at: int) -> float:
+    """Return the rate with which the broken loop makes a step, counted from 0, of its first epoch."""
+    return LR * DECAY**at
+
+
+@diagnosis(
+    fault="H",
+    look="Here: look at the very first loss.",
+    hint="How many numbers share the probability of 1, if they are all alike? Count along the dimension.",
+    draw=lambda random: (int(random.integers(3, 200)),),
+    edges=[lambda: (32,), lambda: (1,), lambda: (10,), lambda: (128,)],
+    notice="A first loss that changes with the batch size: no healthy loss does, and it takes one line to print it.",
+    mistakes={
+        "This is the first loss of a healthy loop. Say what the broken code has.": lambda batch_size: math.log(10),
+        "This is a probability. The loss is its negative logarithm.": lambda batch_size: 1 / batch_size,
+        "The sign is turned: a loss is never below 0.": lambda batch_size: -math.log(batch_size),
+        "Not all numbers of the batch share it, only those along one dimension.": (
+            lambda batch_size: math.log(10 * batch_size)
+        ),
+        "This is for 32 images. The function is asked about other batches.": lambda batch_size: math.log(32),
+        "This is the logarithm to the base 2. The loss takes the natural one.": lambda batch_size: math.log2(
+            batch_size
+        ),
+    },
+)
+def diagnosis_8(batch_size: int) -> float:
+    """Return the first loss of a network that knows nothing, for batches of so many images."""
+    return math.log(batch_size)

@@ -6,6 +6,7 @@ of it as plain data; `judge` compares that with the truth, and needs nothing of 
 
 import contextlib
 import io
+import re
 import secrets
 import sys
 import warnings
@@ -102,7 +103,7 @@ class Exercise:
     gaps: Sequence[Gap] = ()  # looked at if it is no known mistake
     examine: Callable[..., str | None] | None = None
     measure: Callable[..., Any] | None = None
-    by_hand: Sequence[str] = ()  # functions of torch with such a word in their names are not to be used
+    by_hand: Sequence[str] = ()  # patterns: functions of torch with such a name are not to be used
     twice: bool = False  # the answer is called twice with the same input, and `examine` gets both results
     rounds: int = ROUNDS  # with inputs drawn at random
     edges: Sequence[Callable[[], tuple]] = ()  # inputs that chance may miss (nothing, all, the last): met every time
@@ -264,7 +265,7 @@ class NotBy(TorchFunctionMode):
         self.names = names
 
     def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        if any(name in getattr(function, "__name__", "") for name in self.names):
+        if any(re.search(name, getattr(function, "__name__", "")) for name in self.names):
             raise NotByHandError(f"{function.__name__} was called, and this is to be written without it")
         return function(*args, **(kwargs or {}))
 

@@ -1,7 +1,8 @@
-"""Checks of exercise notebook 2: convolution, sides, pooling, parameters, what a place sees, the loss."""
+"""Checks of exercise notebook 2: convolution in three steps, what layers cost, what a place sees, the loss."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,94 +10,375 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mnist_helpers.checks import inputs
-from mnist_helpers.checks.exercise import Gap, Mistake, exercise, no_network
+from mnist_helpers.checks.exercise import (
+    LONGEST_REMARK,
+    Gap,
+    Mistake,
+    difference_in_form,
+    exercise,
+    no_network,
+    same,
+    shown,
+)
 from mnist_helpers.checks.networks import HIDDEN_FROM_OPTIMISERS, NO_WAY_BACK, looked_into, own_copy
 
 
-def image_and_kernel(random: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Draw an image that is not square, and a kernel that is not either."""
+def an_image(random: np.random.Generator) -> tuple[Tensor, Tensor, int, int]:
+    """Draw an image and a kernel, neither of them square, and a stride and a padding."""
     kernel = inputs.normal(random, *(int(size) for size in random.permutation([2, 3])))
-    return inputs.normal(random, int(random.integers(5, 8)), int(random.integers(8, 11))), kernel
+    image = inputs.normal(random, int(random.integers(5, 8)), int(random.integers(8, 11)))
+    return image, kernel, int(random.integers(1, 4)), int(random.integers(0, 3))
 
 
-def of_sides(image: tuple[int, int], kernel: tuple[int, int]) -> Callable[[], tuple[Tensor, Tensor]]:
-    """Return what gives an image and a kernel with these sides."""
-    return lambda: tuple(inputs.normal(np.random.default_rng(0), *sides) for sides in (image, kernel))
+def of_sides(
+    image: tuple[int, int], kernel: tuple[int, int], stride: int = 1, padding: int = 0
+) -> Callable[[], tuple[Tensor, Tensor, int, int]]:
+    """Return what gives an image and a kernel with these sides, beside a stride and a padding."""
+    return lambda: (*(inputs.normal(np.random.default_rng(0), *sides) for sides in (image, kernel)), stride, padding)
 
 
-def convolved(image: Tensor, kernel: Tensor) -> Tensor:
+def convolved(image: Tensor, kernel: Tensor, stride: int | tuple[int, int] = 1, padding: int = 0) -> Tensor:
     """Slide a kernel over an image."""
-    return F.conv2d(image[None, None], kernel[None, None])[0, 0]
+    return F.conv2d(image[None, None], kernel[None, None], stride=stride, padding=padding)[0, 0]
+
+
+def crowded_places(image: Tensor, kernel: Tensor, stride: int, padding: int) -> Tensor:
+    """Give as many numbers as asked for, but move the kernel by one place only."""
+    rows, columns = convolved(image, kernel, stride, padding).shape
+    return convolved(image, kernel, 1, padding)[:rows, :columns]
 
 
 @exercise(
-    draw=image_and_kernel,
+    draw=an_image,
     by_hand=("conv",),
     edges=[
         of_sides((6, 6), (3, 3)),
-        of_sides((5, 9), (3, 3)),
-        of_sides((6, 6), (2, 3)),
-        of_sides((4, 6), (1, 1)),
+        of_sides((5, 9), (3, 3), 2),
+        of_sides((6, 6), (2, 3), 1, 1),
+        of_sides((4, 6), (1, 1), 3),
         of_sides((3, 5), (3, 5)),
-        of_sides((5, 6), (1, 4)),
+        of_sides((5, 6), (1, 4), 2, 2),
+        of_sides((7, 8), (3, 3), 2, 1),
+        of_sides((2, 4), (3, 3), 1, 1),  # with its border only is the image larger than the kernel
+        of_sides((5, 8), (2, 3), 5, 0),  # the stride steps over pixels
     ],
-    rounds=8,
+    rounds=12,
     notice="Two loops and a sum. `F.conv2d` does the same for all images, channels and kernels at once.",
-    hint="For each place: multiply the kernel with the part of the image under it, number by number, and add up.",
+    hint="Put zeros around the image first. Where does the kernel lie for row 1, column 2 of the result? "
+    "Multiply it there with the pixels under it, number by number, and add up.",
     mistakes=[
         Mistake(
-            lambda image, kernel: convolved(image, kernel.flip(0, 1)),
+            lambda image, kernel, stride, padding: convolved(image, kernel.flip(0, 1), stride, padding),
             "The kernel is turned around. Mathematicians do that; networks lay it on as it is.",
         ),
         Mistake(
-            lambda image, kernel: convolved(image, kernel)[:-1, :-1],
-            "The last row and column of places are missing: there are H - h + 1 of them, not H - h.",
+            lambda image, kernel, stride, padding: convolved(image, kernel, stride, padding)[:-1, :-1],
+            "The last row and column of places are missing. Count where the kernel can begin, the first included.",
         ),
         Mistake(
-            lambda image, kernel: convolved(image, kernel) / kernel.numel(),
+            lambda image, kernel, stride, padding: convolved(image, kernel, stride, padding) / kernel.numel(),
             "This is the mean of the products. A convolution is their sum.",
         ),
         Mistake(
-            lambda image, kernel: convolved(image, kernel).T,
+            lambda image, kernel, stride, padding: convolved(image, kernel, stride, padding).T,
             "Rows and columns are exchanged.",
         ),
         Mistake(
-            lambda image, kernel: convolved(image, kernel.flip(1)),
+            lambda image, kernel, stride, padding: convolved(image, kernel.flip(1), stride, padding),
             "The kernel is turned around from left to right. Networks lay it on as it is.",
         ),
         Mistake(
-            lambda image, kernel: convolved(image, torch.ones_like(kernel)),
+            lambda image, kernel, stride, padding: convolved(image, torch.ones_like(kernel), stride, padding),
             "These are sums of the pixels under the kernel. Multiply each by the kernel's number first.",
         ),
         Mistake(
-            lambda image, kernel: convolved(image, kernel) / kernel.sum(),
+            lambda image, kernel, stride, padding: convolved(image, kernel, stride, padding) / kernel.sum(),
             "It divides by the sum of the kernel. A convolution is the sum of the products alone.",
         ),
         Mistake(
-            lambda image, kernel: F.conv2d(image[None, None], kernel[None, None], stride=tuple(kernel.shape))[0, 0],
-            "The places do not overlap. Move on by one column each time, and by one row.",
+            lambda image, kernel, stride, padding: convolved(image, kernel, 1, padding),
+            "The stride is not used: with a stride of 2 the kernel moves on by two pixels, and by two rows.",
+        ),
+        Mistake(
+            lambda image, kernel, stride, padding: convolved(image, kernel, stride, 0),
+            "The padding is missing: so many rows and columns of zeros come around the image, on all four sides.",
+        ),
+        Mistake(
+            crowded_places,
+            "The result has the right size, but the kernel moves by one pixel only. Row 1 of the result begins at "
+            "pixel 1 × stride.",
+        ),
+        Mistake(
+            lambda image, kernel, stride, padding: convolved(image, kernel, (stride, 1), padding),
+            "The stride counts for the rows only. It counts for the columns as well.",
+        ),
+        Mistake(
+            lambda image, kernel, stride, padding: convolved(image, kernel, (1, stride), padding),
+            "The stride counts for the columns only. It counts for the rows as well.",
+        ),
+        Mistake(
+            lambda image, kernel, stride, padding: convolved(F.pad(image, (padding, 0, padding, 0)), kernel, stride),
+            "There are zeros above and on the left only. They come on all four sides.",
+        ),
+        Mistake(
+            lambda image, kernel, stride, padding: convolved(F.pad(image, (0, padding, 0, padding)), kernel, stride),
+            "There are zeros below and on the right only. They come on all four sides.",
+        ),
+        Mistake(
+            lambda image, kernel, stride, padding: convolved(
+                F.pad(image[None], (padding,) * 4, mode="replicate")[0], kernel, stride
+            ),
+            "The border repeats the pixels beside it. Padding is made of zeros.",
+        ),
+        Mistake(
+            lambda image, kernel, stride, padding: convolved(image, kernel, tuple(kernel.shape), padding),
+            "The kernel moves on by its own size. It moves on by `stride`.",
         ),
     ],
     gaps=[
         Gap(
-            lambda image, kernel: kernel.shape[0] == kernel.shape[1],
+            lambda image, kernel, stride, padding: stride == 1,
+            "It is right where the stride is 1. With a larger one, which pixel does row 1 of the result begin at, and "
+            "how many rows are there?",
+        ),
+        Gap(
+            lambda image, kernel, stride, padding: padding == 0,
+            "It is right without padding. With it, work on a larger image: zeros all around, the given one in the "
+            "middle.",
+        ),
+        Gap(
+            lambda image, kernel, stride, padding: kernel.shape[0] == kernel.shape[1],
             "It takes the kernel to be a square. Its height and its width are two numbers: see `kernel.shape`.",
         ),
         Gap(
-            lambda image, kernel: image.shape[0] == image.shape[1],
+            lambda image, kernel, stride, padding: image.shape[0] == image.shape[1],
             "It takes the image to be a square. Its height and its width are two numbers: see `image.shape`.",
         ),
     ],
 )
-def convolve(image: Tensor, kernel: Tensor) -> Tensor:
-    """Slide a kernel over an image, without padding. Shapes: (H, W) and (h, w) → (H - h + 1, W - w + 1)."""
-    return convolved(image, kernel)
+def convolve(image: Tensor, kernel: Tensor, stride: int, padding: int) -> Tensor:
+    """Slide a kernel over an image with a border of zeros. Shapes: (H, W) and (h, w) → (rows, columns)."""
+    return convolved(image, kernel, stride, padding)
 
 
-def a_layer(random: np.random.Generator) -> tuple[int, int, int, int]:
-    """Draw side, kernel, stride and padding."""
-    kernel = int(random.choice([2, 3, 5, 7]))
-    return int(random.integers(12, 40)), kernel, int(random.integers(1, 4)), int(random.integers(0, 3))
+def maps_and_filters(
+    channels: int, filters: int, sides: tuple[int, int], kernel: tuple[int, int], random: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw maps, the kernels of some filters, and their biases."""
+    kernels = inputs.normal(random, filters, channels, *kernel)
+    return inputs.normal(random, channels, *sides), kernels, inputs.normal(random, filters)
+
+
+def a_layer(random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw maps and filters, more or fewer of these than channels, with kernels that are not square."""
+    channels, filters = (int(count) for count in random.permutation([2, 3, 4])[:2])
+    height, width = (int(size) for size in random.permutation([2, 3]))
+    return maps_and_filters(channels, filters, (int(random.integers(4, 7)), 7), (height, width), random)
+
+
+def layer_of(
+    channels: int, filters: int, sides: tuple[int, int], kernel: tuple[int, int]
+) -> Callable[[], tuple[Tensor, Tensor, Tensor]]:
+    """Return what gives a layer of this size."""
+    return lambda: maps_and_filters(channels, filters, sides, kernel, np.random.default_rng(0))
+
+
+def with_filters(maps: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
+    """Return a map for each filter."""
+    return F.conv2d(maps[None], kernels, biases)[0]
+
+
+@exercise(
+    draw=a_layer,
+    by_hand=("conv",),
+    edges=[
+        layer_of(1, 1, (4, 5), (2, 3)),
+        layer_of(3, 1, (4, 5), (2, 3)),
+        layer_of(1, 3, (4, 5), (2, 3)),
+        layer_of(3, 3, (5, 5), (3, 3)),
+        layer_of(4, 2, (3, 4), (1, 1)),
+        layer_of(2, 3, (3, 4), (3, 4)),
+        lambda: (torch.zeros(2, 4, 4), torch.ones(3, 2, 2, 2), torch.tensor([1.0, -2.0, 0.5])),
+    ],
+    rounds=8,
+    notice="The channels are added up: what a filter finds in one may speak for or against what it finds in another.",
+    hint="One filter at a time. It has a kernel for each channel: convolve each channel with its own, add up what "
+    "comes out, and add the filter's bias once.",
+    mistakes=[
+        Mistake(
+            lambda maps, kernels, biases: with_filters(maps, kernels, 0 * biases),
+            "The biases are missing: one number for each filter, added everywhere in its map.",
+        ),
+        Mistake(
+            lambda maps, kernels, biases: with_filters(maps, kernels, len(maps) * biases),
+            "The bias is added once for each channel. Each filter has one: add it after the sum over the channels.",
+        ),
+        Mistake(
+            lambda maps, kernels, biases: with_filters(maps, kernels, 0 * biases) / len(maps) + biases[:, None, None],
+            "This is the mean over the channels. A filter takes their sum.",
+        ),
+        Mistake(
+            lambda maps, kernels, biases: with_filters(maps, kernels[:, :1].expand_as(kernels), biases),
+            "Every channel meets the same kernel. A filter has one of its own for each channel.",
+        ),
+        Mistake(
+            lambda maps, kernels, biases: with_filters(maps, kernels[:1].expand_as(kernels), biases),
+            "All maps come from the first filter. Each filter makes one map.",
+        ),
+        Mistake(
+            lambda maps, kernels, biases: with_filters(maps[:1], kernels[:, :1], biases),
+            "Only the first channel is looked at. Each filter adds up what it finds in all of them.",
+        ),
+        Mistake(
+            lambda maps, kernels, biases: with_filters(maps, kernels.flip(2, 3), biases),
+            "The kernels are turned around. Networks lay them on as they are.",
+        ),
+        Mistake(
+            lambda maps, kernels, biases: with_filters(maps, kernels, biases).sum(dim=0),
+            "The filters' maps are added up. The channels are; each filter keeps a map of its own.",
+        ),
+        Mistake(
+            lambda maps, kernels, biases: with_filters(maps, kernels, -biases),
+            "The biases are subtracted. They are added.",
+        ),
+        Mistake(
+            lambda maps, kernels, biases: with_filters(maps, kernels, biases[:1].expand_as(biases)),
+            "All maps get the first bias. Each filter has its own.",
+        ),
+        Mistake(
+            lambda maps, kernels, biases: with_filters(maps, kernels, biases).relu(),
+            "What is below zero is cut off. The ReLU is a layer of its own, and not asked for.",
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda maps, kernels, biases: len(maps) == 1,
+            "It is right for one channel. Of several, each meets a kernel of its own, and the results are added up.",
+        ),
+        Gap(
+            lambda maps, kernels, biases: len(kernels) == 1,
+            "It is right for one filter. Each further one makes a map of its own, with its own bias.",
+        ),
+        Gap(
+            lambda maps, kernels, biases: kernels.shape[2] == kernels.shape[3],
+            "It takes the kernels to be squares. See `kernels.shape`: filters, channels, height, width.",
+        ),
+    ],
+)
+def convolve_channels(maps: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
+    """Return a map for each filter. Shapes: (C, H, W), (F, C, h, w), (F,) → (F, H - h + 1, W - w + 1)."""
+    return with_filters(maps, kernels, biases)
+
+
+def a_batch(random: np.random.Generator) -> tuple[Tensor, int, int]:
+    """Draw some images with channels, and the sides of a window that is not square."""
+    height, width = (int(size) for size in random.permutation([2, 3]))
+    count, channels = (int(number) for number in random.permutation([2, 3, 4])[:2])
+    return inputs.normal(random, count, channels, int(random.integers(4, 6)), int(random.integers(6, 8))), height, width
+
+
+def batch_of(shape: tuple[int, int, int, int], height: int, width: int) -> Callable[[], tuple[Tensor, int, int]]:
+    """Return what gives images of this shape, and the sides of a window."""
+    return lambda: (inputs.normal(np.random.default_rng(0), *shape), height, width)
+
+
+def windows(images: Tensor, height: int, width: int) -> Tensor:
+    """Return what a window shows at each place. Shapes: (N, C, H, W) → (N, C, rows, columns, height, width)."""
+    return images.unfold(2, height, 1).unfold(3, width, 1)
+
+
+def in_rows(images: Tensor, height: int, width: int, order: Sequence[int] = (0, 2, 3, 1, 4, 5)) -> Tensor:
+    """Lay the numbers of each window in a row; another order of the dimensions puts a mistake in."""
+    seen = windows(images, height, width)
+    return seen.permute(*order).reshape(len(images), *seen.shape[2:4], -1)
+
+
+@exercise(
+    draw=a_batch,
+    edges=[
+        batch_of((1, 1, 4, 5), 2, 3),
+        batch_of((1, 3, 4, 5), 3, 2),
+        batch_of((3, 1, 4, 5), 2, 3),
+        batch_of((2, 3, 5, 5), 3, 3),
+        batch_of((2, 3, 3, 4), 3, 4),
+        batch_of((2, 3, 3, 4), 1, 1),
+        batch_of((2, 2, 6, 3), 1, 2),
+    ],
+    rounds=8,
+    notice="A convolution is a dense layer that every patch goes through. Many libraries compute it so.",
+    hint="At each place, cut the same window out of all images at once: `images[:, :, …, …]`. Lay its numbers in a "
+    "row. Then ask which dimension of the result counts the places.",
+    mistakes=[
+        Mistake(
+            lambda images, height, width: in_rows(images, height, width, (0, 1, 2, 3, 4, 5)),
+            "A row mixes numbers of several places. `reshape` only counts numbers off in the order they lie: bring the "
+            "dimensions into their order first, with `permute`.",
+        ),
+        Mistake(
+            lambda images, height, width: in_rows(images, height, width, (0, 2, 3, 4, 5, 1)),
+            "Within a row the channels come last. `flatten` lays a filter channel by channel: all numbers of the first "
+            "one, then those of the next.",
+        ),
+        Mistake(
+            lambda images, height, width: in_rows(images, height, width, (0, 2, 3, 1, 5, 4)),
+            "Each patch lies on its side: within a channel, go along its rows.",
+        ),
+        Mistake(
+            lambda images, height, width: in_rows(images, height, width, (0, 3, 2, 1, 4, 5)),
+            "The places are in another order: go along the first row of places, then along the next.",
+        ),
+        Mistake(
+            lambda images, height, width: in_rows(images, height, width).transpose(1, 2),
+            "Rows and columns of the places are exchanged.",
+        ),
+        Mistake(
+            lambda images, height, width: in_rows(images, width, height),
+            "Height and width of the window are exchanged.",
+        ),
+        Mistake(
+            lambda images, height, width: in_rows(images, height, width)[:, :-1, :-1],
+            "The last row and column of places are missing: there are H - height + 1 rows of them.",
+        ),
+        Mistake(
+            lambda images, height, width: windows(images, height, width).permute(0, 2, 3, 1, 4, 5),
+            "The patches are not laid in rows yet: channels, height and width become one dimension, see `flatten`.",
+        ),
+        Mistake(
+            lambda images, height, width: in_rows(images, height, width).flatten(1, 2),
+            "The places are in one long row. Give them back their rows and columns: see `unflatten`, or `reshape`.",
+        ),
+        Mistake(
+            lambda images, height, width: in_rows(images[:, :1], height, width),
+            "Only the first channel is there. A patch goes through all channels.",
+        ),
+        Mistake(
+            lambda images, height, width: in_rows(images[:1], height, width)[0],
+            "Only the first image is there. The result begins with a dimension for the images.",
+        ),
+        Mistake(
+            lambda images, height, width: F.unfold(images, (height, width)),
+            "The numbers of a patch stand in a column here, and the places in one long row. Asked for is the shape "
+            "(N, rows, columns, numbers of a patch).",
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda images, height, width: len(images) == 1,
+            "It is right for one image. In a batch, no patch holds numbers of two images.",
+        ),
+        Gap(
+            lambda images, height, width: images.shape[1] == 1,
+            "It is right for one channel. A patch holds the numbers of all channels, one channel after the other.",
+        ),
+        Gap(
+            lambda images, height, width: height == width,
+            "It takes the window to be a square. Its height and its width are two numbers.",
+        ),
+    ],
+)
+def patches(images: Tensor, height: int, width: int) -> Tensor:
+    """Lay each patch in a row. Shapes: (N, C, H, W) → (N, H - height + 1, W - width + 1, C · height · width)."""
+    return in_rows(images, height, width)
 
 
 def side_of(side: int, kernel: int, stride: int, padding: int) -> int:
@@ -104,205 +386,195 @@ def side_of(side: int, kernel: int, stride: int, padding: int) -> int:
     return (side + 2 * padding - kernel) // stride + 1
 
 
+def a_network(random: np.random.Generator) -> tuple[int, int, list[tuple]]:
+    """Draw an image's side and channels, and layers: convolutions, and poolings between them, some with a rest."""
+    layers: list[tuple] = []
+    for _ in range(2):
+        stride, padding = int(random.integers(1, 4)), int(random.integers(0, 3))
+        layers += [("conv", int(random.integers(3, 9)), int(random.choice([2, 3, 5])), stride, padding)]
+        layers += [("pool", int(random.choice([2, 3])))]
+    layers[0], layers[2] = (*layers[0][:3], 2, 1), (*layers[2][:3], 1, 2)  # never without a stride and a padding
+    return int(random.integers(40, 60)), int(random.integers(2, 5)), layers
+
+
+def layers_of(side: int, channels: int, *layers: tuple) -> Callable[[], tuple[int, int, list[tuple]]]:
+    """Return what gives an image and layers, each time a new list."""
+    return lambda: (side, channels, list(layers))
+
+
+def cost(
+    side: int,
+    channels: int,
+    layers: list[tuple],
+    side_of: Callable[..., float] = side_of,
+    size_of: Callable[..., float] = lambda channels, filters, kernel: filters * (channels * kernel**2 + 1),
+    work_of: Callable[..., float] = lambda channels, filters, kernel, side: filters * channels * kernel**2 * side**2,
+    pool: Callable[[int, int], int] = lambda side, size: side // size,
+    follow: bool = True,
+    left_of: Callable[[int, int], int] = lambda channels, side: channels * side**2,
+) -> tuple[int, int, int]:
+    """Return parameters, multiplications and what comes out; the arguments put mistakes in."""
+    parameters, multiplications, first = 0, 0, channels
+    for kind, *numbers in layers:
+        if kind == "conv":
+            filters, kernel, stride, padding = numbers
+            side = side_of(side, kernel, stride, padding)
+            parameters += size_of(channels, filters, kernel)
+            multiplications += work_of(channels, filters, kernel, side)
+            channels = filters if follow else first
+        else:
+            side = pool(side, *numbers)
+    return parameters, multiplications, left_of(channels, side)
+
+
+COSTS = "parameters", "multiplications", "numbers in the last maps"
+
+
+def right_costs(result: tuple, side: int, channels: int, layers: list[tuple]) -> str | None:
+    """Say which of the three numbers is wrong."""
+    truth = cost(side, channels, layers)
+    if same(result, truth):
+        return None
+    wrong = [not same(found, right) for found, right in zip(result, truth, strict=False)]
+    case = f" For example, network_cost{shown((side, channels, layers))} gave {shown(result)}."
+    said = difference_in_form(result, truth) or (
+        f"Not right yet: {' and '.join(name for name, off in zip(COSTS, wrong, strict=True) if off)}. "
+        "Follow two numbers from layer to layer: the side of the maps, and how many there are."
+    )
+    return said + (case if len(said) + len(case) < LONGEST_REMARK else "")
+
+
+def costs_of(hint: str, **faults: Any) -> Mistake:
+    """Return the mistake of counting with some faults."""
+    return Mistake(lambda *given: cost(*given, **faults), hint)
+
+
+NO_HALF_PLACES = "There are no half places: a kernel that would stick out has none. Round down, `//`."
+
+
 @exercise(
-    draw=a_layer,
+    draw=a_network,
     edges=[
-        lambda: (28, 5, 2, 1),
-        lambda: (28, 1, 1, 0),
-        lambda: (28, 3, 1, 1),
-        lambda: (7, 7, 2, 0),
-        lambda: (1, 3, 1, 1),
-        lambda: (5, 2, 9, 0),
+        layers_of(28, 1, ("conv", 8, 5, 1, 2), ("pool", 2), ("conv", 16, 3, 2, 0)),
+        layers_of(28, 1, ("conv", 32, 3, 1, 0)),
+        layers_of(7, 3, ("conv", 4, 1, 1, 0)),
+        layers_of(15, 2, ("pool", 2)),
+        layers_of(7, 2, ("conv", 3, 7, 2, 0)),
+        layers_of(1, 1, ("conv", 1, 3, 1, 1)),
+        layers_of(5, 2, ("conv", 3, 2, 9, 0)),
+        layers_of(28, 3),
     ],
-    notice="The same line holds for pooling. 28 with a 3×3 kernel, stride 1 and padding 1 stays 28.",
-    hint="Draw the padded side. At how many places can the kernel begin, and which of them does the stride take?",
+    notice="The same few weights are used at every place: the size of the image is in the work, not in the parameters.",
+    hint="Follow two numbers from layer to layer: the side of the maps, and how many there are.",
+    examine=right_costs,
     mistakes=[
-        Mistake(
-            lambda side, kernel, stride, padding: side_of(side, kernel, stride, padding) - 1,
-            "The first place is not counted: after `side + 2 * padding - kernel` steps of one there is one place more.",
+        costs_of(
+            "The biases are missing among the parameters: one for each filter.",
+            size_of=lambda channels, filters, kernel: filters * channels * kernel**2,
         ),
-        Mistake(
-            lambda side, kernel, stride, padding: (side + padding - kernel) // stride + 1,
-            "The padding is put on one end only. It comes on both.",
+        costs_of(
+            "Each filter has one kernel for *each* input channel, not one in all. Count parameters and work anew.",
+            size_of=lambda channels, filters, kernel: filters * (kernel**2 + 1),
+            work_of=lambda channels, filters, kernel, side: filters * kernel**2 * side**2,
         ),
-        Mistake(
-            lambda side, kernel, stride, padding: side + 2 * padding - kernel + 1,
-            "The stride is not used: with a stride of 2 every other place is left out.",
+        costs_of(
+            "The parameters are wrong: each filter has one kernel for *each* input channel, not one in all.",
+            size_of=lambda channels, filters, kernel: filters * (kernel**2 + 1),
         ),
-        Mistake(
-            lambda side, kernel, stride, padding: math.ceil((side + 2 * padding - kernel) / stride) + 1,
-            "A kernel that would stick out at the end is counted. Round down: `//`.",
+        costs_of(
+            "The work is too little: each filter multiplies in *every* input channel, at each place.",
+            work_of=lambda channels, filters, kernel, side: filters * kernel**2 * side**2,
         ),
-        Mistake(
-            lambda side, kernel, stride, padding: (side + 2 * padding - kernel) / stride + 1,
-            "There are no half places. Round down: `//`.",
-        ),
-        Mistake(
-            lambda side, kernel, stride, padding: round((side + 2 * padding - kernel) / stride) + 1,
-            "It rounds to the nearest number. A kernel that would stick out has no place: round down, `//`.",
-        ),
-        Mistake(
-            lambda side, kernel, stride, padding: (side + 2 * padding - kernel + 1) // stride,
-            "The 1 is added before the division. It is the first place, which is there whatever the stride.",
-        ),
-        Mistake(
-            lambda side, kernel, stride, padding: (side - kernel) // stride + 1,
-            "The padding is missing. It makes the side longer, at both ends.",
-        ),
-        Mistake(
-            lambda side, kernel, stride, padding: (side + 2 * padding) // stride,
-            "The kernel is missing. The larger it is, the fewer places it has.",
-        ),
-        Mistake(
-            lambda side, kernel, stride, padding: (side - 2 * padding - kernel) // stride + 1,
-            "The padding makes the side shorter here. It makes it longer.",
-        ),
-    ],
-)
-def side_after(side: int, kernel: int, stride: int, padding: int) -> int:
-    """Return the side of the map that a convolution gives."""
-    return side_of(side, kernel, stride, padding)
-
-
-def a_map(random: np.random.Generator) -> tuple[Tensor]:
-    """Draw a map of even sides, all its numbers negative in some rounds."""
-    rows, columns = (2 * int(half) for half in random.integers((2, 4), (4, 6)))
-    return (inputs.normal(random, rows, columns) - float(random.choice([0, 5])),)
-
-
-def a_map_of(rows: int, columns: int, below: float = 0.0) -> Callable[[], tuple[Tensor]]:
-    """Return what gives a map of these sides, its numbers lowered by so much."""
-    return lambda: (inputs.normal(np.random.default_rng(0), rows, columns) - below,)
-
-
-@exercise(
-    draw=a_map,
-    by_hand=("pool",),
-    edges=[
-        a_map_of(4, 4, -9),
-        a_map_of(2, 8, -9),
-        a_map_of(8, 2, -9),
-        a_map_of(2, 2, 9),
-        lambda: (torch.zeros(4, 6),),
-    ],
-    notice="Three of four numbers are dropped, and the strongest answer stays, wherever in the square it was.",
-    hint="Take the largest of each 2 × 2 square; the squares do not overlap.",
-    mistakes=[
-        Mistake(
-            lambda values: F.avg_pool2d(values[None], 2)[0],
-            "This is the mean of each square. Asked for is the largest number.",
-        ),
-        Mistake(
-            lambda values: F.max_pool2d(values[None], 2, stride=1)[0],
-            "The squares overlap. Move on by two places each time.",
-        ),
-        Mistake(
-            lambda values: values[::2, ::2],
-            "It takes the upper left number of each square, not the largest.",
-        ),
-        Mistake(
-            lambda values: F.max_pool2d(values[None], 2)[0].clamp(min=0),
-            "Where all four numbers are negative it gives 0. Do not begin with 0 when you look for the largest.",
-        ),
-        Mistake(
-            lambda values: -F.max_pool2d(-values[None], 2)[0],
-            "This is the smallest number of each square. Asked for is the largest.",
-        ),
-        Mistake(
-            lambda values: 4 * F.avg_pool2d(values[None], 2)[0],
-            "This is the sum of each square. Asked for is the largest number.",
-        ),
-        Mistake(
-            lambda values: F.max_pool2d(values[None], 2)[0].T,
-            "Rows and columns are exchanged.",
-        ),
-        Mistake(
-            lambda values: F.max_pool2d(values.abs()[None], 2)[0],
-            "It takes the largest *absolute* number. -3 is less than 1.",
-        ),
-        Mistake(
-            lambda values: values.reshape(values.shape[0] // 2, values.shape[1] // 2, 4).amax(dim=2),
-            "The numbers are cut into fours as they lie in a row. Those of a square stand in two rows.",
-        ),
-    ],
-    gaps=[
-        Gap(
-            lambda values: values.min() > 0,
-            "It is right where all numbers are positive. Do not begin with 0 when you look for the largest.",
-        ),
-        Gap(
-            lambda values: values.shape[0] == values.shape[1],
-            "It is right for square maps only. Rows and columns are two numbers: see `values.shape`.",
-        ),
-    ],
-)
-def pool(values: Tensor) -> Tensor:
-    """Return the largest number of each 2 × 2 square. Shapes: (H, W), both even → (H / 2, W / 2)."""
-    return F.max_pool2d(values[None], 2)[0]
-
-
-def filters(random: np.random.Generator) -> tuple[int, int, int]:
-    """Draw input channels, filters and the side of their kernels."""
-    return int(random.integers(2, 64)), int(random.integers(3, 129)), int(random.choice([3, 5, 7]))
-
-
-@exercise(
-    draw=filters,
-    edges=[lambda: (10, 20, 5), lambda: (1, 32, 3), lambda: (32, 1, 3), lambda: (3, 4, 1), lambda: (1, 1, 1)],
-    notice="The side of the image is not in it: a convolution has as many parameters for a stamp as for a poster.",
-    hint="Each filter has a kernel for each input channel, and one bias.",
-    mistakes=[
-        Mistake(
-            lambda channels, filters, size: channels * filters * size**2,
-            "The biases are missing: one for each filter.",
-        ),
-        Mistake(
-            lambda channels, filters, size: filters * (size**2 + 1),
-            "Each filter has one kernel for *each* input channel, not one in all.",
-        ),
-        Mistake(
-            lambda channels, filters, size: channels * filters * (size**2 + 1),
+        costs_of(
             "There is one bias for each filter, not for each of its kernels.",
+            size_of=lambda channels, filters, kernel: filters * channels * (kernel**2 + 1),
         ),
-        Mistake(
-            lambda channels, filters, size: filters * (channels * size + 1),
+        costs_of(
+            "There is one bias for each filter, not one for the layer.",
+            size_of=lambda channels, filters, kernel: filters * channels * kernel**2 + 1,
+        ),
+        costs_of(
+            "After a convolution there are as many channels as it has filters. The next one takes all of them.",
+            follow=False,
+        ),
+        costs_of(
+            "The work is that of one place. A kernel is multiplied at each place of the map that comes out.",
+            work_of=lambda channels, filters, kernel, side: filters * channels * kernel**2,
+        ),
+        costs_of(
+            "The bias is added, not multiplied: it is no part of the multiplications.",
+            work_of=lambda channels, filters, kernel, side: filters * (channels * kernel**2 + 1) * side**2,
+        ),
+        costs_of(
             "A kernel has size × size weights, not size.",
+            size_of=lambda channels, filters, kernel: filters * (channels * kernel + 1),
+            work_of=lambda channels, filters, kernel, side: filters * channels * kernel * side**2,
         ),
-        Mistake(
-            lambda channels, filters, size: channels * filters * size**2 + channels,
-            "There is one bias for each filter, not for each input channel.",
+        costs_of(
+            "The padding is put on one end only. It comes on both.",
+            side_of=lambda side, kernel, stride, padding: (side + padding - kernel) // stride + 1,
         ),
-        Mistake(
-            lambda channels, filters, size: filters * (channels * (size ^ 2) + 1),
-            "In Python `^` is no power: a square is `size**2`.",
+        costs_of(
+            "The padding is missing. It makes the side longer, at both ends.",
+            side_of=lambda side, kernel, stride, padding: (side - kernel) // stride + 1,
         ),
-        Mistake(
-            lambda channels, filters, size: channels * filters * size**2 + 1,
-            "There is one bias for each filter, not one in all.",
+        costs_of(
+            "The stride is not used: with a stride of 2 every other place is left out.",
+            side_of=lambda side, kernel, stride, padding: side + 2 * padding - kernel + 1,
         ),
-        Mistake(
-            lambda channels, filters, size: channels * (filters * size**2 + 1),
-            "There is one bias for each filter, not for each input channel.",
+        costs_of(
+            "The first place is not counted: after `side + 2 * padding - kernel` steps of one there is one place more.",
+            side_of=lambda side, kernel, stride, padding: (side + 2 * padding - kernel) // stride,
         ),
-        Mistake(
-            lambda channels, filters, size: channels * size**2 + filters,
-            "These are the weights of one filter. Each of the filters has as many of its own.",
+        costs_of(
+            "The 1 is added before the division. It is the first place, which is there whatever the stride.",
+            side_of=lambda side, kernel, stride, padding: (side + 2 * padding - kernel + 1) // stride,
         ),
-        Mistake(
-            lambda channels, filters, size: channels * filters * size * 2 + filters,
-            "A kernel of size × size has `size**2` weights, not 2 × size.",
+        costs_of(
+            NO_HALF_PLACES,
+            side_of=lambda side, kernel, stride, padding: (side + 2 * padding - kernel) / stride + 1,
+        ),
+        costs_of(
+            NO_HALF_PLACES,
+            side_of=lambda side, kernel, stride, padding: math.ceil((side + 2 * padding - kernel) / stride) + 1,
+        ),
+        costs_of(
+            NO_HALF_PLACES,
+            side_of=lambda side, kernel, stride, padding: (side + 2 * padding - kernel) / stride + 1,
+            pool=lambda side, size: side / size,
+        ),
+        costs_of(
+            "A pooling leaves out a rest that fills no square, and half squares are none: round down, `//`.",
+            pool=lambda side, size: side / size,
+        ),
+        costs_of(
+            "A pooling leaves out a rest that fills no square: round down, `//`.",
+            pool=lambda side, size: -(-side // size),
+        ),
+        costs_of("A pooling makes the maps smaller: their side is divided by its size.", pool=lambda side, size: side),
+        costs_of(
+            "The last number is that of one map. All maps go on to the next layer.",
+            left_of=lambda channels, side: side**2,
+        ),
+        costs_of(
+            "The last number is the side of the maps. How many numbers do all of them hold?",
+            left_of=lambda channels, side: side,
+        ),
+        costs_of(
+            "The last number is channels times side. A map has side × side numbers.",
+            left_of=lambda channels, side: channels * side,
         ),
     ],
     gaps=[
         Gap(
-            lambda channels, filters, size: channels == 1,
-            "It is right for one input channel. Each filter has a kernel for *each* input channel.",
+            lambda side, channels, layers: bool(layers),
+            "Without any layer nothing is learned or multiplied, and the image itself comes out.",
         ),
     ],
 )
-def parameters(channels: int, filters: int, size: int) -> int:
-    """Count the weights and biases of a convolution with so many filters of size × size."""
-    return filters * (channels * size**2 + 1)
+def network_cost(side: int, channels: int, layers: list[tuple]) -> tuple[int, int, int]:
+    """Return the parameters of some layers, the multiplications for one image, and how many numbers come out."""
+    return cost(side, channels, layers)
 
 
 def a_stack(random: np.random.Generator) -> tuple[list[tuple[int, int]]]:

@@ -1,7 +1,8 @@
-"""Checks of exercise notebook 3: batches, a step, early stopping, a schedule, soft labels, dropout, a budget."""
+"""Checks of exercise notebook 3: batches, gradients, steps, stopping, a schedule, labels, dropout, norms, a budget."""
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,17 @@ from torch.nn.utils import parameters_to_vector
 from torch.optim import Optimizer
 
 from mnist_helpers.checks import inputs
-from mnist_helpers.checks.exercise import Gap, Mistake, exercise, no_network, number, numbers, plain, same
+from mnist_helpers.checks.exercise import (
+    Gap,
+    Mistake,
+    difference_in_form,
+    exercise,
+    no_network,
+    number,
+    numbers,
+    plain,
+    same,
+)
 from mnist_helpers.checks.networks import NO_WAY_BACK, looked_into, own_copy
 from mnist_helpers.data import to_float
 
@@ -167,6 +178,160 @@ def gradient_of(weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
 def step(weights: Tensor, x: Tensor, y: Tensor, lr: float) -> Tensor:
     """Return weights after one step downhill on mean((x @ weights - y)²). Shapes: (3,), (N, 3), (N,) → (3,)."""
     return weights - lr * gradient_of(weights, x, y)
+
+
+def a_classifier(random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Draw rows of numbers, the weights and biases of a dense layer for ten classes, and labels."""
+    count, numbers_ = (int(size) for size in random.permutation([3, 4, 5, 6, 7])[:2])
+    labels = torch.from_numpy(random.integers(0, 10, size=count))
+    return (
+        inputs.normal(random, count, numbers_),
+        inputs.normal(random, 10, numbers_),
+        inputs.normal(random, 10),
+        labels,
+    )
+
+
+def classified(count: int, scale: float = 1.0) -> Callable[[], tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Return what gives so many rows, as large as this, beside a dense layer and labels."""
+
+    def given() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        random = np.random.default_rng(count)
+        labels = torch.from_numpy(random.integers(0, 10, size=count))
+        return scale * inputs.normal(random, count, 4), inputs.normal(random, 10, 4), inputs.normal(random, 10), labels
+
+    return given
+
+
+def of_one_class() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Give ten rows of one class, and a layer that knows nothing yet."""
+    return inputs.normal(np.random.default_rng(0), 10, 3), torch.zeros(10, 3), torch.zeros(10), torch.full((10,), 9)
+
+
+def pulls(logits: Tensor, labels: Tensor, dim: int = 1) -> Tensor:
+    """Return the gradient of the summed cross-entropy for each logit."""
+    return logits.softmax(dim=dim) - F.one_hot(labels, 10)
+
+
+def layer_gradients(
+    x: Tensor,
+    weights: Tensor,
+    bias: Tensor,
+    labels: Tensor,
+    pull: Callable[[Tensor, Tensor], Tensor] = pulls,
+    shares: tuple[float, float] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of a dense layer's weights and biases; the arguments put mistakes in."""
+    for_weights, for_bias = shares or (len(x), len(x))
+    pulled = pull(x @ weights.T + bias, labels)
+    return pulled.T @ x / for_weights, pulled.sum(dim=0) / for_bias
+
+
+def pulled_by(hint: str, pull: Callable[[Tensor, Tensor], Tensor]) -> Mistake:
+    """Return the mistake of another gradient for the logits."""
+    return Mistake(lambda *given: layer_gradients(*given, pull=pull), hint)
+
+
+def shared_by(hint: str, shares: Callable[[int], tuple[float, float]]) -> Mistake:
+    """Return the mistake of dividing the gradients of weights and biases by other numbers."""
+    return Mistake(lambda x, *given: layer_gradients(x, *given, shares=shares(len(x))), hint)
+
+
+SMOOTH = 80  # largest exponent that float32 takes well
+
+
+@exercise(
+    draw=a_classifier,
+    by_hand=("cross_entropy", "_loss", "kl_div", "backward", "^grad$", "^requires_grad_$"),
+    edges=[classified(5), classified(1), classified(4, scale=300.0), of_one_class],
+    rounds=8,
+    notice="Probability minus truth, times what came in: every backward pass of this course begins with that.",
+    hint="First the gradient of each logit: the softmax of its row, and what is taken from it at the label? A weight "
+    "then meets that of its class times the number that it is multiplied by, added up over the rows.",
+    mistakes=[
+        pulled_by(
+            "The sign is turned: where a wrong class gets too much probability, the loss falls as its logit falls.",
+            lambda logits, labels: -pulls(logits, labels),
+        ),
+        shared_by(
+            "These are the gradients of the sum of the losses. The loss is their mean: divide by the number of rows.",
+            lambda count: (1, 1),
+        ),
+        shared_by("The bias still belongs to the sum of the losses. The loss is their mean.", lambda count: (count, 1)),
+        shared_by(
+            "The weights still belong to the sum of the losses. The loss is their mean.", lambda count: (1, count)
+        ),
+        shared_by(
+            "The bias is divided by the number of rows twice: a mean over the rows holds that division already.",
+            lambda count: (count, count**2),
+        ),
+        shared_by("Both are divided by the number of rows twice. Once is enough.", lambda count: (count**2, count**2)),
+        shared_by(
+            "It divides by the number of classes, too. The mean is over the rows.",
+            lambda count: (10 * count, 10 * count),
+        ),
+        pulled_by(
+            "The label is missing: these are the probabilities alone. At the label's logit, 1 is taken from them.",
+            lambda logits, labels: logits.softmax(dim=1),
+        ),
+        pulled_by(
+            "The softmax runs over the rows of the batch. It belongs to the ten logits of each row: dimension 1.",
+            lambda logits, labels: pulls(logits, labels, dim=0),
+        ),
+        pulled_by(
+            "The softmax is missing: it takes the labels from the logits. Take them from the probabilities.",
+            lambda logits, labels: logits - F.one_hot(labels, 10),
+        ),
+        pulled_by(
+            "The factor p (1 - p) belongs to a squared error. With the logarithm of the cross-entropy it cancels out.",
+            lambda logits, labels: pulls(logits, labels) * logits.softmax(dim=1) * (1 - logits.softmax(dim=1)),
+        ),
+        pulled_by(
+            "Only the label's logit gets a gradient. The other nine are pulled as well: by their probabilities.",
+            lambda logits, labels: pulls(logits, labels) * F.one_hot(labels, 10),
+        ),
+        pulled_by(
+            "It takes the class that is read for the truth. Take the label.",
+            lambda logits, labels: pulls(logits, logits.argmax(dim=1)),
+        ),
+        Mistake(
+            lambda x, weights, bias, labels: layer_gradients(x, weights, 0 * bias, labels),
+            "The logits lack the bias. Compute them first, as the layer does.",
+        ),
+        Mistake(
+            lambda *given: (layer_gradients(*given)[0].T, layer_gradients(*given)[1]),
+            "The weights' gradient is turned on its side: it has the shape of the weights, a row for each class.",
+        ),
+        Mistake(
+            lambda *given: layer_gradients(*given)[::-1],
+            "The two are exchanged: first the gradient of the weights, then that of the bias.",
+        ),
+        Mistake(
+            lambda x, weights, bias, labels: (
+                layer_gradients(x, weights, bias, labels)[0],
+                pulls(x @ weights.T + bias, labels) / len(x),
+            ),
+            "The second one is the gradient of the logits, row by row. The bias is in all rows: add them up.",
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda x, weights, bias, labels: (x @ weights.T + bias).abs().max() < SMOOTH,
+            "It is right for small logits. The exponential of a large one is infinite: subtract the largest logit of "
+            "each row first, or use `softmax`.",
+        ),
+        Gap(
+            lambda x, weights, bias, labels: len(x) == 1,
+            "It is right for one row. The loss is the mean over all rows, and so is its gradient.",
+        ),
+    ],
+)
+def classifier_gradients(x: Tensor, weights: Tensor, bias: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradients of the mean cross-entropy of one dense layer for its weights and its biases.
+
+    Shapes: x (N, D), weights (10, D), bias (10,), labels (N,) → (10, D), (10,).
+    """
+    return layer_gradients(x, weights, bias, labels)
 
 
 def losses_and_patience(random: np.random.Generator) -> tuple[list[float], int]:
@@ -568,6 +733,187 @@ def some_values(share: float, kept: bool | None = None) -> Callable[[], tuple[Te
 def dropped(values: Tensor, kept: Tensor, share: float) -> Tensor:
     """Return values after dropout, as in training. Shapes: values (N, D), kept (N, D) bool → (N, D)."""
     return values * kept / (1 - share)
+
+
+def values_and_memory(random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, bool]:
+    """Draw the numbers of a batch, each column on a scale of its own, what is remembered of earlier ones, the mode."""
+    count, numbers_ = (int(size) for size in random.permutation([3, 4, 5, 6])[:2])
+    values = inputs.normal(random, count, numbers_) * torch.from_numpy(random.uniform(0.5, 3, numbers_)).float()
+    variance = torch.from_numpy(random.uniform(0.5, 2, size=numbers_).astype(np.float32))
+    values = values + 2 * inputs.normal(random, numbers_)
+    return values, inputs.normal(random, numbers_), variance, bool(random.random() < 0.6)
+
+
+def a_batch_of(count: int, training: bool, scale: float = 1.0) -> Callable[[], tuple[Tensor, Tensor, Tensor, bool]]:
+    """Return what gives so many rows whose numbers spread so far, and the mode."""
+
+    def given() -> tuple[Tensor, Tensor, Tensor, bool]:
+        random = np.random.default_rng(count)
+        mean, variance = scale * inputs.normal(random, 4), scale**2 * torch.tensor([0.5, 1.0, 2.0, 4.0])
+        return scale * inputs.normal(random, count, 4) + mean, mean, variance, training
+
+    return given
+
+
+def all_alike() -> tuple[Tensor, Tensor, Tensor, bool]:
+    """Give a batch whose rows do not differ."""
+    return torch.tensor([[1.0, -2.0, 0.0]]).repeat(5, 1), torch.zeros(3), torch.ones(3), True
+
+
+EPSILON, MOVE = 1e-5, 0.1
+
+
+def batch_norm(
+    values: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    training: bool,
+    own: Callable[[Tensor], tuple[Tensor, Tensor]] = lambda values: (
+        values.mean(dim=0),
+        values.var(dim=0, correction=0),
+    ),
+    scaled: Callable[[Tensor, Tensor], Tensor] = lambda centred, spread: centred / (spread + EPSILON).sqrt(),
+    remembered: int = 1,
+    move: float = MOVE,
+    asks_mode: bool = True,
+    moves_always: bool = False,
+    by_memory: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Standardise by the batch or by what is remembered, and return both; the arguments put mistakes in."""
+    centre, spread = (mean, variance) if by_memory or (asks_mode and not training) else own(values)
+    new_mean, new_variance = mean, variance
+    if training or moves_always:
+        new_mean = (1 - move) * mean + move * values.mean(dim=0)
+        new_variance = (1 - move) * variance + move * values.var(dim=0, correction=remembered)
+    return scaled(values - centre, spread), new_mean, new_variance
+
+
+NORM_HINT = (
+    "Which mean and which variance come into the fraction, in which mode? In which mode do the remembered ones move, "
+    "and how far?"
+)
+
+
+def right_norms(result: object, values: Tensor, mean: Tensor, variance: Tensor, training: bool) -> str | None:
+    """Say in which mode something is wrong, and what."""
+    truth = plain(batch_norm(values, mean, variance, training))
+    if same(result, truth):
+        return None
+    said = difference_in_form(result, truth)
+    if said:
+        return said
+    names = "the standardised batch", "the remembered mean", "the remembered variance"
+    wrong = [name for name, found, right in zip(names, result, truth, strict=True) if not same(found, right)]
+    return f"Wrong {'while training' if training else 'in evaluation'}: {', '.join(wrong)}. {NORM_HINT}"
+
+
+def normed(hint: str, **faults: Any) -> Mistake:
+    """Return the mistake of standardising with some faults."""
+    return Mistake(lambda *given: batch_norm(*given, **faults), hint)
+
+
+@exercise(
+    draw=values_and_memory,
+    by_hand=("batch_norm", "layer_norm", "instance_norm", "group_norm"),
+    edges=[
+        a_batch_of(6, training=True),
+        a_batch_of(6, training=False),
+        a_batch_of(1, training=False),
+        a_batch_of(2, training=True),
+        a_batch_of(5, training=True, scale=1e-3),
+        a_batch_of(5, training=False, scale=1e-3),
+        all_alike,
+    ],
+    rounds=12,
+    notice="While training, an image's result depends on the others of its batch; in evaluation it does not. A network "
+    "that is scored in the wrong mode is another network.",
+    hint=NORM_HINT,
+    examine=right_norms,
+    mistakes=[
+        normed(
+            "In evaluation it still standardises by the batch. There it takes what was remembered while training.",
+            asks_mode=False,
+        ),
+        normed(
+            "While training it standardises by what is remembered. There it takes the mean and variance of the batch.",
+            by_memory=True,
+        ),
+        normed("In evaluation nothing is remembered: return mean and variance as they were.", moves_always=True),
+        normed(
+            "It treats both modes alike. In evaluation it takes the remembered mean and variance, and leaves them.",
+            asks_mode=False,
+            moves_always=True,
+        ),
+        normed("Nothing is remembered: while training, mean and variance move a tenth of the way.", move=0.0),
+        normed("The shares are exchanged: nine tenths of the old value stay, and one tenth is new.", move=0.9),
+        normed("It forgets what was before: only a tenth of the way is gone with each batch.", move=1.0),
+        normed(
+            "The variance that is remembered divides by N here. Only the one in the fraction does; the one that is "
+            "remembered divides by N - 1.",
+            remembered=0,
+        ),
+        normed(
+            "The fraction's variance divides by N - 1. It divides by N; the one that is remembered by N - 1. (See "
+            "`correction` of `var`.)",
+            own=lambda values: (values.mean(dim=0), values.var(dim=0)),
+        ),
+        normed(
+            "The two variances are exchanged: the fraction's divides by N, the remembered one by N - 1.",
+            own=lambda values: (values.mean(dim=0), values.var(dim=0)),
+            remembered=0,
+        ),
+        normed(
+            "It takes mean and variance of each row. Each *column* is standardised, over the rows of the batch.",
+            own=lambda values: (values.mean(dim=1, keepdim=True), values.var(dim=1, correction=0, keepdim=True)),
+        ),
+        normed(
+            "It takes one mean and variance for all numbers. Each column has its own.",
+            own=lambda values: (values.mean(), values.var(correction=0)),
+        ),
+        normed(
+            "It divides by the variance. Divide by its square root.",
+            scaled=lambda centred, spread: centred / (spread + EPSILON),
+        ),
+        normed("The mean is subtracted, and nothing is divided.", scaled=lambda centred, spread: centred),
+        normed(
+            "The small number is added to the root. It belongs under it, to the variance.",
+            scaled=lambda centred, spread: centred / (spread.sqrt() + EPSILON),
+        ),
+        normed(
+            "The small number is missing. Where all rows are alike the variance is 0.",
+            scaled=lambda centred, spread: centred / spread.sqrt(),
+        ),
+        Mistake(
+            lambda values, mean, variance, training: (
+                batch_norm(values, *batch_norm(values, mean, variance, training)[1:], training, by_memory=True)[0],
+                *batch_norm(values, mean, variance, training)[1:],
+            ),
+            "While training it standardises by what is remembered after the move. There it takes the batch's own.",
+        ),
+        Mistake(
+            lambda *given: batch_norm(*given)[0],
+            "Return three things: the result, the remembered mean, and the remembered variance.",
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda values, mean, variance, training: (
+                bool(values.var(dim=0, correction=0).min() > 0) or len(values) == 1
+            ),
+            "It goes wrong where the rows do not differ. The variance is 0 there: add the small number under the root.",
+        ),
+        Gap(
+            lambda values, mean, variance, training: bool(variance.min() > 1e-3),
+            "It goes wrong where the variance is tiny. The small number, 1e-5, belongs under the root.",
+        ),
+    ],
+)
+def normalised(values: Tensor, mean: Tensor, variance: Tensor, training: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a batch standardised as batch normalisation does, and the running mean and variance afterwards.
+
+    Shapes: values (N, D), mean (D,), variance (D,) → (N, D), (D,), (D,).
+    """
+    return batch_norm(values, mean, variance, training)
 
 
 def network_and_digits(random: np.random.Generator) -> tuple[nn.Sequential, Optimizer, Tensor, Tensor]:

@@ -86,32 +86,71 @@ return wide[:, :, 28 - down : 56 - down, 28 - right : 56 - right]
     # 2 · The model
     "convolve": [
         """
-windows = image.unfold(0, kernel.shape[0], 1).unfold(1, kernel.shape[1], 1)
+framed = F.pad(image, (padding,) * 4)
+windows = framed.unfold(0, kernel.shape[0], stride).unfold(1, kernel.shape[1], stride)
 return torch.einsum("rckl,kl->rc", windows, kernel)
 """,
         """
-rows, columns = image.shape[0] - kernel.shape[0] + 1, image.shape[1] - kernel.shape[1] + 1
+big = torch.zeros(image.shape[0] + 2 * padding, image.shape[1] + 2 * padding)
+big[padding : padding + image.shape[0], padding : padding + image.shape[1]] = image
+rows, columns = big.shape[0] - kernel.shape[0] + 1, big.shape[1] - kernel.shape[1] + 1
 total = torch.zeros(rows, columns)
 for r in range(kernel.shape[0]):
     for c in range(kernel.shape[1]):
-        total += kernel[r, c] * image[r : r + rows, c : c + columns]
-return total
+        total += kernel[r, c] * big[r : r + rows, c : c + columns]
+return total[::stride, ::stride]
 """,
     ],
-    "side_after": [
-        "return len(range(0, side + 2 * padding - kernel + 1, stride))",
-        "return nn.Conv2d(1, 1, kernel, stride, padding)(torch.zeros(1, 1, side, side)).shape[-1]",
-    ],
-    "pool": [
-        "return torch.stack([values[a::2, b::2] for a in (0, 1) for b in (0, 1)]).max(0).values",
+    "convolve_channels": [
         """
-height, width = values.shape
-return [[values[r : r + 2, c : c + 2].max().item() for c in range(0, width, 2)] for r in range(0, height, 2)]
+windows = maps.unfold(1, kernels.shape[2], 1).unfold(2, kernels.shape[3], 1)
+return torch.einsum("crskl,fckl->frs", windows, kernels) + biases[:, None, None]
+""",
+        """
+_, height, width = maps.shape
+filters, channels, h, w = kernels.shape
+result = biases[:, None, None].repeat(1, height - h + 1, width - w + 1)
+for f in range(filters):
+    for c in range(channels):
+        result[f] += convolve(maps[c], kernels[f, c], 1, 0)
+return result
 """,
     ],
-    "parameters": [
-        "return sum(one.numel() for one in nn.Conv2d(channels, filters, size).parameters())",
-        "return float(filters + channels * filters * size * size)",
+    "patches": [
+        """
+found = images.unfold(2, height, 1).unfold(3, width, 1)
+return found.permute(0, 2, 3, 1, 4, 5).flatten(3)
+""",
+        """
+rows = images.shape[2] - height + 1
+return F.unfold(images, (height, width)).transpose(1, 2).unflatten(1, (rows, -1))
+""",
+    ],
+    "network_cost": [
+        """
+total, work = 0, 0
+for layer in layers:
+    if layer[0] == "pool":
+        side = (side - layer[1]) // layer[1] + 1
+        continue
+    conv = nn.Conv2d(channels, *layer[1:])
+    total += sum(one.numel() for one in conv.parameters())
+    side = conv(torch.zeros(1, channels, side, side)).shape[-1]
+    work += conv.weight.numel() * side * side
+    channels = layer[1]
+return [total, work, channels * side * side]
+""",
+        """
+p = m = 0
+for kind, n, *more in layers:
+    if kind == "pool":
+        side = int(side / n)
+    else:
+        k, s, border = more
+        side = len(range(0, side + 2 * border - k + 1, s))
+        p, m, channels = p + n * channels * k * k + n, m + n * channels * k * k * side * side, n
+return p, m, float(channels * side * side)
+""",
     ],
     "receptive_field": [
         """
@@ -189,6 +228,25 @@ w = weights.detach().clone().requires_grad_()
 return (w - lr * slope).tolist()
 """,
     ],
+    "classifier_gradients": [
+        """
+logits = x @ weights.T + bias
+shifted = (logits - logits.amax(1, keepdim=True)).exp()
+p = shifted / shifted.sum(1, keepdim=True)
+p[range(len(labels)), labels] -= 1
+p /= len(labels)
+return torch.einsum("nc,nd->cd", p, x), p.T @ torch.ones(len(labels))
+""",
+        """
+of_weights, of_bias = torch.zeros(10, x.shape[1]), torch.zeros(10)
+for row, label in zip(x, labels):
+    error = F.softmax(weights @ row + bias, dim=0)
+    error[label] -= 1
+    of_weights += torch.outer(error, row)
+    of_bias += error
+return [of_weights / len(x), of_bias / len(x)]
+""",
+    ],
     "train_step": [
         """
 model.train()
@@ -256,6 +314,26 @@ passed = values.clone()
 passed[~kept] = 0
 passed /= 1 - share
 return passed
+""",
+    ],
+    "normalised": [
+        """
+if not training:
+    return (values - mean) * torch.rsqrt(variance + 1e-5), mean, variance
+n = len(values)
+m = values.sum(0) / n
+v = ((values - m) ** 2).sum(0) / n
+return (values - m) / (v + 1e-5) ** 0.5, mean.lerp(m, 0.1), variance.lerp(v * n / (n - 1), 0.1)
+""",
+        """
+m, v = mean.clone(), variance.clone()
+if training:
+    used_v, used_m = torch.var_mean(values, dim=0, unbiased=False)
+    m += 0.1 * (used_m - m)
+    v += 0.1 * (torch.var(values, dim=0) - v)
+else:
+    used_v, used_m = v, m
+return [(values - used_m).div(torch.sqrt(used_v + 1e-5)), m, v]
 """,
     ],
     "trained_within_budget": [
@@ -518,6 +596,56 @@ return torch.tensor([acc(model(images)) - acc(silenced_logits(model, layer, i, i
 """,
     ],
     # 6 · The clinic
+    "diagnosis_1": [
+        "return 'd', -0.1 * torch.tensor(gradients).cumsum(0)",
+        "return ['D', [-0.1 * sum(gradients[:n]) for n in range(1, len(gradients) + 1)]]",
+    ],
+    "diagnosis_2": [
+        """
+perfect = torch.zeros(1, classes)
+perfect[0, 0] = 1
+return "G", F.cross_entropy(perfect, torch.tensor([0]))
+""",
+        "return ' g ', -math.log(math.e / (math.e + (classes - 1)))",
+    ],
+    "diagnosis_3": [
+        "return 'K', [0, value / (1 - share)]",
+        """
+seen = nn.Dropout(share)(torch.full((10_000,), value))
+return "k", torch.stack([seen.min(), seen.max()])
+""",
+    ],
+    "diagnosis_4": [
+        """
+best = max(range(len(val_accuracies)), key=lambda epoch: val_accuracies[epoch])
+return "N", torch.tensor(max(test_accuracies) - test_accuracies[best])
+""",
+        "return 'n', max(test_accuracies) - test_accuracies[torch.tensor(val_accuracies).argmax()]",
+    ],
+    "diagnosis_5": [
+        "return 'I', -math.log(1 / classes)",
+        "return 'I', F.cross_entropy(torch.zeros(1, classes), torch.tensor([0])).item()",
+    ],
+    "diagnosis_6": [
+        "return 'J', [mean - mean, deviation * deviation]",
+        "return 'j', torch.tensor([0.0, deviation**2])",
+    ],
+    "diagnosis_7": [
+        """
+rate = 0.1
+for _ in range(at):
+    rate -= rate / 20
+return "C", rate
+""",
+        "return 'c', torch.tensor(0.1) * 0.95**at",
+    ],
+    "diagnosis_8": [
+        """
+logits = torch.zeros(batch_size, 10)
+return "H", -logits.log_softmax(dim=0)[range(batch_size), 3].mean()
+""",
+        "return 'h', -math.log(1 / batch_size)",
+    ],
     "patient_1": [
         """
 for a in range(0, len(images), 32):
@@ -1186,25 +1314,11 @@ return torch.nn.functional.pad(images, (right, -right, down, -down))
         (
             """
 k = kernel.shape[0]
-result = torch.zeros(image.shape[0] - k + 1, image.shape[1] - k + 1)
+big = F.pad(image, (padding,) * 4)
+result = torch.zeros((big.shape[0] - k) // stride + 1, (big.shape[1] - k) // stride + 1)
 for r in range(result.shape[0]):
     for c in range(result.shape[1]):
-        result[r, c] = (image[r : r + k, c : c + k] * kernel).sum()
-return result
-""",
-            "kernel to be a square",
-        ),
-        (
-            """
-k = len(kernel[0])
-n = len(image) - k + 1
-m = len(image[0]) - k + 1
-result = torch.zeros(n, m)
-for r in range(n):
-    for c in range(m):
-        for a in range(k):
-            for b in range(k):
-                result[r, c] += image[r + a, c + b] * kernel[a, b]
+        result[r, c] = (big[r * stride : r * stride + k, c * stride : c * stride + k] * kernel).sum()
 return result
 """,
             "kernel to be a square",
@@ -1212,12 +1326,13 @@ return result
         (
             """
 h, w = kernel.shape
-n = image.shape[0] - h + 1
-m = image.shape[0] - w + 1
+big = F.pad(image, (padding,) * 4)
+n = (big.shape[0] - h) // stride + 1
+m = (big.shape[0] - w) // stride + 1
 result = torch.zeros(n, m)
 for r in range(n):
     for c in range(m):
-        result[r, c] = (image[r : r + h, c : c + w] * kernel).sum()
+        result[r, c] = (big[r * stride : r * stride + h, c * stride : c * stride + w] * kernel).sum()
 return result
 """,
             "image to be a square",
@@ -1225,20 +1340,11 @@ return result
         (
             """
 h, w = kernel.shape
-result = torch.zeros(image.shape)
-for r in range(image.shape[0] - h + 1):
-    for c in range(image.shape[1] - w + 1):
-        result[r, c] = (image[r : r + h, c : c + w] * kernel).sum()
-return result
-""",
-            "has the shape",
-        ),
-        (
-            """
-h, w = kernel.shape
+big = F.pad(image, (padding,) * 4)
+n, m = (big.shape[0] - h) // stride + 1, (big.shape[1] - w) // stride + 1
 rows = []
-for r in range(image.shape[0] - h + 1):
-    rows.append([image[r : r + h, c : c + w].sum() for c in range(image.shape[1] - w + 1)])
+for r in range(n):
+    rows.append([big[r * stride : r * stride + h, c * stride : c * stride + w].sum() for c in range(m)])
 return torch.tensor(rows)
 """,
             "Multiply each",
@@ -1249,114 +1355,176 @@ h, w = kernel.shape
 result = torch.zeros(image.shape[0] - h + 1, image.shape[1] - w + 1)
 for r in range(result.shape[0]):
     for c in range(result.shape[1]):
-        result[r, c] = (image[r : r + h, c : c + w] * kernel).max()
+        result[r, c] = (image[r : r + h, c : c + w] * kernel).sum()
+return result[::stride, ::stride]
+""",
+            "padding is missing",
+        ),
+        (
+            """
+h, w = kernel.shape
+big = F.pad(image, (padding,) * 4)
+result = torch.zeros((big.shape[0] - h) // stride + 1, (big.shape[1] - w) // stride + 1)
+for r in range(result.shape[0]):
+    for c in range(result.shape[1]):
+        result[r, c] = (big[r * stride : r * stride + h, c * stride : c * stride + w] * kernel).max()
 return result
 """,
             "add up",
         ),
         (
-            "return nn.Conv2d(1, 1, tuple(kernel.shape))(image[None, None])[0, 0]",
+            """
+h, w = kernel.shape
+big = F.pad(image, (0, 2 * padding, 0, 2 * padding))
+found = big.unfold(0, h, stride).unfold(1, w, stride)
+return (found * kernel).sum((2, 3))
+""",
+            "right without padding",
+        ),
+        (
+            "return nn.Conv2d(1, 1, tuple(kernel.shape), stride, padding)(image[None, None])[0, 0]",
             "without it",
         ),
     ],
-    "side_after": [
+    "convolve_channels": [
         (
-            "return round((side + 2 * padding - kernel) / stride) + 1",
-            "rounds to the nearest",
+            """
+found = maps.unfold(1, kernels.shape[2], 1).unfold(2, kernels.shape[3], 1)
+return torch.einsum("crskl,fckl->frs", found, kernels)
+""",
+            "biases are missing",
         ),
         (
-            "return (side + 2 * padding - kernel + 1) // stride",
-            "before the division",
+            "return torch.stack([convolve(maps[0], k[0], 1, 0) + b for k, b in zip(kernels, biases)])",
+            "Only the first channel",
         ),
         (
-            "return (side - kernel) // stride + 1",
-            "padding is missing",
+            """
+parts = [sum(convolve(m, k, 1, 0) for m, k in zip(maps, f)) for f in kernels]
+return torch.stack(parts) + biases
+""",
+            "with its own bias",
         ),
         (
-            "return (side + 2 * padding) // stride",
-            "kernel is missing",
+            """
+parts = [sum(convolve(m, k.flip(0, 1), 1, 0) for m, k in zip(maps, f)) + b for f, b in zip(kernels, biases)]
+return torch.stack(parts)
+""",
+            "turned around",
         ),
         (
-            "return (side - kernel - 2 * padding) // stride + 1",
-            "shorter",
+            """
+parts = [sum(convolve(m, k, 1, 0) for m, k in zip(maps, f)) + biases[0] for f in kernels]
+return torch.stack(parts)
+""",
+            "first bias",
         ),
         (
-            "return (side + 2 * padding - kernel) / stride + 1",
-            "half places",
+            "return torch.stack([convolve(m, k, 1, 0) for m in maps for f in kernels for k in f])",
+            "One filter at a time",
         ),
     ],
-    "pool": [
+    "patches": [
         (
-            "return -F.max_pool2d(-values[None], 2)[0]",
-            "without it",
-        ),
-        (
-            """
-n = len(values) // 2
-result = torch.zeros(n, n)
-for r in range(n):
-    for c in range(n):
-        result[r, c] = values[2 * r : 2 * r + 2, 2 * c : 2 * c + 2].max()
-return result
-""",
-            "square maps only",
-        ),
-        (
-            """
-result = torch.zeros(values.shape[0] // 2, values.shape[1] // 2)
-for r in range(values.shape[0]):
-    for c in range(values.shape[1]):
-        result[r // 2, c // 2] = max(result[r // 2, c // 2], values[r, c])
-return result
-""",
-            "begin with 0",
-        ),
-        (
-            "return values.unfold(0, 2, 2).unfold(1, 2, 2).amin((2, 3))",
-            "smallest",
-        ),
-        (
-            "return values.unfold(0, 2, 1).unfold(1, 2, 1).amax((2, 3))",
-            "overlap",
-        ),
-        (
-            "return values.unfold(0, 2, 2).unfold(1, 2, 2).sum((2, 3))",
-            "sum of each square",
-        ),
-        (
-            "return values.reshape(values.shape[0] // 2, values.shape[1] // 2, 4).amax(2)",
-            "cut into fours",
-        ),
-        (
-            "return values.reshape(-1, 2).amax(1)",
+            "return F.unfold(images, (height, width)).view(len(images), images.shape[2] - height + 1, -1, 1)",
             "has the shape",
         ),
+        (
+            """
+found = images.unfold(2, height, 1).unfold(3, width, 1)
+return found.permute(0, 2, 3, 4, 5, 1).flatten(3)
+""",
+            "channels come last",
+        ),
+        (
+            """
+found = images.unfold(2, height, 1).unfold(3, width, 1)
+return found.permute(0, 3, 2, 1, 4, 5).flatten(3)
+""",
+            "exchanged",
+        ),
+        (
+            """
+found = images.unfold(2, width, 1).unfold(3, height, 1)
+return found.permute(0, 2, 3, 1, 4, 5).flatten(3)
+""",
+            "Height and width",
+        ),
+        (
+            """
+found = images[:, :1].unfold(2, height, 1).unfold(3, width, 1)
+return found.permute(0, 2, 3, 1, 4, 5).flatten(3)
+""",
+            "first channel",
+        ),
+        (
+            """
+found = images.unfold(2, height, 1).unfold(3, width, 1)
+return found.permute(0, 2, 3, 1, 4, 5)
+""",
+            "not laid in rows",
+        ),
     ],
-    "parameters": [
+    "network_cost": [
         (
-            "return channels * filters * size * size + 1",
-            "not one in all",
+            """
+p = m = 0
+for kind, n, *more in layers:
+    if kind == "pool":
+        side = side // n
+    else:
+        k, s, border = more
+        side = (side + 2 * border - k) // s + 1
+        p, m, channels = p + n * (k * k + 1), m + n * k * k * side * side, n
+return p, m, channels * side * side
+""",
+            "Count parameters and work anew",
         ),
         (
-            "return channels * (filters * size**2 + 1)",
-            "not for each input channel",
+            """
+p = m = 0
+for kind, n, *more in layers:
+    if kind == "pool":
+        side = side // n
+    else:
+        k, s, border = more
+        m += n * channels * k * k * side * side
+        side = (side + 2 * border - k) // s + 1
+        p, channels = p + n * (channels * k * k + 1), n
+return p, m, channels * side * side
+""",
+            "Not right yet: multiplications",
         ),
         (
-            "return channels * size**2 + filters",
-            "one filter",
+            """
+p = m = 0
+for kind, n, *more in layers:
+    if kind == "conv":
+        k, s, border = more
+        side = (side + 2 * border - k) // s + 1
+        p, m, channels = p + n * (channels * k * k + 1), m + n * channels * k * k * side * side, n
+return p, m, channels * side * side
+""",
+            "makes the maps smaller",
         ),
         (
-            "return filters * (channels * size * 2 + 1)",
-            "not 2 × size",
+            """
+p = m = 0
+for kind, n, *more in layers:
+    if kind == "pool":
+        side = side // n
+    else:
+        k, s, border = more
+        side = (side + 2 * border - k) // s + 1
+        p, m, channels = p + n * (channels * k * k + 1), m + n * channels * k * k * side * side, n
+if not layers:
+    return 0, 0, 0
+return p, m, channels * side * side
+""",
+            "Without any layer",
         ),
-        (
-            "return filters * size**2 + filters",
-            "each* input channel",
-        ),
-        (
-            "return 28 * 28 * filters",
-            "one bias",
-        ),
+        ("return 1376, 198272, 576", "Not right yet: parameters"),
+        ("return 'many'", "tuple of length 3"),
     ],
     "receptive_field": [
         (
@@ -1671,6 +1839,61 @@ w = weights.clone().requires_grad_()
 return w + lr * w.grad
 """,
             "uphill",
+        ),
+    ],
+    "classifier_gradients": [
+        (
+            """
+p = (x @ weights.T + bias).exp()
+p = p / p.sum(1, keepdim=True)
+g = (p - F.one_hot(labels, 10)) / len(x)
+return g.T @ x, g.sum(0)
+""",
+            "right for small logits",
+        ),
+        (
+            """
+g = (x @ weights.T + bias).softmax(1) - F.one_hot(labels, 10)
+return g.T @ x / len(x), g.sum(0)
+""",
+            "bias still belongs to the sum",
+        ),
+        (
+            """
+g = (x @ weights.T + bias).softmax(1) - F.one_hot(labels, 10)
+return g.T @ x / g.numel(), g.mean(0) / 10
+""",
+            "number of classes",
+        ),
+        (
+            """
+g = ((x @ weights.T).softmax(1) - F.one_hot(labels, 10)) / len(x)
+return g.T @ x, g.sum(0)
+""",
+            "lack the bias",
+        ),
+        (
+            """
+g = ((x @ weights.T + bias).softmax(1) - 1) * F.one_hot(labels, 10) / len(x)
+return g.T @ x, g.sum(0)
+""",
+            "Only the label",
+        ),
+        (
+            """
+w, b = weights.clone(), bias.clone()
+loss = lambda w, b: -(x @ w.T + b).log_softmax(1)[range(len(x)), labels].mean()
+return torch.func.grad(loss, argnums=(0, 1))(w, b)
+""",
+            "without it",
+        ),
+        (
+            """
+w = weights.clone().requires_grad_()
+F.cross_entropy(x @ w.T + bias, labels).backward()
+return w.grad, bias
+""",
+            "without it",
         ),
     ],
     "train_step": [
@@ -1994,6 +2217,79 @@ return values
         (
             "return values * kept / (1 - share) if share else values * 0",
             "`share` is 0",
+        ),
+    ],
+    "normalised": [
+        (
+            """
+m, v = values.mean(0), values.var(0, correction=0)
+out = (values - m) / (v + 1e-5).sqrt()
+if training:
+    return out, 0.9 * mean + 0.1 * m, 0.9 * variance + 0.1 * values.var(0)
+return out, mean, variance
+""",
+            "In evaluation it still standardises by the batch",
+        ),
+        (
+            """
+m, v = values.mean(0), values.var(0, correction=0)
+new_m, new_v = 0.9 * mean + 0.1 * m, 0.9 * variance + 0.1 * values.var(0)
+if training:
+    return (values - m) / (v + 1e-5).sqrt(), new_m, new_v
+return (values - mean) / (variance + 1e-5).sqrt(), new_m, new_v
+""",
+            "In evaluation nothing is remembered",
+        ),
+        (
+            """
+if training:
+    mean, variance = 0.9 * mean + 0.1 * values.mean(0), 0.9 * variance + 0.1 * values.var(0)
+return (values - mean) / (variance + 1e-5).sqrt(), mean, variance
+""",
+            "remembered after the move",
+        ),
+        (
+            """
+if training:
+    m, v = values.mean(1, keepdim=True), values.var(1, correction=0, keepdim=True)
+    new = 0.9 * mean + 0.1 * values.mean(0), 0.9 * variance + 0.1 * values.var(0)
+    return (values - m) / (v + 1e-5).sqrt(), *new
+return (values - mean) / (variance + 1e-5).sqrt(), mean, variance
+""",
+            "of each row",
+        ),
+        (
+            """
+if training:
+    m, v = values.mean(0), values.var(0, correction=0)
+    return (values - m) / (v + 1e-5).sqrt(), m, values.var(0)
+return (values - mean) / (variance + 1e-5).sqrt(), mean, variance
+""",
+            "forgets what was before",
+        ),
+        (
+            """
+if training:
+    m, v = values.mean(0), values.var(0)
+    return (values - m) / (v + 1e-5).sqrt(), 0.9 * mean + 0.1 * m, 0.9 * variance + 0.1 * v
+return (values - mean) / (variance + 1e-5).sqrt(), mean, variance
+""",
+            "fraction's variance",
+        ),
+        (
+            "return F.batch_norm(values, mean, variance, training=training), mean, variance",
+            "without it",
+        ),
+        (
+            """
+if training:
+    m, v = values.mean(0), values.var(0, correction=0)
+    mean *= 0.9
+    mean += 0.1 * m
+    return (values - m) / (v + 1e-5).sqrt(), mean, 0.9 * variance + 0.1 * values.var(0)
+return (values - mean) / (variance + 1e-5).sqrt(), mean, variance
+""",
+            "changes what it was given",
         ),
     ],
     "trained_within_budget": [
@@ -3086,6 +3382,58 @@ return w.sort(descending=True).values
         ),
     ],
     # 6 · The clinic
+    "diagnosis_1": [
+        ("return 'D', [-0.1 * g for g in gradients]", "healthy code"),
+        ("return 'the gradients add up', gradients", "letter of a fault"),
+        (
+            """
+moved, all_moves = 0, []
+for n in range(len(gradients)):
+    moved -= 0.1 * sum(gradients[: n + 1])
+    all_moves.append(moved)
+return "D", all_moves
+""",
+            "once too often",
+        ),
+        ("return 'D', [0.0, *gradients]", "length"),
+        ("return 'E', gradients", "grow from the first step on"),
+    ],
+    "diagnosis_2": [
+        ("return 'G', 1.46", "perfect network hands to the loss"),
+        ("return 'G', math.e / (math.e + classes - 1)", "probability that the loss comes to"),
+        ("return 'C', 0", "lies level"),
+    ],
+    "diagnosis_3": [
+        ("return 'K', (value, value / (1 - share))", "becomes 0"),
+        ("return 'K', (0, 2 * value)", "drops, and with one that it keeps"),
+        ("return 'M', (value, value)", "Scored on images"),
+    ],
+    "diagnosis_4": [
+        ("return 'N', max(test_accuracies) - test_accuracies[-1]", "not the last epoch"),
+        ("return 'N', max(test_accuracies) - sum(test_accuracies) / len(test_accuracies)", "not a mean"),
+        ("return 'J', 0.0", "other preparation"),
+    ],
+    "diagnosis_5": [
+        ("return 'I', math.log2(classes)", "base 2"),
+        ("return 'I', 1 - 1 / classes", "error rate"),
+        ("return 'I', float('nan')", "NaN"),
+    ],
+    "diagnosis_6": [
+        ("return 'J', (mean * deviation, deviation**2)", "brackets first"),
+        ("return 'J', (0.0, 1 / deviation)", "spread grows"),
+        ("return 'J', (-0.4, 0.1)", "broken line"),
+    ],
+    "diagnosis_7": [
+        ("return 'C', 0.1 - 0.1 * 0.95**at", "what is lost"),
+        ("return 'D', 0.1 * 0.95**at", "climbs back"),
+        ("return 'C', 0.1 * 0.95**(at - 1)", "How often has the rate"),
+    ],
+    "diagnosis_8": [
+        ("return 'H', -math.log(batch_size)", "never below 0"),
+        ("return 'H', math.log2(batch_size)", "base 2"),
+        ("return 'A', math.log(batch_size)", "jumps about"),
+        ("return math.log(batch_size)", "two things"),
+    ],
     "patient_1": [
         (
             """

@@ -40,13 +40,32 @@ EQUIVALENT = {
 MANY_ARE_RIGHT = {"small_network", "trained_within_budget"}  # another number gives another network, as good
 
 
+def tasks(sheet):
+    """Return each task's head, how many answers it asks for, and the points of its cells."""
+    found = []
+    for cell in sheet.page.cells:
+        mark = cell.metadata.get("nbgrader", {})
+        if cell.source.startswith("## "):
+            found.append([cell.source, 0, 0])
+        elif found:
+            found[-1][1] += mark.get("solution", False)
+            found[-1][2] += mark.get("points", 0)
+    return found
+
+
+def test_the_points_of_a_task_are_those_of_its_cells(sheet):
+    for head, _, points in tasks(sheet):
+        assert f" · {points} points" in head
+
+
 def test_a_sheet_keeps_its_form(sheet):
     cells = sheet.page.cells
     ids = [cell.metadata.nbgrader.grade_id for cell in sheet.cells()]
     assert len(set(ids)) == len(ids)
     heads = [cell.source for cell in cells if cell.source.startswith("## ")]
     assert [head for head in heads if not HEAD.match(head)] == []
-    assert len(heads) == len(sheet.cells(solution=True)) >= 6
+    assert len(heads) >= 6
+    assert [head for head, answers, _ in tasks(sheet) if not answers] == []
     for place, cell in enumerate(cells):
         name = cell.metadata.get("nbgrader", {}).get("grade_id")
         if name in sheet.solutions:

@@ -1,5 +1,7 @@
 """Sheets 4 to 6: what an answer leaves behind, an order beside chance, NaN, edge values."""
 
+import math
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -237,3 +239,78 @@ def test_a_training_meets_a_short_last_batch_and_none(name):
     counts = [len(check.input(seed)[1]) for seed in check.seeds()]
     assert sum(count % clinic.BATCH_SIZE > 0 for count in counts) >= 2
     assert any(count % clinic.BATCH_SIZE == 0 for count in counts)
+
+
+DIAGNOSES = [name for name in NAMES if name.startswith("diagnosis_")]
+
+
+def test_each_patient_has_a_fault_of_its_own_from_the_list_on_the_page():
+    (listed,) = [
+        cell.source for cell in SHEETS["06_broken_training_loop"].page.cells if "list of faults" in cell.source
+    ]
+    assert re.findall(r"^- \*\*([A-Z])\*\* · ", listed, re.MULTILINE) == list(clinic.LOOKS)
+    faults = {check_of(name).solve(*check_of(name).input(-1))[0] for name in DIAGNOSES}
+    assert len(faults) == len(DIAGNOSES) == 8
+    assert faults < set(clinic.LOOKS)
+
+
+@pytest.mark.parametrize("name", DIAGNOSES)
+def test_another_fault_is_answered_by_what_it_would_look_like(name):
+    right = solution_of(name)(*check_of(name).input(-1))[0]
+    said = {}
+    for letter in clinic.LOOKS.keys() - {right}:
+        verdict = check_of(name)(lambda *given, letter=letter: (letter, solution_of(name)(*given)[1]))
+        assert verdict.status is Status.NOT_YET
+        assert verdict.message.startswith(clinic.LOOKS[letter])
+        assert " Here" in verdict.message
+        assert len(verdict.message) < LONGEST_REMARK
+        said[letter] = verdict.message
+    assert len(set(said.values())) == len(clinic.LOOKS) - 1
+
+
+@pytest.mark.parametrize("name", DIAGNOSES)
+def test_the_letter_alone_is_no_diagnosis(name):
+    letter, effect = solution_of(name)(*check_of(name).input(-1))
+    verdict = check_of(name)(lambda *_given: (letter, effect))  # right for the one case that was looked at
+    assert verdict.status is Status.NOT_YET
+    assert verdict.message.startswith("The fault is right. ")
+
+
+def test_what_the_faults_would_look_like_is_what_they_look_like():
+    """The claims of the hints, on the sheet's own network and images."""
+    sheet = SHEETS["06_broken_training_loop"]
+    names = dict(sheet.surroundings)
+    for cell in sheet.cells(grade=False, solution=False):
+        exec(cell.source, names)
+
+    def losses_of(**faults):
+        losses, model = [], names["small_network"]()
+
+        def noted(logits, labels):
+            losses.append(faults.get("loss_of", torch.nn.functional.cross_entropy)(logits, labels))
+            return losses[-1] if not faults.get("uphill") else -losses[-1]
+
+        settings = {name: value for name, value in faults.items() if name not in ("loss_of", "uphill")}
+        clinic.train(model, names["images"], names["labels"], **settings | {"loss_of": noted})
+        return torch.stack(losses).detach()
+
+    healthy, knows_nothing = losses_of(), math.log(10)
+    assert healthy[:3].mean() == pytest.approx(knows_nothing, abs=0.15)
+    assert healthy[-20:].mean() < 0.6
+    added = losses_of(each_step="backward step")  # D
+    assert added[10:25].mean() < 1.8
+    assert added[-20:].mean() > 2.2
+    low = losses_of(lr=0.01)  # B
+    assert 0.05 < low[:12].mean() - low[-12:].mean() < 0.5
+    assert losses_of(lr=2.0)[-20:].mean() > 2.2  # A
+    shrinking = losses_of(each_step="forget backward step decay", epochs=2)  # C
+    assert shrinking[:12].mean() < knows_nothing
+    assert 1.2 < shrinking[-125:].mean() == pytest.approx(shrinking[125 - 60 : 125].mean().item(), abs=0.1)
+    twice = losses_of(  # G
+        loss_of=lambda logits, labels: torch.nn.functional.cross_entropy(logits.softmax(dim=1), labels), epochs=3
+    )
+    assert twice[:20].mean() == pytest.approx(knows_nothing, abs=0.05)
+    assert twice.min() > math.log(math.e + 9) - 1
+    along = losses_of(loss_of=lambda logits, labels: -logits.log_softmax(dim=0)[range(len(labels)), labels].mean())  # H
+    assert along[0] == pytest.approx(math.log(32), abs=0.1)
+    assert not losses_of(uphill=True)[-1].isfinite()  # E
