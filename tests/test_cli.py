@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from mnist_helpers import runtime
+from mnist_helpers import preprocessing, runtime
 from mnist_helpers.checkpoints import load_model, model_folder, save_model
 from mnist_helpers.cli import main
 from mnist_helpers.course import workspace
@@ -175,6 +176,31 @@ def test_training_from_a_folder_of_pictures(call, train, tmp_path):
     assert load_model(tmp_path / "out")[1].train_images == 22
 
 
+class Terminal(io.StringIO):
+    """What a person sees, with the signs that move the cursor."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("kind", [Terminal, io.StringIO])
+def test_a_bar_is_drawn_in_a_terminal_of_40_columns_and_not_in_a_file(call, csv_file, tmp_path, monkeypatch, kind):
+    for name, value in {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "40"}.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "few.csv").write_text("\n".join(csv_file.read_text().splitlines()[:48]))
+    shown = kind()
+    monkeypatch.setattr(sys, "stderr", shown)
+    done = call("train", "--epochs", "1", "--train-csv", tmp_path / "few.csv", "--output", tmp_path / "out")
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout + shown.getvalue()
+    bars = [line for line in re.split("[\r\n]", shown.getvalue()) if line.strip()]
+    if kind is Terminal:
+        assert re.fullmatch(r"100%\|[█#]+\| 1\.0/1 epochs \[\d\d:\d\d\]", bars[-1])
+        assert max(map(len, bars)) <= 40
+    else:
+        assert bars == []
+
+
 def test_a_folder_that_cannot_be_written_is_said_before_training(call, csv_file, tmp_path):
     (tmp_path / "file").write_text("in the way")
     done = call("train", "--train-csv", csv_file, "--output", tmp_path / "file" / "out")
@@ -312,6 +338,21 @@ def test_predict_reads_the_images_of_a_table_row_by_row(call, tmp_path, val):
     done = call("predict", tmp_path / "bad.csv")
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {tmp_path / 'bad.csv'} has 3 columns")
+
+
+def test_predict_keeps_no_picture_that_it_is_done_with(call, tmp_path, monkeypatch):
+    made = []
+
+    def read(picture: Image.Image, real=preprocessing.read_digit) -> preprocessing.DigitSteps:
+        assert sum(seen() is not None for seen in made) <= 1
+        steps = real(picture)
+        made.append(weakref.ref(steps))
+        return steps
+
+    monkeypatch.setattr(preprocessing, "read_digit", read)
+    done = call("predict", *[seven(tmp_path / f"{number}.png") for number in range(4)])
+    assert done.returncode == 0, done.stderr
+    assert len(made) == 4
 
 
 def test_predict_prints_json_and_nothing_else(call, tmp_path):
