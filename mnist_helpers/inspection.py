@@ -181,12 +181,21 @@ def occlusion(model: nn.Sequential, image: Tensor, label: int, size: int = 5) ->
     return (probabilities[0] - probabilities[1:]).view(height, width)
 
 
+def up_to(model: nn.Sequential, layer: str) -> nn.Sequential:
+    """Return the part of a network that leads up to a layer's maps, without the ReLU if the layer is one.
+
+    Behind a ReLU, a filter that is silent gives no direction in which to change an image.
+    """
+    place = list(dict(model.named_children())).index(layer)
+    return model[:place] if isinstance(model[place], nn.ReLU) else model[: place + 1]
+
+
 def grow_input(
     model: nn.Sequential, layer: str, filter_index: int, steps: int = 100, lr: float = 0.2, seed: int = 0
 ) -> Tensor:
     """Start from faint noise and change the image step by step so that it excites one filter more and more.
 
-    Name a convolution: behind a ReLU a filter that is silent at first gives no direction to go. A small pull towards
+    The answer of the filter is averaged over its whole map, before the ReLU if the layer is one. A small pull towards
     black and towards smoothness keeps the image readable.
 
     Source: Erhan, Bengio, Courville and Vincent, "Visualizing higher-layer features of a deep network" (2009).
@@ -197,9 +206,8 @@ def grow_input(
     optimizer = torch.optim.Adam([values], lr=lr)
     for _ in range(steps):
         pixels = values.sigmoid()
-        with evaluating(model), recorded(model, layer) as outputs:
-            model(pixels)
-        excitement = outputs[layer][0, filter_index].mean()
+        with evaluating(model):
+            excitement = up_to(model, layer)(pixels)[0, filter_index].mean()
         roughness = pixels.diff(dim=2).abs().mean() + pixels.diff(dim=3).abs().mean()
         loss = -excitement + 0.5 * pixels.mean() + 0.5 * roughness
         optimizer.zero_grad()

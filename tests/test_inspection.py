@@ -129,7 +129,7 @@ def test_occlusion_finds_the_one_place_that_matters():
 
 
 def test_a_grown_input_excites_its_filter_more_than_any_digit_does(trained, val):
-    grown = inspection.grow_input(trained, "conv2", 9)
+    grown = inspection.grow_input(trained, "relu2", 9)
     assert grown.shape == (28, 28)
     assert grown.min() >= 0
     assert grown.max() <= 1
@@ -138,6 +138,14 @@ def test_a_grown_input_excites_its_filter_more_than_any_digit_does(trained, val)
         usual = trained[:5](to_float(val.images))[:, 9].mean(dim=(1, 2))
     assert answer > usual.max()
     assert all(parameter.grad is None for parameter in trained.parameters())
+
+
+@pytest.mark.parametrize(("layer", "last"), [("relu2", "conv2"), ("conv2", "conv2"), ("pool2", "pool2")])
+def test_the_way_up_to_a_layer_ends_before_its_relu(trained, val, layer, last):
+    image = to_float(val.images[0])
+    with torch.no_grad():
+        maps = inspection.up_to(trained, layer)(image[None])[0]
+    torch.testing.assert_close(maps, inspection.feature_maps(trained, image, last)[last], atol=1e-5, rtol=1e-4)
 
 
 def test_an_embedding_followed_by_the_last_layer_gives_the_logits(trained, val):
