@@ -177,8 +177,14 @@ def occlusion(model: nn.Sequential, image: Tensor, label: int, size: int = 5) ->
             rows = slice(max(0, row - reach), row + reach + 1)
             columns = slice(max(0, column - reach), column + reach + 1)
             covered[row * width + column, :, rows, columns] = 0
-    probabilities = predict_logits(model, torch.cat([image.unsqueeze(0), covered])).softmax(dim=1)[:, label]
-    return (probabilities[0] - probabilities[1:]).view(height, width)
+    hiding = (
+        (covered != image).flatten(1).any(dim=1)
+    )  # elsewhere there is only background to cover, and nothing to lose
+    asked = torch.cat([image.unsqueeze(0), covered[hiding]])
+    probabilities = predict_logits(model, asked).softmax(dim=1)[:, label]
+    losses = torch.zeros(height * width)
+    losses[hiding] = probabilities[0] - probabilities[1:]
+    return losses.view(height, width)
 
 
 def up_to(model: nn.Sequential, layer: str) -> nn.Sequential:
@@ -229,26 +235,43 @@ def embed(model: nn.Sequential, images: Tensor, layer: str) -> Tensor:
     return torch.cat(rows)
 
 
+@dataclass(frozen=True)
+class Worth:
+    """What each filter of a layer is worth: accuracy lost (0.01 is one point) and loss gained without it.
+
+    Below 0 the network is better without. Shapes: (filters,) float32 each.
+    """
+
+    accuracy: Tensor
+    loss: Tensor
+
+
 @torch.inference_mode()
-def ablate(model: nn.Sequential, labelled: LabelledImages, layer: str) -> Tensor:
-    """Silence each filter of a layer in turn and measure the accuracy that it was worth.
+def ablate(model: nn.Sequential, labelled: LabelledImages, layer: str) -> Worth:
+    """Silence each filter of a layer in turn and measure what it was worth.
 
     Source: the method of Morcos and others, "On the importance of single directions for generalization" (2018).
-    Shapes: → (filters,) float32, accuracy lost (0.01 is one point); below 0 where the network is better without.
     """
     cut, device = list(dict(model.named_children())).index(layer) + 1, device_of(model)
     before, after = model[:cut], model[cut:]  # what comes before the layer is computed once
-    right: list[Tensor] = []
+    sums: list[Tensor] = []
     with evaluating(model), autocast(device):
-        for batch in BatchLoader(labelled.to(device), BATCH_SIZE):
-            values, labels = before(batch[0]), batch[1]
-            for filter_index in range(-1, values.shape[1]):  # -1: nothing is silenced
-                muted = values.clone()
-                if filter_index >= 0:
-                    muted[:, filter_index] = 0
-                right.append((after(muted).argmax(dim=1) == labels).sum())
-    share = torch.stack(right).view(-1, values.shape[1] + 1).sum(dim=0).cpu() / len(labelled)
-    return share[0] - share[1:]
+        for images, labels in BatchLoader(labelled.to(device), BATCH_SIZE):
+            values = before(images)
+            sums.append(_right_and_loss(after(values), labels))
+            for filter_index in range(values.shape[1]):
+                heard = values[:, filter_index].clone()
+                values[:, filter_index] = 0
+                sums.append(_right_and_loss(after(values), labels))
+                values[:, filter_index] = heard
+    means = torch.stack(sums).view(-1, values.shape[1] + 1, 2).sum(dim=0).cpu() / len(labelled)
+    return Worth(accuracy=means[0, 0] - means[1:, 0], loss=means[1:, 1] - means[0, 1])
+
+
+def _right_and_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return how many images are read rightly, and the sum of their losses. Shapes: → (2,) float32."""
+    right = (logits.argmax(dim=1) == labels).sum()
+    return torch.stack([right.float(), F.cross_entropy(logits.float(), labels, reduction="sum")])
 
 
 def layers_with_maps(model: nn.Sequential) -> list[str]:

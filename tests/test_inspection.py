@@ -58,10 +58,12 @@ def test_a_silenced_filter_acts_like_one_with_no_weights(trained, val):
 @pytest.mark.parametrize("layer", ["relu1", "pool1", "relu2"])
 def test_ablation_agrees_with_silencing_one_by_one(trained, val, layer):
     worth = inspection.ablate(trained, val, layer)
-    whole = evaluate(trained, val).accuracy
-    for index in (0, 3, len(worth) - 1):
+    whole = evaluate(trained, val)
+    for index in (0, 3, len(worth.loss) - 1):
         with inspection.silenced(trained, layer, index):
-            assert worth[index].item() == pytest.approx(whole - evaluate(trained, val).accuracy, abs=1e-6)
+            without = evaluate(trained, val)
+        assert worth.accuracy[index].item() == pytest.approx(whole.accuracy - without.accuracy, abs=1e-6)
+        assert worth.loss[index].item() == pytest.approx(without.loss - whole.loss, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +128,15 @@ def test_occlusion_finds_the_one_place_that_matters():
     for same in (around.flip(0), around.flip(1), around.T):
         torch.testing.assert_close(around, same)
     assert (around > 1e-6).sum() == 25
+
+
+def test_a_cover_over_nothing_costs_nothing_and_every_other_is_tried(trained, val):
+    image = to_float(val.images[3])
+    heat = inspection.occlusion(trained, image, 3)
+    hides = F.max_pool2d(image, 5, stride=1, padding=2)[0] > 0
+    assert 0.1 < hides.float().mean() < 0.9
+    assert not heat[~hides].any()
+    assert heat[hides].all()
 
 
 def test_a_grown_input_excites_its_filter_more_than_any_digit_does(trained, val):
