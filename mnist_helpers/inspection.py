@@ -38,12 +38,12 @@ def recorded(model: nn.Sequential, *layers: str) -> Iterator[dict[str, Tensor]]:
 
 
 @contextmanager
-def silenced(model: nn.Sequential, layer: str, filter_index: int) -> Iterator[None]:
-    """Set one channel of a layer's output to zero while the block runs."""
+def silenced(model: nn.Sequential, layer: str, *filter_indices: int) -> Iterator[None]:
+    """Set one or more channels of a layer's output to zero while the block runs."""
 
     def mute(_module: nn.Module, _inputs: tuple, output: Tensor) -> Tensor:
         output = output.clone()
-        output[:, filter_index] = 0
+        output[:, list(filter_indices)] = 0
         return output
 
     handle = model.get_submodule(layer).register_forward_hook(mute)

@@ -55,6 +55,16 @@ def test_a_silenced_filter_acts_like_one_with_no_weights(trained, val):
     assert not torch.equal(silenced, predict_logits(trained, val.images))
 
 
+def test_filters_silenced_together_are_silent_together(trained, val):
+    with inspection.silenced(trained, "relu1", 5, 9), inspection.recorded(trained, "relu1") as outputs:
+        predict_logits(trained, val.images)
+    silent = (outputs["relu1"] == 0).all(dim=3).all(dim=2).all(dim=0).nonzero().flatten().tolist()
+    assert {5, 9} <= {*silent}
+    with inspection.silenced(trained, "relu1"), inspection.recorded(trained, "relu1") as outputs:
+        predict_logits(trained, val.images)
+    assert outputs["relu1"][:, 5].any()
+
+
 @pytest.mark.parametrize("layer", ["relu1", "pool1", "relu2"])
 def test_ablation_agrees_with_silencing_one_by_one(trained, val, layer):
     worth = inspection.ablate(trained, val, layer)
