@@ -38,12 +38,12 @@ def recorded(model: nn.Sequential, *layers: str) -> Iterator[dict[str, Tensor]]:
 
 
 @contextmanager
-def silenced(model: nn.Sequential, layer: str, filter_index: int) -> Iterator[None]:
-    """Set one channel of a layer's output to zero while the block runs."""
+def silenced(model: nn.Sequential, layer: str, *filter_indices: int) -> Iterator[None]:
+    """Set one or more channels of a layer's output to zero while the block runs."""
 
     def mute(_module: nn.Module, _inputs: tuple, output: Tensor) -> Tensor:
         output = output.clone()
-        output[:, filter_index] = 0
+        output[:, list(filter_indices)] = 0
         return output
 
     handle = model.get_submodule(layer).register_forward_hook(mute)
@@ -177,8 +177,23 @@ def occlusion(model: nn.Sequential, image: Tensor, label: int, size: int = 5) ->
             rows = slice(max(0, row - reach), row + reach + 1)
             columns = slice(max(0, column - reach), column + reach + 1)
             covered[row * width + column, :, rows, columns] = 0
-    probabilities = predict_logits(model, torch.cat([image.unsqueeze(0), covered])).softmax(dim=1)[:, label]
-    return (probabilities[0] - probabilities[1:]).view(height, width)
+    hiding = (
+        (covered != image).flatten(1).any(dim=1)
+    )  # elsewhere there is only background to cover, and nothing to lose
+    asked = torch.cat([image.unsqueeze(0), covered[hiding]])
+    probabilities = predict_logits(model, asked).softmax(dim=1)[:, label]
+    losses = torch.zeros(height * width)
+    losses[hiding] = probabilities[0] - probabilities[1:]
+    return losses.view(height, width)
+
+
+def up_to(model: nn.Sequential, layer: str) -> nn.Sequential:
+    """Return the part of a network that leads up to a layer's maps, without the ReLU if the layer is one.
+
+    Behind a ReLU, a filter that is silent gives no direction in which to change an image.
+    """
+    place = list(dict(model.named_children())).index(layer)
+    return model[:place] if isinstance(model[place], nn.ReLU) else model[: place + 1]
 
 
 def grow_input(
@@ -186,7 +201,7 @@ def grow_input(
 ) -> Tensor:
     """Start from faint noise and change the image step by step so that it excites one filter more and more.
 
-    Name a convolution: behind a ReLU a filter that is silent at first gives no direction to go. A small pull towards
+    The answer of the filter is averaged over its whole map, before the ReLU if the layer is one. A small pull towards
     black and towards smoothness keeps the image readable.
 
     Source: Erhan, Bengio, Courville and Vincent, "Visualizing higher-layer features of a deep network" (2009).
@@ -197,9 +212,8 @@ def grow_input(
     optimizer = torch.optim.Adam([values], lr=lr)
     for _ in range(steps):
         pixels = values.sigmoid()
-        with evaluating(model), recorded(model, layer) as outputs:
-            model(pixels)
-        excitement = outputs[layer][0, filter_index].mean()
+        with evaluating(model):
+            excitement = up_to(model, layer)(pixels)[0, filter_index].mean()
         roughness = pixels.diff(dim=2).abs().mean() + pixels.diff(dim=3).abs().mean()
         loss = -excitement + 0.5 * pixels.mean() + 0.5 * roughness
         optimizer.zero_grad()
@@ -221,26 +235,43 @@ def embed(model: nn.Sequential, images: Tensor, layer: str) -> Tensor:
     return torch.cat(rows)
 
 
+@dataclass(frozen=True)
+class Worth:
+    """What each filter of a layer is worth: accuracy lost (0.01 is one point) and loss gained without it.
+
+    Below 0 the network is better without. Shapes: (filters,) float32 each.
+    """
+
+    accuracy: Tensor
+    loss: Tensor
+
+
 @torch.inference_mode()
-def ablate(model: nn.Sequential, labelled: LabelledImages, layer: str) -> Tensor:
-    """Silence each filter of a layer in turn and measure the accuracy that it was worth.
+def ablate(model: nn.Sequential, labelled: LabelledImages, layer: str) -> Worth:
+    """Silence each filter of a layer in turn and measure what it was worth.
 
     Source: the method of Morcos and others, "On the importance of single directions for generalization" (2018).
-    Shapes: → (filters,) float32, accuracy lost (0.01 is one point); below 0 where the network is better without.
     """
     cut, device = list(dict(model.named_children())).index(layer) + 1, device_of(model)
     before, after = model[:cut], model[cut:]  # what comes before the layer is computed once
-    right: list[Tensor] = []
+    sums: list[Tensor] = []
     with evaluating(model), autocast(device):
-        for batch in BatchLoader(labelled.to(device), BATCH_SIZE):
-            values, labels = before(batch[0]), batch[1]
-            for filter_index in range(-1, values.shape[1]):  # -1: nothing is silenced
-                muted = values.clone()
-                if filter_index >= 0:
-                    muted[:, filter_index] = 0
-                right.append((after(muted).argmax(dim=1) == labels).sum())
-    share = torch.stack(right).view(-1, values.shape[1] + 1).sum(dim=0).cpu() / len(labelled)
-    return share[0] - share[1:]
+        for images, labels in BatchLoader(labelled.to(device), BATCH_SIZE):
+            values = before(images)
+            sums.append(_right_and_loss(after(values), labels))
+            for filter_index in range(values.shape[1]):
+                heard = values[:, filter_index].clone()
+                values[:, filter_index] = 0
+                sums.append(_right_and_loss(after(values), labels))
+                values[:, filter_index] = heard
+    means = torch.stack(sums).view(-1, values.shape[1] + 1, 2).sum(dim=0).cpu() / len(labelled)
+    return Worth(accuracy=means[0, 0] - means[1:, 0], loss=means[1:, 1] - means[0, 1])
+
+
+def _right_and_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return how many images are read rightly, and the sum of their losses. Shapes: → (2,) float32."""
+    right = (logits.argmax(dim=1) == labels).sum()
+    return torch.stack([right.float(), F.cross_entropy(logits.float(), labels, reduction="sum")])
 
 
 def layers_with_maps(model: nn.Sequential) -> list[str]:

@@ -16,6 +16,7 @@ from torch import Tensor
 BLUE, ORANGE, BLACK = "#0072B2", "#E69F00", "#000000"
 MARKERS = "osD^vP*X<>"
 DIVERGING = "PuOr"
+LAYERS = 8  # in which the points of all classes are laid over each other
 
 
 def draw_images(
@@ -132,17 +133,42 @@ def draw_calibration(ax: Axes, confidence: Tensor, accuracy: Tensor, count: Tens
 def draw_points(ax: Axes, points: Tensor | np.ndarray, labels: Tensor, classes: Sequence[str]) -> Axes:
     """Draw points in two dimensions, one colour and marker a class, with the class named where its points lie.
 
+    Names that would cover each other are moved apart, with a line to where they belong.
+
     Shapes: points (N, 2) float, labels (N,) int64.
     """
     points, labels = np.asarray(points), labels.numpy()
     palette = plt.get_cmap("tab10")
-    for index, name in enumerate(classes):
-        mine = points[labels == index]
-        ax.scatter(*mine.T, s=14, color=palette(index), marker=MARKERS[index], alpha=0.5, linewidths=0)
-        box = {"boxstyle": "circle" if len(name) < 3 else "round", "facecolor": "white", "alpha": 0.85}
-        ax.text(*np.median(mine, axis=0), name, fontweight="bold", ha="center", va="center", bbox=box)
+    groups = [points[labels == index] for index in range(len(classes))]
+    for part in range(LAYERS):  # a share of each class at a time, so that none of them covers all others
+        for index, mine in enumerate(groups):
+            share = mine[part::LAYERS]
+            ax.scatter(*share.T, s=14, color=palette(index), marker=MARKERS[index], alpha=0.5, linewidths=0)
+    middles = np.array([np.median(mine, axis=0) for mine in groups])
+    short = max(map(len, classes)) < 3
+    places = _apart(middles, np.ptp(points, axis=0) * ([0.1, 0.1] if short else [0.3, 0.1]))
+    box = {"boxstyle": "circle" if short else "round", "facecolor": "white", "alpha": 0.85}
+    for name, middle, place in zip(classes, middles, places, strict=True):
+        line = {"arrowstyle": "-", "shrinkA": 0, "shrinkB": 0}
+        ax.annotate(name, middle, place, fontweight="bold", ha="center", va="center", bbox=box, arrowprops=line)
     ax.set(xticks=[], yticks=[])
     return ax
+
+
+def _apart(places: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """Push places away from each other, as little as is needed for any two to be `distance` apart.
+
+    Shapes: places (N, 2), distance (2,), one for each direction.
+    """
+    places = places / distance
+    for _ in range(500):
+        gaps = places[:, None] - places
+        lengths = np.linalg.norm(gaps, axis=2)
+        missing = np.clip(1 - lengths, 0, None) * (lengths > 0)  # a place stays where it is, as far as it is concerned
+        if missing.max() < 0.01:
+            break
+        places = places + (gaps * (missing / np.maximum(lengths, 1e-9) / 2)[..., None]).sum(axis=1)
+    return places * distance
 
 
 def draw_overlay(ax: Axes, image: Tensor, heat: Tensor, cmap: str = "Reds") -> Axes:

@@ -100,9 +100,9 @@ def test_a_graph_ends_in_the_weights_of_its_steps_one_by_one_bit_for_bit(train):
 def test_inspection_works_on_the_gpu(val):
     model = load_model(SHIPPED, "cuda")[0]
     few = val.select(torch.arange(50))
-    lost = inspection.ablate(model, few, "relu1")
+    lost = inspection.ablate(model, few, "relu1").loss
     assert lost.shape == (32,)
-    assert torch.equal(lost, inspection.ablate(model, few.to(CUDA), "relu1"))  # wherever the labels lie
+    assert torch.equal(lost, inspection.ablate(model, few.to(CUDA), "relu1").loss)  # wherever the labels lie
     assert inspection.top_patches(model, few.images, "relu2", 3, count=4).shape == (4, 1, 8, 8)
     assert inspection.saliency(model, to_float(few.images[0]), 3).device.type == "cpu"
     assert inspection.grow_input(model, "conv2", 3, steps=3).shape == (28, 28)

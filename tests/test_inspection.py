@@ -55,13 +55,25 @@ def test_a_silenced_filter_acts_like_one_with_no_weights(trained, val):
     assert not torch.equal(silenced, predict_logits(trained, val.images))
 
 
+def test_filters_silenced_together_are_silent_together(trained, val):
+    with inspection.silenced(trained, "relu1", 5, 9), inspection.recorded(trained, "relu1") as outputs:
+        predict_logits(trained, val.images)
+    silent = (outputs["relu1"] == 0).all(dim=3).all(dim=2).all(dim=0).nonzero().flatten().tolist()
+    assert {5, 9} <= {*silent}
+    with inspection.silenced(trained, "relu1"), inspection.recorded(trained, "relu1") as outputs:
+        predict_logits(trained, val.images)
+    assert outputs["relu1"][:, 5].any()
+
+
 @pytest.mark.parametrize("layer", ["relu1", "pool1", "relu2"])
 def test_ablation_agrees_with_silencing_one_by_one(trained, val, layer):
     worth = inspection.ablate(trained, val, layer)
-    whole = evaluate(trained, val).accuracy
-    for index in (0, 3, len(worth) - 1):
+    whole = evaluate(trained, val)
+    for index in (0, 3, len(worth.loss) - 1):
         with inspection.silenced(trained, layer, index):
-            assert worth[index].item() == pytest.approx(whole - evaluate(trained, val).accuracy, abs=1e-6)
+            without = evaluate(trained, val)
+        assert worth.accuracy[index].item() == pytest.approx(whole.accuracy - without.accuracy, abs=1e-6)
+        assert worth.loss[index].item() == pytest.approx(without.loss - whole.loss, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -128,8 +140,17 @@ def test_occlusion_finds_the_one_place_that_matters():
     assert (around > 1e-6).sum() == 25
 
 
+def test_a_cover_over_nothing_costs_nothing_and_every_other_is_tried(trained, val):
+    image = to_float(val.images[3])
+    heat = inspection.occlusion(trained, image, 3)
+    hides = F.max_pool2d(image, 5, stride=1, padding=2)[0] > 0
+    assert 0.1 < hides.float().mean() < 0.9
+    assert not heat[~hides].any()
+    assert heat[hides].all()
+
+
 def test_a_grown_input_excites_its_filter_more_than_any_digit_does(trained, val):
-    grown = inspection.grow_input(trained, "conv2", 9)
+    grown = inspection.grow_input(trained, "relu2", 9)
     assert grown.shape == (28, 28)
     assert grown.min() >= 0
     assert grown.max() <= 1
@@ -138,6 +159,14 @@ def test_a_grown_input_excites_its_filter_more_than_any_digit_does(trained, val)
         usual = trained[:5](to_float(val.images))[:, 9].mean(dim=(1, 2))
     assert answer > usual.max()
     assert all(parameter.grad is None for parameter in trained.parameters())
+
+
+@pytest.mark.parametrize(("layer", "last"), [("relu2", "conv2"), ("conv2", "conv2"), ("pool2", "pool2")])
+def test_the_way_up_to_a_layer_ends_before_its_relu(trained, val, layer, last):
+    image = to_float(val.images[0])
+    with torch.no_grad():
+        maps = inspection.up_to(trained, layer)(image[None])[0]
+    torch.testing.assert_close(maps, inspection.feature_maps(trained, image, last)[last], atol=1e-5, rtol=1e-4)
 
 
 def test_an_embedding_followed_by_the_last_layer_gives_the_logits(trained, val):

@@ -86,6 +86,25 @@ def test_points_have_a_marker_and_a_name_for_each_class(ax):
     assert len({str(c.get_paths()[0].vertices.tolist()) for c in ax.collections}) >= 8
 
 
+def test_names_of_classes_that_lie_on_each_other_are_moved_apart(ax):
+    labels = torch.arange(4).repeat_interleave(5)
+    points = torch.tensor([[0.0, 0.0], [0.01, 0.0], [0.0, 0.02], [9.0, 9.0]]).repeat_interleave(5, dim=0)
+    draw.draw_points(ax, points, labels, list("abcd"))
+    places = np.array([text.get_position() for text in ax.texts])
+    assert [text.xy for text in ax.texts] == [pytest.approx(points[5 * n].tolist()) for n in range(4)]
+    assert places[3] == pytest.approx([9, 9])
+    gaps = np.linalg.norm(places[:, None] - places, axis=2) + 9 * np.eye(4)
+    assert gaps.min() > 0.85  # a tenth of the width
+
+
+def test_no_class_is_drawn_over_all_others(ax):
+    draw.draw_points(ax, torch.rand(32, 2), torch.arange(2).repeat_interleave(16), ["a", "b"])
+    colours = [tuple(collection.get_facecolor()[0]) for collection in ax.collections]
+    assert len({*colours}) == 2
+    assert colours[0] in colours[-2:]
+    assert sum(len(collection.get_offsets()) for collection in ax.collections) == 32
+
+
 def test_an_overlay_of_nothing_is_drawn_without_a_warning(ax):
     draw.draw_overlay(ax, torch.zeros(1, 4, 4), torch.zeros(4, 4))
     assert len(ax.images) == 2

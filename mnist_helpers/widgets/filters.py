@@ -2,7 +2,6 @@
 
 import copy
 import functools
-from contextlib import ExitStack
 
 import ipywidgets
 from matplotlib.axes import Axes
@@ -117,7 +116,5 @@ def predictions_without(model: nn.Sequential, image: Tensor, layer: str, off: tu
     Shapes: image (1, 28, 28) uint8 → (10,) and (10,) float32.
     """
     before = predict_logits(model, image[None]).softmax(dim=1)[0]
-    with ExitStack() as all_silenced:
-        for index in off:
-            all_silenced.enter_context(silenced(model, layer, index))
+    with silenced(model, layer, *off):
         return before, predict_logits(model, image[None]).softmax(dim=1)[0]
