@@ -736,11 +736,15 @@ def dropped(values: Tensor, kept: Tensor, share: float) -> Tensor:
 
 
 def values_and_memory(random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, bool]:
-    """Draw the numbers of a batch, each column on a scale of its own, what is remembered of earlier ones, the mode."""
-    count, numbers_ = (int(size) for size in random.permutation([3, 4, 5, 6])[:2])
-    values = inputs.normal(random, count, numbers_) * torch.from_numpy(random.uniform(0.5, 3, numbers_)).float()
-    variance = torch.from_numpy(random.uniform(0.5, 2, size=numbers_).astype(np.float32))
-    values = values + 2 * inputs.normal(random, numbers_)
+    """Draw the numbers of a batch, each column on a scale of its own, what is remembered of earlier ones, the mode.
+
+    The numbers spread widely, so that the small one under the root shows at the edges alone.
+    """
+    count, numbers_ = (int(size) for size in random.permutation([5, 6, 7, 8])[:2])
+    scales, variance = (
+        torch.from_numpy(random.uniform(low, high, numbers_)).float() for low, high in ((3, 8), (0.5, 2))
+    )
+    values = inputs.normal(random, count, numbers_) * scales + 2 * inputs.normal(random, numbers_)
     return values, inputs.normal(random, numbers_), variance, bool(random.random() < 0.6)
 
 
