@@ -56,7 +56,7 @@ def command(page: Page, name: str) -> None:
 
 def ended(page: Page) -> None:
     """Wait until the command is over."""
-    page.wait_for_function("window.done", timeout=5 * PATIENCE)
+    page.wait_for_function("window.done", timeout=10 * PATIENCE)
 
 
 def run_all(page: Page) -> None:
