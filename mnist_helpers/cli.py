@@ -11,12 +11,11 @@ from pathlib import Path
 import typer
 
 from mnist_helpers.commands.terminal import say
-from mnist_helpers.errors import CourseError, MissingExtraError, UsageError
+from mnist_helpers.errors import DISK_FULL, CourseError, MissingExtraError, UsageError
 from mnist_helpers.startup import prepare_process
 
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main() -> None:
@@ -65,7 +64,7 @@ def _about_a_file(error: OSError) -> str:
     said = f"{error.filename or 'A file'} cannot be written or read ({error.strerror or error})"
     if error.errno in FORBIDDEN:
         said += ". Name a place that you may write to; in a checkout of somebody else's, work in a copy of your own"
-    elif error.errno in FULL:
+    elif error.errno in DISK_FULL:
         said += ". Free some space there"
     return said
 

@@ -1,5 +1,9 @@
 """The errors whose message is for the reader: it says what happened, why, and what to do. No torch here."""
 
+import errno
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # the numbers of errors that mean: no room left
+
 
 class CourseError(Exception):
     """Something the reader can mend. The message says what happened, why, and what to do."""

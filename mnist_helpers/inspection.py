@@ -177,9 +177,8 @@ def occlusion(model: nn.Sequential, image: Tensor, label: int, size: int = 5) ->
             rows = slice(max(0, row - reach), row + reach + 1)
             columns = slice(max(0, column - reach), column + reach + 1)
             covered[row * width + column, :, rows, columns] = 0
-    hiding = (
-        (covered != image).flatten(1).any(dim=1)
-    )  # elsewhere there is only background to cover, and nothing to lose
+    # Elsewhere there is only background to cover, and nothing to lose.
+    hiding = (covered != image).flatten(1).any(dim=1)
     asked = torch.cat([image.unsqueeze(0), covered[hiding]])
     probabilities = predict_logits(model, asked).softmax(dim=1)[:, label]
     losses = torch.zeros(height * width)

@@ -16,7 +16,7 @@ from torch import Tensor
 BLUE, ORANGE, BLACK = "#0072B2", "#E69F00", "#000000"
 MARKERS = "osD^vP*X<>"
 DIVERGING = "PuOr"
-LAYERS = 8  # in which the points of all classes are laid over each other
+ROUNDS = 8  # in which points are drawn, a share of every class in each
 
 
 def draw_images(
@@ -140,9 +140,9 @@ def draw_points(ax: Axes, points: Tensor | np.ndarray, labels: Tensor, classes: 
     points, labels = np.asarray(points), labels.numpy()
     palette = plt.get_cmap("tab10")
     groups = [points[labels == index] for index in range(len(classes))]
-    for part in range(LAYERS):  # a share of each class at a time, so that none of them covers all others
+    for part in range(ROUNDS):  # so that no class covers all others
         for index, mine in enumerate(groups):
-            share = mine[part::LAYERS]
+            share = mine[part::ROUNDS]
             ax.scatter(*share.T, s=14, color=palette(index), marker=MARKERS[index], alpha=0.5, linewidths=0)
     middles = np.array([np.median(mine, axis=0) for mine in groups])
     short = max(map(len, classes)) < 3

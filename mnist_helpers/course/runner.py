@@ -7,7 +7,6 @@ once stay apart, and every file appears whole.
 import ast
 import base64
 import contextlib
-import errno
 import json
 import logging
 import os
@@ -31,7 +30,7 @@ from tqdm import tqdm
 
 from mnist_helpers.course.kernel import NAME, RUNNING
 from mnist_helpers.datasets import DATASETS
-from mnist_helpers.errors import CourseError
+from mnist_helpers.errors import DISK_FULL, CourseError
 from mnist_helpers.pages import REPORT_MIME, readable
 from mnist_helpers.recipes import RECIPES
 from mnist_helpers.runtime import (
@@ -57,7 +56,6 @@ WIDGET_IS_LIVE = "A widget to play with is here when the page runs in JupyterLab
 # What every page names; one that was written elsewhere may name a kernel that is not here.
 KERNEL_OF_PAGES = {"display_name": "Python 3", "language": "python", "name": NAME}
 KEPT = ("jupyter", "tags")  # of a cell's metadata: is it folded, and what is it
-FULL = (errno.ENOSPC, errno.EDQUOT)
 LONGEST_CELL = 60  # seconds; whoever waits longer looks elsewhere
 
 
@@ -261,7 +259,7 @@ def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm) -
     except PapermillExecutionError as error:
         failure = f"{path.name}, cell In [{error.exec_count}]: {error.ename}: {error.evalue}"
     except Exception as error:  # a kernel that died, say: whatever it was, the other notebooks still run
-        if isinstance(error, OSError) and error.errno in FULL:  # where they would find no room either
+        if isinstance(error, OSError) and error.errno in DISK_FULL:  # where they would find no room either
             error.filename = error.filename or str(BUILD)
             raise
         failure = f"{path.name}: {type(error).__name__}: {error}"
