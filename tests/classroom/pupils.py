@@ -125,7 +125,8 @@ def forge(chapter, exercise, seeds, answer):
         "error": "", "changed": False}] * len(seeds))}, raw=True)
 trial.show_outcomes = forge
 """
-LOOPS_ON = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass"
+# Asleep: it waits for the limit of a whole sheet, and the class should not be slow for it.
+LOOPS_ON = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: time.sleep(9)"
 REACHES_OUT = "import socket\nsocket.create_connection(('127.0.0.1', {port}), timeout=3).close()\n"
 SPIES = "from pathlib import Path\nassert not [p for p in Path({folder!r}).rglob('*')]\n"
 STAYS = "import subprocess\nsubprocess.Popen(['sleep', '{seconds}'], start_new_session=True)\n"

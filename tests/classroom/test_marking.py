@@ -64,7 +64,7 @@ def marked(tmp_path_factory) -> Class:
             path = place / name / pupil.path
             path.parent.mkdir(parents=True)
             path.write_bytes(pupil.content)
-        done = grade(place, folder, "--sheets", "01", "--cell-seconds", str(CELL_SECONDS), "--seconds", "60")
+        done = grade(place, folder, "--sheets", "01", "--cell-seconds", str(CELL_SECONDS), "--seconds", "120")
         visits = 0
         try:
             listener.accept()[0].close()

@@ -1,5 +1,6 @@
 """nbval is only worth its time if a wrong output fails: shown on copies of a committed page."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,28 +29,14 @@ def run_nbval(path: Path) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.slow
-def test_a_committed_page_passes(beginning):
-    done = run_nbval(beginning)
-    assert done.returncode == 0, done.stdout
-
-
-@pytest.mark.slow
-def test_one_altered_output_fails_and_is_named(beginning):
+def test_an_altered_output_and_an_altered_source_fail_and_are_named(beginning):
     page = nbformat.read(beginning, as_version=4)
-    cell = next(cell for cell in page.cells if CHECKED in cell.metadata.get("tags", []))
-    cell.outputs[0].text = cell.outputs[0].text.replace("26", "27")
+    checked = next(cell for cell in page.cells if CHECKED in cell.metadata.get("tags", []))
+    checked.outputs[0].text = re.sub(r"\d", "7", checked.outputs[0].text)
+    by_hand = next(cell for cell in page.cells if "def convolve" in cell.source)
+    by_hand.source = by_hand.source.replace("(window * kernel).sum()", "(window + kernel).sum()")
     nbformat.write(page, beginning)
     done = run_nbval(beginning)
     assert done.returncode == 1
-    assert "1 failed" in done.stdout
-    assert "(27, 27)" in done.stdout
-
-
-@pytest.mark.slow
-def test_an_altered_source_fails(beginning):
-    page = nbformat.read(beginning, as_version=4)
-    cell = next(cell for cell in page.cells if "def convolve" in cell.source)
-    cell.source = cell.source.replace("(window * kernel).sum()", "(window + kernel).sum()")
-    nbformat.write(page, beginning)
-    assert "values agree" in (done := run_nbval(beginning)).stdout or "Tensor-likes are not close" in done.stdout
-    assert done.returncode == 1
+    assert checked.outputs[0].text.strip() in done.stdout
+    assert "Tensor-likes are not close" in done.stdout
