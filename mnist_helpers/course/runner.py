@@ -364,7 +364,8 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
 def _still(output: NotebookNode) -> NotebookNode:
     output.pop("transient", None)
     if output.get("data", {}).pop(WIDGET_MIME, None) and output.data != NOTHING:
-        name = output.data["text/plain"].partition("(")[0]
+        # Its class: widgets call themselves `Name(value=…)` or `<package.module.Name object at …>`.
+        name = re.match(r"\W*(?:\w+\.)*(\w*)", output.data["text/plain"])[1]
         output.data = NotebookNode({"text/plain": WIDGET_IS_LIVE})  # in place of its Python name
         picture = WIDGET_PICTURES / f"{name}.png"
         if picture.is_file():

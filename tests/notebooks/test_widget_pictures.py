@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64decode
 
 import nbformat
 import pytest
@@ -13,18 +14,23 @@ from mnist_helpers.course.runner import WIDGET_IS_LIVE, WIDGET_PICTURES, find_no
 PICTURES = sorted(WIDGET_PICTURES.glob("*.png"))
 
 
-def shown_in(page: nbformat.NotebookNode) -> set[str]:
-    """Return the classes of the widgets that a lesson shows: each live cell ends with one."""
-    live = [cell.source for cell in page.cells if WIDGET_IS_LIVE in json.dumps(cell.get("outputs", []))]
-    return {re.match(r"\w+", source.splitlines()[-1])[0] for source in live}
+def shown_in(page: nbformat.NotebookNode) -> dict[str, nbformat.NotebookNode]:
+    """Return the output of each widget that a lesson shows, by its class: each live cell ends with one."""
+    live = [cell for cell in page.cells if WIDGET_IS_LIVE in json.dumps(cell.get("outputs", []))]
+    return {re.match(r"\w+", cell.source.splitlines()[-1])[0]: cell.outputs[-1] for cell in live}
 
 
-SHOWN = {name for path in find_notebooks() for name in shown_in(nbformat.read(path, 4))}
+SHOWN = {name: output for path in find_notebooks() for name, output in shown_in(nbformat.read(path, 4)).items()}
 
 
 def test_each_widget_that_a_lesson_shows_has_a_picture_and_each_picture_such_a_widget():
     assert [path.stem for path in PICTURES] == sorted(SHOWN)
-    assert widget_classes().keys() >= SHOWN
+    assert widget_classes().keys() >= SHOWN.keys()
+
+
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.stem)
+def test_the_committed_page_shows_the_picture_as_it_is_now(path):
+    assert b64decode(SHOWN[path.stem].data.get("image/png", "")) == path.read_bytes()
 
 
 @pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.stem)
