@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from mnist_helpers.runtime import ROOT, whole_file
 
 LAB_SETTINGS = ROOT / "lab"
 SETTINGS_VARIABLE = "JUPYTER_CONFIG_PATH"
+DOCUMENT = re.compile(r"\]\(\.\./(docs/[\w-]+\.md)\)")  # what a lesson links to outside of its folder
 
 
 def copy_notebooks(workspace: Path, folder: Path = SOURCES) -> list[str]:
@@ -42,6 +45,7 @@ def copy_notebooks(workspace: Path, folder: Path = SOURCES) -> list[str]:
         if ".ipynb_checkpoints" not in path.parts:
             name = path.relative_to(folder).as_posix()
             page = read_notebook(path)
+            _copy_documents(page, folder.parent, workspace)
             page.metadata.kernelspec = NotebookNode(KERNEL_OF_PAGES)
             try:
                 fresh = as_text(without_solutions(page) if has_solutions(page) else without_outputs(page))
@@ -64,6 +68,15 @@ def open_lab(workspace: Path) -> int:
         signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is JupyterLab's to answer
         return subprocess.call(command)
     return os.execv(sys.executable, command)
+
+
+def _copy_documents(page: NotebookNode, home: Path, workspace: Path) -> None:
+    """Put the documents that a lesson links to into the workspace, above which JupyterLab opens nothing."""
+    for cell in page.cells:
+        for name in DOCUMENT.findall(cell.source):
+            if (home / name).is_file():
+                (workspace / name).parent.mkdir(exist_ok=True)
+                shutil.copyfile(home / name, workspace / name)
 
 
 def _read_register(path: Path) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The learner's copies: clean, and never overwritten once changed."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import sys
 import nbformat
 import pytest
 
+from mnist_helpers.course.runner import find_notebooks
 from mnist_helpers.course.workspace import SETTINGS_VARIABLE, copy_notebooks, open_lab
 from mnist_helpers.runtime import ROOT
 
@@ -42,6 +44,15 @@ def test_copies_have_no_outputs_and_the_originals_keep_theirs(lessons, tmp_path)
     assert copy.cells[0].execution_count is None
     assert copy.metadata.kernelspec.name == "python3"  # and not that of another machine
     assert nbformat.read(lessons / "01_a.ipynb", 4).cells[0].outputs
+
+
+def test_the_documents_that_lessons_link_to_come_along_as_jupyterlab_opens_nothing_above_the_workspace(tmp_path):
+    copy_notebooks(tmp_path / "work")
+    linked = [cell.source for path in find_notebooks() for cell in nbformat.read(path, 4).cells]
+    names = set(re.findall(r"\]\(\.\./([^)]+)\)", "\n".join(linked)))  # ../ at the top is taken for the top itself
+    assert "docs/reproduction.md" in names
+    for name in names:
+        assert (tmp_path / "work" / name).read_bytes() == (ROOT / name).read_bytes()
 
 
 def test_a_second_time_there_is_nothing_to_do(lessons, tmp_path):
