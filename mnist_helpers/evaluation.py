@@ -35,9 +35,7 @@ def predict_logits(model: nn.Module, images: Tensor) -> Tensor:
             batch = batch.to(device)
             batch = batch if batch.is_floating_point() else to_float(batch)
             with autocast(device):
-                if batch.dim() == 4:
-                    batch = batch.contiguous(memory_format=torch.channels_last)
-                logits.append(model(batch).float())
+                logits.append(model(batch.contiguous(memory_format=torch.channels_last)).float())
     return torch.cat(logits).cpu()
 
 

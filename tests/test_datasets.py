@@ -1,10 +1,13 @@
 """Files that are missing, damaged, read-only, in other places; and a network that is not there."""
 
+import functools
 import gzip
+import hashlib
 import shutil
 import socket
 import struct
 import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -180,6 +183,75 @@ def test_a_server_that_never_answers_does_not_hang(tmp_path, monkeypatch):
             read_images("kmnist", train=True, data=tmp_path)
     assert socket.getdefaulttimeout() is None
     assert not (cache_folder() / "KMNIST").exists()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_args) -> None:
+        pass
+
+
+@pytest.fixture
+def qmnist_on_a_server(tmp_path, monkeypatch):
+    """Serve two images and their labels for each part; say where they lie, and which files were sent."""
+    served, sent = tmp_path / "served", []
+    for part, labels in (("train", [7, 4]), ("test", [1, 2])):
+        write_idx(served / f"qmnist-{part}-images-idx3-ubyte", torch.arange(2 * 784).view(2, 28, 28) % 251)
+        write_idx(served / f"qmnist-{part}-labels-idx2-int", torch.tensor([[labels[0], 1], [labels[1], 2]]), kind=12)
+    for path in list(served.iterdir()):
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+
+    class Handler(QuietHandler):
+        def do_GET(self):
+            sent.append(self.path.removeprefix("/"))
+            super().do_GET()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=served)) as server:
+        resources = {
+            part: [
+                (f"http://127.0.0.1:{server.server_port}/{path.name}", hashlib.md5(path.read_bytes()).hexdigest())
+                for path in sorted(served.glob(f"qmnist-{part}-*.gz"))
+            ]
+            for part in ("train", "test")
+        }
+        monkeypatch.setattr(torchvision.datasets.QMNIST, "resources", resources)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield served, sent
+        server.shutdown()
+        thread.join()
+
+
+def test_what_is_downloaded_lies_in_the_cache_and_is_downloaded_once(qmnist_on_a_server, tmp_path):
+    served, sent = qmnist_on_a_server
+    for _ in range(2):
+        images, labels = read_images("qmnist", train=True, data=tmp_path / "data")
+        assert torch.equal(images[:, 0], torch.arange(2 * 784).view(2, 28, 28) % 251)
+        assert labels.tolist() == [7, 4]
+        assert read_images("qmnist", train=False, data=tmp_path / "data")[1].tolist() == [1, 2]
+    assert sorted(sent) == sorted(path.name for path in served.glob("*.gz"))
+    assert not (tmp_path / "data").exists()
+    assert [path.name for path in cache_folder().iterdir()] == ["QMNIST"]  # nothing temporary is left
+    assert socket.getdefaulttimeout() is None
+
+
+def test_what_lies_in_the_data_folder_already_is_not_downloaded_again(qmnist_on_a_server, tmp_path):
+    served, sent = qmnist_on_a_server
+    raw = tmp_path / "data" / "QMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for path in served.glob("qmnist-train-*[!z]"):
+        shutil.copy(path, raw)
+    before = sorted(raw.iterdir())
+    assert read_images("qmnist", train=True, data=tmp_path / "data")[1].tolist() == [7, 4]
+    assert sorted(sent) == sorted(path.name for path in served.glob("qmnist-test-*.gz"))
+    assert sorted(raw.iterdir()) == before
+
+
+def test_a_download_that_breaks_off_leaves_nothing_in_the_cache(qmnist_on_a_server, tmp_path):
+    served, _ = qmnist_on_a_server
+    (served / "qmnist-test-labels-idx2-int.gz").write_bytes(b"cut off")
+    with pytest.raises(DataError, match="qmnist is not on this machine and could not be downloaded"):
+        read_images("qmnist", train=True, data=tmp_path / "data")
+    assert not any(path.is_file() for path in cache_folder().rglob("*"))
 
 
 def test_a_local_copy_of_kmnist_is_read(tmp_path):

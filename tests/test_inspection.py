@@ -9,6 +9,7 @@ from mnist_helpers import inspection
 from mnist_helpers.architectures import Residual
 from mnist_helpers.checkpoints import load_model
 from mnist_helpers.data import load_part, to_float
+from mnist_helpers.errors import CourseError
 from mnist_helpers.evaluation import evaluate, predict_logits
 from mnist_helpers.models import ARCHITECTURES, build_model
 from mnist_helpers.runtime import ROOT
@@ -55,6 +56,14 @@ def test_a_silenced_filter_acts_like_one_with_no_weights(trained, val):
     assert not torch.equal(silenced, predict_logits(trained, val.images))
 
 
+def test_the_first_filters_are_the_weights_of_the_first_convolution(trained):
+    filters = inspection.first_filters(trained)
+    assert torch.equal(filters, trained.conv1.weight)
+    assert not filters.requires_grad
+    with pytest.raises(CourseError, match="no convolution, and so no filters"):
+        inspection.first_filters(build_model("dense"))
+
+
 def test_filters_silenced_together_are_silent_together(trained, val):
     with inspection.silenced(trained, "relu1", 5, 9), inspection.recorded(trained, "relu1") as outputs:
         predict_logits(trained, val.images)
@@ -63,6 +72,14 @@ def test_filters_silenced_together_are_silent_together(trained, val):
     with inspection.silenced(trained, "relu1"), inspection.recorded(trained, "relu1") as outputs:
         predict_logits(trained, val.images)
     assert outputs["relu1"][:, 5].any()
+
+
+def test_what_is_silenced_is_a_copy_also_where_a_layer_gives_back_what_it_was_given(val):
+    model, images = nn.Sequential(nn.Identity(), nn.Flatten(), nn.Linear(784, 10)), to_float(val.images[:2])
+    before = images.clone()
+    with inspection.silenced(model, "0", 0):
+        torch.testing.assert_close(predict_logits(model, images), model[2].bias.detach().expand(2, 10))
+    assert torch.equal(images, before)
 
 
 @pytest.mark.parametrize("layer", ["relu1", "pool1", "relu2"])
@@ -84,6 +101,8 @@ def test_ablation_agrees_with_silencing_one_by_one(trained, val, layer):
         [nn.Conv2d(1, 2, 5, stride=2), nn.Conv2d(2, 2, 3, padding=1), nn.AvgPool2d(3, 1)],
         [nn.AvgPool2d(2), Residual(1, 32, stride=2).eval()],
         [nn.ZeroPad2d(-2), nn.Conv2d(1, 2, 5, stride=2), nn.Conv2d(2, 2, 3)],
+        [nn.Conv2d(1, 2, 3, padding=1), nn.AdaptiveAvgPool2d(4)],
+        [nn.Conv2d(1, 2, 5), nn.AdaptiveAvgPool2d(3), nn.Conv2d(2, 2, 3, padding=1)],
     ],
 )
 def test_the_receptive_field_is_where_the_gradient_is_not_zero(layers):

@@ -1,10 +1,20 @@
 import pytest
 import torch
 from torch import nn
+from torchvision.models.resnet import BasicBlock
 
-from mnist_helpers.architectures import Standardise
+from mnist_helpers.architectures import Residual, Standardise
 from mnist_helpers.errors import CourseError
-from mnist_helpers.models import ARCHITECTURES, build_model, count_parameters, evaluating, mode_kept, summarise
+from mnist_helpers.models import (
+    ARCHITECTURES,
+    build_model,
+    check_architecture,
+    count_parameters,
+    device_of,
+    evaluating,
+    mode_kept,
+    summarise,
+)
 
 # Counted by hand: weights and biases, layer by layer.
 PARAMETERS = {
@@ -41,6 +51,33 @@ def test_an_architecture_has_the_parameters_counted_by_hand_and_gives_ten_logits
     assert count_parameters(model) == PARAMETERS[name]
     for batch in (1, 3):
         assert model(torch.rand(batch, 1, 28, 28)).shape == (batch, 10)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_between_any_two_layers_with_weights_there_is_a_rectifier(name):
+    linear = False
+    for layer in build_model(name):
+        if isinstance(layer, nn.Conv2d | nn.Linear | Residual):
+            assert not linear, layer
+            linear = not isinstance(layer, Residual)  # which ends with one
+        elif isinstance(layer, nn.ReLU):
+            linear = False
+
+
+@pytest.mark.parametrize(("channels", "width", "stride"), [(8, 8, 1), (8, 16, 2), (8, 8, 2), (8, 16, 1)])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_residual_block_is_torchvisions(channels, width, stride, training):
+    ours = Residual(channels, width, stride).train(training)
+    plain = (channels, stride) == (width, 1)
+    shortcut = None if plain else nn.Conv2d(channels, width, 1, stride, bias=False)
+    theirs = BasicBlock(channels, width, stride, downsample=shortcut).train(training)
+    names = {"norm": "bn", "shortcut": "downsample"}
+    weights = ours.state_dict()
+    for mine, other in names.items():
+        weights = {name.replace(mine, other): tensor for name, tensor in weights.items()}
+    theirs.load_state_dict(weights)
+    maps = torch.randn(3, channels, 9, 9)
+    torch.testing.assert_close(ours(maps), theirs(maps))
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -110,3 +147,27 @@ def test_the_mode_of_every_part_is_put_back_also_after_an_error(context):
         model.eval()
         raise ZeroDivisionError
     assert [module.training for module in model.modules()] == before
+
+
+def test_a_network_lies_where_its_weights_or_its_buffers_lie():
+    assert device_of(build_model("linear")) == device_of(nn.Flatten()) == torch.device("cpu")
+    assert device_of(build_model("linear").to("meta")) == torch.device("meta")
+    assert device_of(Standardise().to("meta")) == torch.device("meta")
+
+
+def test_what_training_cannot_change_is_not_counted():
+    model = build_model("two-conv")
+    model.conv2.requires_grad_(False)
+    assert count_parameters(model) == PARAMETERS["two-conv"] - 18_496
+    assert {row.name: row.parameters for row in summarise(model)}["conv2"] == 0
+
+
+def test_comparing_a_network_with_its_name_draws_no_random_numbers():
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    model = build_model("two-conv")
+    torch.manual_seed(3)
+    check_architecture(model, "two-conv")
+    assert torch.equal(torch.rand(4), expected)
+    with pytest.raises(CourseError, match="for the network 'three-conv'.*build_model"):
+        check_architecture(model, "three-conv")

@@ -51,15 +51,22 @@ def test_one_bit_is_black_and_white(tmp_path):
     assert close_to(open_picture(tmp_path / "a.png"), drawn(paper=255, ink=0), 0.1)
 
 
-@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
-def test_deep_grey_is_brought_to_eight_bits(tmp_path, dtype):
-    scale = {np.uint16: 257, np.int32: 257, np.float32: 1 / 255}[dtype]
-    deep = Image.fromarray((np.asarray(drawn()).astype(float) * scale).astype(dtype))
+@pytest.mark.parametrize(
+    ("dtype", "scale", "white"),
+    [(np.uint16, 257, 255), (np.int32, 257, 255), (np.uint16, 1, 230), (np.int32, 1, 230), (np.float32, 1 / 255, 230)],
+)
+def test_deep_grey_is_brought_to_eight_bits(tmp_path, dtype, scale, white):
+    """The range of the numbers if they use it, else the brightest of them, becomes white."""
+    grey = np.asarray(drawn()).astype(float)
     name = "a.png" if dtype == np.uint16 else "a.tif"
-    deep.save(tmp_path / name)
-    found = np.asarray(open_picture(tmp_path / name)).astype(float)
-    assert np.corrcoef(found.ravel(), np.asarray(drawn()).ravel())[0, 1] > 0.999
-    assert found.max() - found.min() > 150
+    Image.fromarray((grey * scale).astype(dtype)).save(tmp_path / name)
+    expected = Image.fromarray((grey / white * 255).round().astype(np.uint8))
+    assert close_to(open_picture(tmp_path / name), expected, 0.01)
+
+
+def test_a_deep_picture_without_any_light_is_black(tmp_path):
+    Image.fromarray(np.zeros((20, 30), np.uint16)).save(tmp_path / "a.png")
+    assert not np.asarray(open_picture(tmp_path / "a.png")).any()
 
 
 def test_values_that_are_no_numbers_do_not_break_a_float_picture(tmp_path):
@@ -81,6 +88,8 @@ def test_a_phone_held_sideways_gives_an_upright_picture(tmp_path, orientation):
     exif[0x0112] = orientation
     picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
     assert close_to(open_picture(tmp_path / "a.jpg"), drawn())
+    Image.fromarray(np.asarray(picture).astype(np.uint16) * 257).save(tmp_path / "a.png", exif=exif)
+    assert close_to(open_picture(tmp_path / "a.png"), drawn(), 0.01)
 
 
 def layered(ink: int, size=(300, 200)) -> Image.Image:
@@ -103,6 +112,11 @@ def test_paper_with_transparent_corners_has_no_dark_corners(tmp_path):
     picture.putalpha(alpha)
     picture.save(tmp_path / "a.png")
     assert close_to(open_picture(tmp_path / "a.png"), drawn())
+
+
+def test_a_picture_that_is_transparent_everywhere_is_blank_paper(tmp_path):
+    Image.new("RGBA", (30, 20), (0, 0, 0, 0)).save(tmp_path / "a.png")
+    assert (np.asarray(open_picture(tmp_path / "a.png")) == 255).all()
 
 
 def test_transparency_of_a_palette_counts(tmp_path):
@@ -195,6 +209,12 @@ def test_a_picture_of_a_few_pixels_is_too_small(tmp_path):
     Image.new("L", (3, 50), 255).save(tmp_path / "a.png")
     with pytest.raises(PictureError, match="3 × 50 pixels: too small"):
         open_picture(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("size", [(4, 4), (1_000, 4), (4, 1_000)])
+def test_the_smallest_and_the_longest_pictures_are_read(tmp_path, size):
+    Image.new("L", size, 255).save(tmp_path / "a.png")
+    assert open_picture(tmp_path / "a.png").size == size
 
 
 def saved(kind: str) -> bytes:

@@ -1,4 +1,5 @@
 import os
+import random
 import signal
 import stat
 import subprocess
@@ -44,6 +45,15 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch):
         pick_device("cuda:1")
 
 
+def test_only_as_many_gpus_are_chosen_as_there_are(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert pick_device("cuda") == torch.device("cuda")
+    assert pick_device("cuda:0") == torch.device("cuda:0")
+    with pytest.raises(CourseError, match="'cuda:1' was asked for.*finds no such device"):
+        pick_device("cuda:1")
+
+
 @pytest.mark.parametrize("installed", [True, False])
 def test_what_comes_with_the_project_lies_in_the_checkout_or_in_the_package(monkeypatch, installed):
     monkeypatch.setattr(runtime, "INSTALLED", installed)
@@ -55,12 +65,21 @@ def test_what_comes_with_the_project_lies_in_the_checkout_or_in_the_package(monk
 def test_a_seed_fixes_every_source_of_random_numbers():
     def draws():
         seed_everything(5)
-        return torch.rand(3).tolist(), np.random.rand(3).tolist()  # noqa: NPY002 - it is this one that libraries use
+        return random.random(), torch.rand(3).tolist(), np.random.rand(3).tolist()  # noqa: NPY002 - libraries use it
 
     assert draws() == draws()
 
 
-def test_a_negative_seed_is_as_good_as_any():
+def test_the_state_of_the_cpu_s_random_numbers_is_put_back_as_it_was():
+    states = runtime.random_states(torch.device("cpu"))
+    drawn = torch.rand(5)
+    runtime.restore_random_states(states, torch.device("cpu"))
+    assert torch.equal(torch.rand(5), drawn)
+
+
+def test_a_negative_seed_is_as_good_as_any(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     seed_everything(-1)
     assert torch.backends.cudnn.deterministic
     assert not torch.backends.cudnn.benchmark
@@ -85,7 +104,7 @@ def test_a_whole_file_replaces_the_old_one_with_usual_permissions(tmp_path):
         with whole_file(path) as temporary:
             temporary.write_text(text)
     assert path.read_text() == "new"
-    assert stat.S_IMODE(path.stat().st_mode) & 0o444 == 0o444 & ~_umask()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~_umask()
     assert list(path.parent.iterdir()) == [path]
 
 

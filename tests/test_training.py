@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mnist_helpers import checkpoints, data, datasets, runtime
+from mnist_helpers import checkpoints, data, datasets, runtime, training
 from mnist_helpers.checkpoints import CheckpointError, load_model, load_training_state, save_training_state
 from mnist_helpers.data import BatchLoader, to_float
 from mnist_helpers.errors import CourseError
@@ -292,12 +292,26 @@ def test_a_network_that_breaks_on_the_validation_images_alone_stops_the_training
         fit(model, train, val, recipe, device="cpu")
 
 
-def test_the_first_bad_step_is_named_even_though_the_losses_are_looked_at_later(train, recipe):
-    class Poisoned(BatchLoader):
-        def __iter__(self):
-            for step, (images, labels) in enumerate(super().__iter__(), start=1):
-                yield (images * float("nan") if step == 7 else images), labels
+class Poisoned(BatchLoader):
+    """Gives values that are not numbers at one step."""
 
+    bad_step = 7
+
+    def __iter__(self):
+        for step, (images, labels) in enumerate(super().__iter__(), start=1):
+            yield (images * float("nan") if step == self.bad_step else images), labels
+
+
+def test_the_losses_are_looked_at_now_and_then_and_a_bad_one_ends_the_epoch(train, recipe, monkeypatch):
+    monkeypatch.setattr(training, "CHECK_EVERY", 5)
+    model, steps = build_model("two-conv"), []
+    optimizer, scheduler = make_optimizer(model, recipe, steps=20)
+    with pytest.raises(TrainingError, match="became nan at step 7"):
+        train_one_epoch(model, Poisoned(train, 32), optimizer, scheduler, recipe, lambda *step: steps.append(step))
+    assert steps == [(step, 20) for step in range(1, 10)]  # at the tenth it is seen
+
+
+def test_the_first_bad_step_is_named_even_though_the_losses_are_looked_at_later(train, recipe):
     model = build_model("two-conv")
     optimizer, scheduler = make_optimizer(model, recipe, steps=20)
     with pytest.raises(TrainingError, match=r"became nan at step 7, where the learning rate was 0.002"):
@@ -470,6 +484,20 @@ def test_a_stopped_training_can_go_on(train, val, recipe, tmp_path):
     fit(build_model("two-conv"), train, val, replace(recipe, epochs=2), folder=tmp_path, on_epoch=stop)
     history = fit(build_model("two-conv"), train, val, replace(recipe, epochs=2), folder=tmp_path, resume=True)
     assert [epoch.epoch for epoch in history.epochs] == [1, 2]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+def test_a_stopped_training_goes_on_to_bitwise_the_same_weights(train, val, recipe, tmp_path, schedule):
+    def stop(_history):
+        raise StopTraining
+
+    recipe = replace(recipe, schedule=schedule, augment="affine")
+    uninterrupted, history = train_new(recipe, train, val)
+    train_new(recipe, train, val, folder=tmp_path, on_epoch=stop)
+    resumed, resumed_history = train_new(recipe, train, val, folder=tmp_path, resume=True)
+    assert_same_weights(uninterrupted, resumed)
+    for ours, theirs in zip(history.epochs, resumed_history.epochs, strict=True):
+        assert replace(ours, seconds=0) == replace(theirs, seconds=0)
 
 
 def test_the_card_names_the_dataset_of_the_images(train, val, recipe, tmp_path):
