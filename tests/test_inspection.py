@@ -82,7 +82,7 @@ def test_what_is_silenced_is_a_copy_also_where_a_layer_gives_back_what_it_was_gi
     assert torch.equal(images, before)
 
 
-@pytest.mark.parametrize("layer", ["relu1", "pool1", "relu2"])
+@pytest.mark.parametrize("layer", ["relu1", "pool1", "conv2", "relu2", "dense1"])
 def test_ablation_agrees_with_silencing_one_by_one(trained, val, layer):
     worth = inspection.ablate(trained, val, layer)
     whole = evaluate(trained, val)

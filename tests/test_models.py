@@ -117,13 +117,28 @@ def test_whole_numbers_are_refused_because_they_would_come_out_255_times_too_lar
         build_model("two-conv")(train.images[:1])
 
 
-def test_the_summary_follows_the_shapes():
-    shapes = {row.name: row.output_shape for row in summarise(build_model("two-conv"))}
-    assert shapes["conv1"] == (32, 26, 26)
-    assert shapes["pool2"] == (64, 5, 5)
-    assert shapes["flatten"] == (1600,)
-    assert shapes["dense2"] == (10,)
-    assert sum(row.parameters for row in summarise(build_model("two-conv"))) == PARAMETERS["two-conv"]
+SHAPES = {
+    "lenet-5": {"conv1": (6, 28, 28), "pool1": (6, 14, 14), "conv2": (16, 10, 10), "pool2": (16, 5, 5)},
+    "two-conv": {"conv1": (32, 26, 26), "pool1": (32, 13, 13), "conv2": (64, 11, 11), "pool2": (64, 5, 5)},
+    "three-conv": {"conv1": (16, 28, 28), "pool1": (16, 14, 14), "pool2": (32, 7, 7), "pool3": (64, 3, 3)},
+    "keras-dropout": {"conv1": (32, 26, 26), "pool1": (32, 13, 13), "conv2": (64, 11, 11), "pool2": (64, 5, 5)},
+    "ten-twenty": {"conv1": (10, 24, 24), "pool1": (10, 12, 12), "conv2": (20, 8, 8), "pool2": (20, 4, 4)},
+    "keras-tuned": {"conv1": (16, 28, 28), "pool1": (16, 14, 14), "conv2": (32, 14, 14), "pool2": (32, 7, 7)},
+    "fast": {"margin": (1, 24, 24), "conv1": (16, 10, 10), "pool2": (32, 4, 4), "conv3": (128, 2, 2)},
+    "vgg": {"conv2": (16, 28, 28), "relu2": (16, 28, 28), "pool1": (16, 14, 14), "pool3": (64, 3, 3)},
+    "accurate": {"margin": (1, 24, 24), "pool1": (32, 12, 12), "norm1": (32, 12, 12), "pool3": (128, 3, 3)},
+    "resnet": {"conv1": (32, 28, 28), "pool1": (32, 14, 14), "block2": (64, 7, 7), "block3": (128, 4, 4)},
+}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_summary_follows_the_shapes(name):
+    summary = summarise(build_model(name))
+    shapes = {row.name: row.output_shape for row in summary}
+    assert shapes | SHAPES.get(name, {}) == shapes
+    assert summary[0].output_shape == (1, 28, 28)
+    assert summary[-1].output_shape == (10,)
+    assert sum(row.parameters for row in summary) == PARAMETERS[name]
 
 
 def test_a_summary_leaves_the_network_and_the_random_numbers_as_they_were():

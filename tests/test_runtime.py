@@ -16,6 +16,7 @@ from mnist_helpers.runtime import (
     RUNNING_FILE,
     held_folder,
     hold,
+    is_abandoned,
     is_named_pipe,
     pick_device,
     seed_everything,
@@ -191,6 +192,21 @@ def test_a_pipe_is_told_from_a_file_and_from_what_a_shell_hands_over(tmp_path):
     assert not is_named_pipe(Path(f"/dev/fd/{reading}"))
     os.close(reading)
     os.close(writing)
+
+
+@pytest.mark.skipif(runtime.fcntl is None, reason="This system's Python cannot lock files.")
+def test_abandoned_is_what_is_old_enough_and_held_by_nobody(tmp_path):
+    file = tmp_path / "file"
+    assert not is_abandoned(file)
+    file.touch()
+    assert not is_abandoned(file)  # whoever made it may be about to hold it
+    os.utime(file, (0, 0))
+    assert is_abandoned(file)
+    with file.open("rb+") as held:
+        assert hold(held)
+        assert not is_abandoned(file)
+    assert is_abandoned(file)
+    assert not is_abandoned(tmp_path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no locks of this kind")
