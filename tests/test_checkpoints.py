@@ -24,7 +24,7 @@ from mnist_helpers.checkpoints import (
     save_model,
     save_training_state,
 )
-from mnist_helpers.models import build_model
+from mnist_helpers.models import ARCHITECTURES, build_model
 from mnist_helpers.runtime import ARTIFACTS_VARIABLE, ROOT
 
 
@@ -59,6 +59,16 @@ def test_what_was_saved_is_loaded_bit_for_bit_with_its_card(tmp_path, card, val)
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, loaded.state_dict()[name])
     assert json.loads((tmp_path / "card.json").read_text()) == asdict(card)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_is_loaded_with_the_dropout_of_its_card(tmp_path, card, architecture):
+    model = build_model(architecture, dropout=0.25).eval()
+    save_model(tmp_path, model, replace(card, architecture=architecture, dropout=0.25))
+    loaded, _ = load_model(tmp_path)
+    images = torch.rand(2, 1, 28, 28)
+    assert torch.equal(loaded(images), model(images))
+    assert loaded.dropout.p == 0.25
 
 
 def test_a_network_with_another_card_in_json_is_still_described_by_its_own_header(folder, card):

@@ -214,7 +214,7 @@ def qmnist_on_a_server(tmp_path, monkeypatch):
             for part in ("train", "test")
         }
         monkeypatch.setattr(torchvision.datasets.QMNIST, "resources", resources)
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield served, sent
         server.shutdown()

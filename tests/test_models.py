@@ -141,6 +141,10 @@ def test_the_summary_follows_the_shapes(name):
     assert sum(row.parameters for row in summary) == PARAMETERS[name]
 
 
+def test_a_network_is_summarised_where_it_lies():
+    assert summarise(build_model("two-conv").to("meta")) == summarise(build_model("two-conv"))
+
+
 def test_a_summary_leaves_the_network_and_the_random_numbers_as_they_were():
     model = build_model("resnet", dropout=0.5).train()
     before, state = {name: tensor.clone() for name, tensor in model.state_dict().items()}, torch.get_rng_state()

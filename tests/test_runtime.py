@@ -115,6 +115,18 @@ def _umask() -> int:
     return mask
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no permissions of this kind")
+def test_a_whole_file_has_the_permissions_that_the_process_gives_and_leaves_them_so(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with whole_file(tmp_path / "file.txt") as temporary:
+            temporary.touch()
+        assert _umask() == 0o027
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file.txt").stat().st_mode) == 0o640
+
+
 def test_a_failed_write_leaves_the_old_file_and_no_debris(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
