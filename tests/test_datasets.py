@@ -326,7 +326,7 @@ def test_emnist_is_read_from_the_folder_of_its_archive(tmp_path):
     path.with_name(path.name + ".gz").write_bytes(b"\x1f\x8b broken")
     shutil.rmtree(cache_folder(), ignore_errors=True)
     (tmp_path / "EMNIST" / "raw" / path.name).unlink()
-    with pytest.raises(DataError, match=f"{path.name}.gz is missing, truncated or damaged.*Get the file again"):
+    with pytest.raises(DataError, match=f"{path.name}.gz is missing, truncated or damaged. Get the file again"):
         read_images("emnist_digits", train=False, data=tmp_path)
 
 

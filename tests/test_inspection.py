@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.neighbors import NearestNeighbors
 from torch import nn
 
 from mnist_helpers import inspection
@@ -180,6 +181,35 @@ def test_a_grown_input_excites_its_filter_more_than_any_digit_does(trained, val)
     assert all(parameter.grad is None for parameter in trained.parameters())
 
 
+def test_where_nothing_can_be_excited_an_input_grows_darker_and_smoother():
+    model = build_model("two-conv")
+    nn.init.zeros_(model.conv1.weight)
+    before, after = (inspection.grow_input(model, "conv1", 0, steps=steps) for steps in (0, 30))
+    assert after.mean() < before.mean()
+    for dim in (0, 1):  # the pixels are a sigmoid's: where all of them sink alike, it is its input that keeps its steps
+        assert after.logit().diff(dim=dim).abs().mean() < 0.9 * before.logit().diff(dim=dim).abs().mean()
+
+
+def test_the_seed_alone_decides_where_an_input_grows_from(trained):
+    state = torch.get_rng_state()
+    first, again, other = (inspection.grow_input(trained, "conv1", 0, steps=1, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_nothing_depends_on_how_many_images_are_looked_at_at_once(trained, val, monkeypatch):
+    def looked_at() -> list[torch.Tensor]:
+        worth = inspection.ablate(trained, val, "relu1")
+        patches = inspection.top_patches(trained, val.images, "relu2", 3)
+        return [worth.accuracy, worth.loss, patches, inspection.embed(trained, val.images, "relu3")]
+
+    at_once = looked_at()
+    monkeypatch.setattr(inspection, "BATCH_SIZE", 128)
+    for expected, found in zip(at_once, looked_at(), strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize(("layer", "last"), [("relu2", "conv2"), ("conv2", "conv2"), ("pool2", "pool2")])
 def test_the_way_up_to_a_layer_ends_before_its_relu(trained, val, layer, last):
     image = to_float(val.images[0])
@@ -309,3 +339,12 @@ def test_a_known_digit_is_its_own_nearest_neighbour(trained):
     assert len(found) == 3
     assert torch.equal(found.images[0], known.images[17])
     assert found.labels[0] == known.labels[17]
+
+
+def test_neighbours_are_those_that_scikit_learn_finds(trained, val):
+    known = load_part("mnist", "train", 200)
+    features = [inspection.embed(trained, images, "relu3") for images in (known.images, val.images[:5])]
+    theirs = NearestNeighbors(n_neighbors=4).fit(features[0]).kneighbors(features[1], return_distance=False)
+    neighbours = inspection.Neighbours(trained, known)
+    for image, expected in zip(val.images, theirs, strict=False):
+        assert torch.equal(neighbours.of(image, 4).images, known.images[torch.from_numpy(expected)])

@@ -1,4 +1,5 @@
 import os
+import platform
 import random
 import signal
 import stat
@@ -13,6 +14,8 @@ import torch
 from mnist_helpers import runtime
 from mnist_helpers.errors import CourseError
 from mnist_helpers.runtime import (
+    ARTIFACTS_VARIABLE,
+    ROOT,
     RUNNING_FILE,
     held_folder,
     hold,
@@ -89,6 +92,65 @@ def test_a_negative_seed_is_as_good_as_any(monkeypatch):
 def test_the_environment_report_is_one_line_with_the_torch_version():
     assert torch.__version__ in runtime.environment_report()
     assert "\n" not in runtime.environment_report()
+
+
+def test_the_environment_report_names_device_threads_and_system():
+    report = runtime.environment_report("cpu")
+    assert f" CPU, {torch.get_num_threads()} CPU threads" in report
+    assert platform.python_version() in report
+    assert platform.system() in report
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "name"),
+    [
+        (
+            "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz \nprocessor\t: 1\nmodel name\t: Another\n",
+            "Some CPU @ 2 GHz",
+        ),
+        ("Features\t: neon\n", "of the platform"),
+        (None, "of the platform"),
+    ],
+)
+def test_the_processor_is_named_as_far_as_the_system_tells(monkeypatch, cpuinfo, name):
+    def read_text(_path, encoding):
+        if cpuinfo is None:
+            raise FileNotFoundError
+        return cpuinfo
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    monkeypatch.setattr(platform, "processor", lambda: "of the platform")
+    assert runtime.processor() == name
+    monkeypatch.setattr(platform, "processor", str)
+    assert runtime.processor() == (platform.machine() if name == "of the platform" else name)
+
+
+@pytest.mark.parametrize(
+    ("able", "expected"),
+    [
+        ({"avx512_bf16": True}, True),
+        ({"bf16": True, "avx512_bf16": False}, True),
+        ({"avx512": True}, False),
+        (None, False),
+    ],
+)
+def test_a_cpu_computes_in_16_bits_if_torch_says_so(monkeypatch, able, expected):
+    if able is None:
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    else:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    assert runtime.cpu_has_bfloat16() is expected
+    for wanted in (True, False, None):
+        with runtime.autocast(torch.device("cpu"), wanted):
+            assert torch.is_autocast_enabled("cpu") is (expected and wanted is True)
+
+
+def test_artifacts_lie_in_the_checkout_or_where_the_variable_says(monkeypatch, tmp_path):
+    monkeypatch.setenv(ARTIFACTS_VARIABLE, f"{tmp_path / 'a, b'}\nnear")
+    assert runtime.artifacts_folders() == [tmp_path / "a, b", Path.cwd() / "near"]
+    assert runtime.artifacts_folder() == tmp_path / "a, b"
+    monkeypatch.delenv(ARTIFACTS_VARIABLE)
+    assert runtime.artifacts_folders() == [ROOT / "artifacts"]
 
 
 @pytest.mark.parametrize(("policy", "said"), [("passive", False), ("PASSIVE", False), ("active", True), (None, True)])
@@ -191,6 +253,52 @@ def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path):
         path.write_text("new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_text() == "new"
+
+
+def test_links_in_a_circle_lead_somewhere(tmp_path):
+    (tmp_path / "one").symlink_to(tmp_path / "two")
+    (tmp_path / "two").symlink_to(tmp_path / "one")
+    assert runtime.real_path(tmp_path / "one").parent == tmp_path.resolve()
+
+
+def test_an_error_names_the_file_that_was_asked_for_and_not_the_temporary_one(tmp_path, monkeypatch):
+    path = tmp_path / "file.txt"
+    with pytest.raises(OSError, match="No space") as error, whole_file(path) as temporary:
+        raise OSError(28, "No space left on device", str(temporary))
+    assert error.value.filename == str(path)
+    with pytest.raises(OSError, match="No space") as error, whole_file(path):
+        raise OSError(28, "No space left on device")
+    assert error.value.filename == str(path)
+    with pytest.raises(FileNotFoundError) as error, whole_file(path):
+        (tmp_path / "another").read_text()
+    assert error.value.filename == str(tmp_path / "another")
+
+    def refuse(**_kwargs):
+        raise PermissionError(13, "Permission denied", "/a/name/of/chance")
+
+    monkeypatch.setattr(runtime.tempfile, "mkstemp", refuse)
+    with pytest.raises(PermissionError) as error, whole_file(path):
+        pass
+    assert error.value.filename == str(path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_made_and_seen_to_take_files(tmp_path, monkeypatch):
+    folder = tmp_path / "deep" / "folder"
+    runtime.check_folder(folder)
+    runtime.check_folder(folder)
+    assert not list(folder.iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        runtime.check_folder(tmp_path / "file")
+
+    def refuse(**_kwargs):
+        raise PermissionError(13, "Permission denied", "/a/name/of/chance")
+
+    monkeypatch.setattr(runtime.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(PermissionError) as error:
+        runtime.check_folder(folder)
+    assert error.value.filename == str(folder)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
