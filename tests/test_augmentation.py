@@ -176,6 +176,12 @@ def test_every_augmentation_keeps_the_form_and_repeats_with_its_seed(name, train
     assert (first.sum(dim=(1, 2, 3)) > 0.2 * images.sum(dim=(1, 2, 3))).all()  # no digit is lost
 
 
+def test_every_name_stands_for_another_change(train):
+    images = to_float(train.images[:8])
+    changed = [augment(images, torch.Generator().manual_seed(1)).flatten() for augment in AUGMENTATIONS.values()]
+    assert len(torch.stack(changed).unique(dim=0)) == len(AUGMENTATIONS)
+
+
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_an_empty_image_stays_empty_and_finite(name):
     changed = AUGMENTATIONS[name](torch.zeros(4, 1, 28, 28), torch.Generator().manual_seed(0))
