@@ -114,7 +114,7 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     if not picture.mode.startswith(("I", "F")):
         return picture
     values = np.asarray(picture).astype(np.float64)
-    values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
+    values = np.nan_to_num(values, posinf=0.0)
     highest = 65_535 if picture.mode.startswith("I") and values.max() > 255 else max(values.max(), 1e-9)
     eight_bits = Image.fromarray((values.clip(0, highest) / highest * 255).round().astype(np.uint8))
     eight_bits.info.update(picture.info)

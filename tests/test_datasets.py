@@ -9,6 +9,7 @@ import struct
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 import pytest
 import torch
@@ -170,8 +171,11 @@ def test_an_unknown_dataset_is_refused_with_the_known_ones():
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("dataset", ["kmnist", "qmnist", "emnist_digits"])
 def test_without_a_network_a_download_ends_in_a_sentence(dataset, tmp_path):
-    with pytest.raises(DataError, match=f"{dataset} is not on this machine.*unreachable.*Connect to the network"):
+    with pytest.raises(
+        DataError, match=f"{dataset} is not on this machine.*unreachable.*Connect to the network"
+    ) as caught:
         read_images(dataset, train=True, data=tmp_path)
+    assert "not read from" not in str(caught.value)  # nothing lies there
 
 
 def test_a_server_that_never_answers_does_not_hang(tmp_path, monkeypatch):
@@ -253,6 +257,23 @@ def test_a_download_that_breaks_off_leaves_nothing_in_the_cache(qmnist_on_a_serv
     with pytest.raises(DataError, match="qmnist is not on this machine and could not be downloaded"):
         read_images("qmnist", train=True, data=tmp_path / "data")
     assert not any(path.is_file() for path in cache_folder().rglob("*"))
+
+
+def test_a_server_of_another_kind_ends_in_a_sentence(tmp_path, monkeypatch):
+    class Stranger(StreamRequestHandler):
+        def handle(self):
+            self.rfile.readline()
+            self.wfile.write(b"220 and no word of HTTP\r\n")
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Stranger) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_address[1]}/"
+        monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", [address])
+        with pytest.raises(DataError, match=r"kmnist is not on this machine.*\(220 and no word of HTTP\)"):
+            read_images("kmnist", train=True, data=tmp_path)
+        server.shutdown()
+        thread.join()
 
 
 def test_a_local_copy_of_kmnist_is_read(tmp_path):

@@ -138,6 +138,8 @@ def test_saliency_agrees_with_finite_differences():
     model = build_model("linear").eval()
     image = torch.rand(1, 28, 28)
     gradient = inspection.saliency(model, image, 4)
+    assert not image.requires_grad
+    assert torch.equal(inspection.saliency(model, image.clone().requires_grad_(), 4), gradient)
     for row, column in [(0, 0), (14, 14), (27, 5)]:
         nudged = image.clone()
         nudged[0, row, column] += 0.01

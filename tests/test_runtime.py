@@ -302,7 +302,7 @@ def test_a_folder_is_made_and_seen_to_take_files(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
-def test_a_pipe_is_told_from_a_file_and_from_what_a_shell_hands_over(tmp_path):
+def test_a_pipe_is_told_from_a_file_and_from_what_a_shell_hands_over(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").touch()
     assert is_named_pipe(tmp_path / "pipe")
@@ -310,12 +310,14 @@ def test_a_pipe_is_told_from_a_file_and_from_what_a_shell_hands_over(tmp_path):
     assert not is_named_pipe(tmp_path / "missing")
     reading, writing = os.pipe()
     assert not is_named_pipe(Path(f"/dev/fd/{reading}"))
+    monkeypatch.chdir("/dev")
+    assert not is_named_pipe(Path(f"fd/{reading}"))
     os.close(reading)
     os.close(writing)
 
 
 @pytest.mark.skipif(runtime.fcntl is None, reason="This system's Python cannot lock files.")
-def test_abandoned_is_what_is_old_enough_and_held_by_nobody(tmp_path):
+def test_abandoned_is_what_is_old_enough_and_held_by_nobody(tmp_path, monkeypatch):
     file = tmp_path / "file"
     assert not is_abandoned(file)
     file.touch()
@@ -327,6 +329,8 @@ def test_abandoned_is_what_is_old_enough_and_held_by_nobody(tmp_path):
         assert not is_abandoned(file)
     assert is_abandoned(file)
     assert not is_abandoned(tmp_path)
+    monkeypatch.setattr(runtime, "fcntl", None)
+    assert not is_abandoned(file)  # where nothing can be held, nobody knows
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no locks of this kind")
