@@ -251,12 +251,15 @@ def test_what_lies_in_the_data_folder_already_is_not_downloaded_again(qmnist_on_
     assert sorted(raw.iterdir()) == before
 
 
-def test_a_download_that_breaks_off_leaves_nothing_in_the_cache(qmnist_on_a_server, tmp_path):
-    served, _ = qmnist_on_a_server
-    (served / "qmnist-test-labels-idx2-int.gz").write_bytes(b"cut off")
+def test_a_download_that_breaks_off_leaves_nothing_in_the_cache_and_may_be_tried_again(qmnist_on_a_server, tmp_path):
+    last = qmnist_on_a_server[0] / "qmnist-test-labels-idx2-int.gz"
+    whole = last.read_bytes()
+    last.write_bytes(b"cut off")
     with pytest.raises(DataError, match="qmnist is not on this machine and could not be downloaded"):
         read_images("qmnist", train=True, data=tmp_path / "data")
     assert not any(path.is_file() for path in cache_folder().rglob("*"))
+    last.write_bytes(whole)
+    assert read_images("qmnist", train=True, data=tmp_path / "data")[1].tolist() == [7, 4]
 
 
 def test_a_server_of_another_kind_ends_in_a_sentence(tmp_path, monkeypatch):
