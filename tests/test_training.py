@@ -219,6 +219,15 @@ def test_starting_anew_forgets_the_old_training(tmp_path, train, val, recipe):
     assert [path.name for path in (tmp_path / "resume").glob("*.pt")] == ["epoch-001.pt"]
 
 
+def test_an_old_training_is_forgotten_before_the_first_step_of_a_new_one(tmp_path, train, val, recipe):
+    def stop(_step, _steps):
+        raise StopTraining
+
+    train_new(replace(recipe, epochs=1), train, val, folder=tmp_path)
+    train_new(replace(recipe, epochs=1), train, val, folder=tmp_path, on_step=stop)
+    assert load_training_state(tmp_path) is None
+
+
 def test_the_saved_network_is_that_of_the_best_epoch(tmp_path, train, val, recipe):
     model, history = train_new(replace(recipe, epochs=3), train, val, folder=tmp_path)
     saved, card = load_model(tmp_path)
