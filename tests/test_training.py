@@ -285,6 +285,22 @@ def test_an_epoch_is_the_plain_loop_of_pytorch(train, recipe):
     assert lr == optimizer.param_groups[0]["lr"] < recipe.lr / 50
 
 
+def test_the_seed_decides_the_order_of_the_images_and_how_they_are_augmented(train, recipe):
+    def shown(seed, **change):
+        batches = list(make_loader(train, replace(recipe, **change), seed))
+        assert len(batches) == len(train) // recipe.batch_size
+        return torch.cat([images for images, _ in batches])
+
+    plain = shown(1)
+    assert torch.equal(plain, shown(1))
+    assert not torch.equal(plain, shown(2))
+    assert not torch.equal(plain, to_float(train.images))
+    assert torch.equal(plain.flatten(1).sort(dim=0).values, to_float(train.images).flatten(1).sort(dim=0).values)
+    augmented = shown(1, augment="affine")
+    assert torch.equal(augmented, shown(1, augment="affine"))
+    assert not torch.equal(augmented, plain)
+
+
 def test_a_patience_of_one_epoch_still_trains(train, val, recipe):
     history = fit(build_model("two-conv"), train, val, replace(recipe, patience=1), device="cpu")
     assert history.epochs
