@@ -131,7 +131,7 @@ def calibrate(logits: Tensor, labels: Tensor, bins: int = 10) -> Calibration:
     """
     confidence, predictions = logits.double().softmax(dim=1).max(dim=1)
     right = (predictions == labels).double()
-    which = (confidence * bins).ceil().long().clamp(1, bins) - 1
+    which = (confidence * bins).ceil().long() - 1
     count = torch.bincount(which, minlength=bins)
     mean_confidence = torch.bincount(which, weights=confidence, minlength=bins) / count
     mean_right = torch.bincount(which, weights=right, minlength=bins) / count

@@ -286,6 +286,34 @@ def test_a_local_copy_of_kmnist_is_read(tmp_path):
     assert labels.tolist() == [3, 9]
 
 
+@pytest.mark.parametrize(
+    ("dataset", "images", "labels"),
+    [
+        ("kmnist", "KMNIST/raw/{}-images-idx3-ubyte", "KMNIST/raw/{}-labels-idx1-ubyte"),
+        ("qmnist", "QMNIST/raw/qmnist-{}-images-idx3-ubyte", "QMNIST/raw/qmnist-{}-labels-idx2-int"),
+        (
+            "emnist_digits",
+            "EMNIST/raw/emnist-digits-{}-images-idx3-ubyte",
+            "EMNIST/raw/emnist-digits-{}-labels-idx1-ubyte",
+        ),
+    ],
+)
+def test_the_parts_of_a_set_are_not_confused(tmp_path, dataset, images, labels):
+    for train in (True, False):
+        part = "train" if train else "t10k" if dataset == "kmnist" else "test"
+        write_idx(tmp_path / images.format(part), torch.full((3 + train, 28, 28), 7 + train))
+        values = torch.full((3 + train,), 1 + train)
+        wide = dataset == "qmnist"
+        write_idx(tmp_path / labels.format(part), values[:, None].expand(-1, 8) if wide else values, 12 if wide else 8)
+    for train in (True, False):
+        found, named = read_images(dataset, train, data=tmp_path)
+        assert found.shape == (3 + train, 1, 28, 28)
+        assert found.is_contiguous()
+        assert (found == 7 + train).all()
+        assert named.dtype == torch.int64
+        assert named.tolist() == [1 + train] * (3 + train)
+
+
 def dotted(path: Path) -> None:
     path.rename(path.with_name(path.name.replace("-idx", ".idx")))
 

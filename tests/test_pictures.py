@@ -116,6 +116,16 @@ def test_paper_with_transparent_corners_has_no_dark_corners(tmp_path):
     assert close_to(open_picture(tmp_path / "a.png"), drawn())
 
 
+@pytest.mark.parametrize(("opaque", "paper"), [(40, 0), (60, 200)])
+def test_what_is_mostly_opaque_is_paper_and_what_is_mostly_transparent_is_ink(tmp_path, opaque, paper):
+    picture = Image.new("LA", (100, 50), (0, 0))
+    picture.paste((200, 255), (0, 0, opaque, 50))
+    picture.save(tmp_path / "a.png")
+    grey = np.asarray(open_picture(tmp_path / "a.png"))
+    assert (grey[:, :opaque] == 200).all()
+    assert (grey[:, opaque:] == paper).all()
+
+
 def test_a_picture_that_is_transparent_everywhere_is_blank_paper(tmp_path):
     Image.new("RGBA", (30, 20), (0, 0, 0, 0)).save(tmp_path / "a.png")
     assert (np.asarray(open_picture(tmp_path / "a.png")) == 255).all()

@@ -190,9 +190,11 @@ def test_resuming_a_finished_training_returns_its_best_weights_at_once(tmp_path,
 
 
 def test_resuming_where_nothing_was_saved_trains_from_the_start(tmp_path, train, val, recipe):
+    recipe = replace(recipe, epochs=1)
     model, _ = train_new(recipe, train, val)
-    resumed, _ = train_new(recipe, train, val, folder=tmp_path, resume=True)
-    assert_same_weights(model, resumed)
+    for folder in (tmp_path, None):
+        resumed, _ = train_new(recipe, train, val, folder=folder, resume=True)
+        assert_same_weights(model, resumed)
 
 
 @pytest.mark.parametrize(
