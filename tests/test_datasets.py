@@ -178,6 +178,15 @@ def test_without_a_network_a_download_ends_in_a_sentence(dataset, tmp_path):
     assert "not read from" not in str(caught.value)  # nothing lies there
 
 
+def test_an_error_without_words_is_named_by_its_kind(tmp_path, monkeypatch):
+    def break_off(_kind):
+        raise ConnectionResetError
+
+    monkeypatch.setattr(datasets, "_torchvision", break_off)
+    with pytest.raises(DataError, match=r"could not be downloaded \(ConnectionResetError\)"):
+        read_images("qmnist", train=True, data=tmp_path)
+
+
 def test_a_server_that_never_answers_does_not_hang(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "NETWORK_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:

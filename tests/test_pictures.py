@@ -1,8 +1,10 @@
 """Every kind of picture file, whole and broken."""
 
 import io
+import os
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,8 +92,9 @@ def test_a_phone_held_sideways_gives_an_upright_picture(tmp_path, orientation):
     exif[0x0112] = orientation
     picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
     assert close_to(open_picture(tmp_path / "a.jpg"), drawn())
-    Image.fromarray(np.asarray(picture).astype(np.uint16) * 257).save(tmp_path / "a.png", exif=exif)
-    assert close_to(open_picture(tmp_path / "a.png"), drawn(), 0.01)
+    for name in ("a.png", "a.tif"):
+        Image.fromarray(np.asarray(picture).astype(np.uint16) * 257).save(tmp_path / name, exif=exif)
+        assert close_to(open_picture(tmp_path / name), drawn(), 0.01)
 
 
 def layered(ink: int, size=(300, 200)) -> Image.Image:
@@ -215,6 +218,16 @@ def test_a_folder_and_a_missing_file_are_said_plainly(tmp_path):
         open_picture(tmp_path / "none.png")
     with pytest.raises(PictureError, match="cannot be read"):
         open_picture("nul\0byte.png")
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="This system's shell hands over no files.")
+def test_what_a_shell_hands_over_is_not_called_empty():
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as file:
+        file.write(b"a picture")
+    with pytest.raises(PictureError, match=f"/dev/fd/{reading} cannot be read as a picture"):
+        open_picture(f"/dev/fd/{reading}")
+    os.close(reading)
 
 
 def test_a_picture_of_a_few_pixels_is_too_small(tmp_path):

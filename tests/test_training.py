@@ -465,7 +465,7 @@ def test_a_one_cycle_of_few_steps_still_trains(recipe):
     assert optimizer.param_groups[0]["lr"] == recipe.lr
 
 
-@pytest.mark.parametrize("damage", ["best lacks a tensor", "a loss is a string", "a key names no set"])
+@pytest.mark.parametrize("damage", ["best lacks a tensor", "a loss is a string", "a key names no set", "a cut state"])
 def test_a_damaged_training_state_is_refused_before_any_training(tmp_path, train, val, recipe, damage):
     fit(build_model("two-conv"), train, val, recipe, device="cpu", folder=tmp_path)
     weights, state = load_training_state(tmp_path)
@@ -473,6 +473,8 @@ def test_a_damaged_training_state_is_refused_before_any_training(tmp_path, train
         del weights["best"]["conv1.weight"]
     elif damage == "a loss is a string":
         state["epochs"][0]["val_loss"] = "low"
+    elif damage == "a cut state":
+        state["random"]["cpu"] = state["random"]["cpu"][:8].clone()
     else:
         weights = {"lost": weights["last"]}
     save_training_state(tmp_path, len(state["epochs"]), weights, state)
