@@ -163,12 +163,15 @@ def test_occlusion_finds_the_one_place_that_matters():
 
 
 def test_a_cover_over_nothing_costs_nothing_and_every_other_is_tried(trained, val):
-    image = to_float(val.images[3])
+    image, asked = to_float(val.images[3]), []
+    handle = trained.register_forward_hook(lambda _model, _inputs, logits: asked.append(len(logits)))
     heat = inspection.occlusion(trained, image, 3)
+    handle.remove()
     hides = F.max_pool2d(image, 5, stride=1, padding=2)[0] > 0
     assert 0.1 < hides.float().mean() < 0.9
     assert not heat[~hides].any()
     assert heat[hides].all()
+    assert sum(asked) == 1 + hides.sum()
 
 
 def test_a_grown_input_excites_its_filter_more_than_any_digit_does(trained, val):

@@ -92,8 +92,14 @@ def test_a_phone_held_sideways_gives_an_upright_picture(tmp_path, orientation):
     exif[0x0112] = orientation
     picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
     assert close_to(open_picture(tmp_path / "a.jpg"), drawn())
-    for name in ("a.png", "a.tif"):
-        Image.fromarray(np.asarray(picture).astype(np.uint16) * 257).save(tmp_path / name, exif=exif)
+    deep = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
+    for form, name, options in [
+        (deep, "a.png", {}),
+        (deep, "a.tif", {}),
+        (picture, "a.tif", {}),
+        (picture, "a.tif", {"compression": "tiff_lzw"}),
+    ]:
+        form.save(tmp_path / name, exif=exif, **options)
         assert close_to(open_picture(tmp_path / name), drawn(), 0.01)
 
 
