@@ -243,6 +243,9 @@ def test_what_is_downloaded_lies_in_the_cache_and_is_downloaded_once(qmnist_on_a
         assert read_images("qmnist", train=False, data=tmp_path / "data")[1].tolist() == [1, 2]
         assert set(sent) == asked
         sent.clear()
+    for lost in (cache_folder() / "QMNIST" / "raw").glob("qmnist-test-images-*"):
+        lost.unlink()
+    assert read_images("qmnist", train=False, data=tmp_path / "data")[1].tolist() == [1, 2]
     assert not (tmp_path / "data").exists()
     assert [path.name for path in cache_folder().iterdir()] == ["QMNIST"]  # nothing temporary is left
     assert socket.getdefaulttimeout() is None

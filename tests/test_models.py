@@ -112,6 +112,13 @@ def test_standardise_gives_mean_zero_and_spread_one_on_mnist(train):
     assert abs(values.std() - 1) < 0.05
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_network_standardises_its_input_but_the_one_published_without(name):
+    images = torch.rand(2, 1, 28, 28)
+    expected = images if name == "keras-dropout" else (images - 0.1307) / 0.3081
+    torch.testing.assert_close(build_model(name).standardise(images), expected)
+
+
 def test_whole_numbers_are_refused_because_they_would_come_out_255_times_too_large(train):
     with pytest.raises(TypeError, match="float images in .0, 1. but got torch.uint8.*to_float"):
         build_model("two-conv")(train.images[:1])

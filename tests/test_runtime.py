@@ -43,10 +43,12 @@ def test_unknown_device_names_are_refused_with_the_known_ones(name):
         pick_device(name)
 
 
-def test_a_device_that_is_not_there_is_refused(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(CourseError, match="'cuda:1' was asked for.*finds no such device.*'cpu'"):
-        pick_device("cuda:1")
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:1", "mps"])
+def test_a_device_that_is_not_there_is_refused(monkeypatch, name):
+    for place in (torch.cuda, torch.backends.mps):
+        monkeypatch.setattr(place, "is_available", lambda: False)
+    with pytest.raises(CourseError, match=f"'{name}' was asked for.*finds no such device.*'cpu'"):
+        pick_device(name)
 
 
 def test_only_as_many_gpus_are_chosen_as_there_are(monkeypatch):
