@@ -35,7 +35,7 @@ def predict_logits(model: nn.Module, images: Tensor) -> Tensor:
             batch = batch.to(device)
             batch = batch if batch.is_floating_point() else to_float(batch)
             with autocast(device):
-                logits.append(model(batch.contiguous(memory_format=torch.channels_last)).float())
+                logits.append(model(batch).float())
     return torch.cat(logits).cpu()
 
 

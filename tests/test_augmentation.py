@@ -86,6 +86,17 @@ def test_a_bend_moves_points_by_about_as_many_pixels_both_ways():
         assert 0.55 < moves.std() < 0.75  # between the points of the grid it is less than at them
 
 
+def test_the_points_of_a_bend_s_grid_move_by_what_is_drawn_for_them():
+    """On a ramp the grey value says where a pixel comes from; every seventh of 29 pixels is a point of the grid."""
+    ramp = torch.arange(29.0).expand(20, 1, 29, 29)
+    for axis, image in enumerate((ramp, ramp.transpose(2, 3))):
+        bent = random_affine(image, torch.Generator().manual_seed(2), degrees=0, shift=0, scale=0, bend=0.8)
+        generator = torch.Generator().manual_seed(2)
+        torch.rand(20, 4, generator=generator)  # for turning, moving and resizing
+        drawn = torch.randn(20, 2, 5, 5, generator=generator)[:, axis, 1:-1, 1:-1] * 0.8
+        torch.testing.assert_close((bent - image)[:, 0, 7:22:7, 7:22:7], drawn, atol=1e-3, rtol=0)
+
+
 def test_a_bend_is_smooth(train):
     ramp = torch.linspace(0, 1, 28).expand(8, 1, 28, 28)
     bent = random_affine(ramp, torch.Generator().manual_seed(0), degrees=0, shift=0, scale=0, bend=0.8)
