@@ -359,10 +359,12 @@ def test_a_training_that_breaks_leaves_the_best_network_on_disk(tmp_path, train,
     assert evaluate(saved, val).accuracy == card.val_accuracy
 
 
-def test_an_unwritable_folder_is_refused_before_any_training(tmp_path, train, val, recipe):
+@pytest.mark.parametrize("resume", [False, True])
+def test_an_unwritable_folder_is_refused_before_any_training(tmp_path, train, val, recipe, resume):
     (tmp_path / "file").write_text("in the way")
+    options = {"resume": resume, "on_step": lambda *_: pytest.fail("trained")}
     with pytest.raises(CheckpointError, match="cannot be written"):
-        train_new(recipe, train, val, folder=tmp_path / "file" / "x", on_step=lambda *_: pytest.fail("trained"))
+        train_new(recipe, train, val, folder=tmp_path / "file" / "x", **options)
 
 
 def test_a_disk_that_fills_up_while_training_keeps_the_last_whole_state(tmp_path, train, val, recipe, monkeypatch):
