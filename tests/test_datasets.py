@@ -78,7 +78,7 @@ def test_a_second_reading_unpacks_nothing(data, monkeypatch):
 
 
 @pytest.mark.usefixtures("no_network")
-@pytest.mark.parametrize("damage", ["truncated", "one byte changed", "missing", "empty"])
+@pytest.mark.parametrize("damage", ["truncated", "one byte changed", "missing", "empty", "packed wrongly"])
 def test_a_damaged_file_is_named_with_both_md5_sums_and_nothing_is_changed(data, damage):
     path = data / "MNIST" / "raw" / NAMES[0]
     content = path.read_bytes()
@@ -86,6 +86,7 @@ def test_a_damaged_file_is_named_with_both_md5_sums_and_nothing_is_changed(data,
         path.unlink()
     else:
         damaged = {"truncated": content[:5000], "one byte changed": b"\0" + content[1:], "empty": b""}
+        damaged["packed wrongly"] = b"\x1f\x8b\x08" + bytes(7) + b"\xff" * 50
         path.write_bytes(damaged[damage])
     before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
     with pytest.raises(DataError) as caught:

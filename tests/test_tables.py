@@ -64,6 +64,9 @@ def test_a_csv_file_that_is_missing_or_damaged_is_said_plainly(tmp_path):
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"3,4\n" * 999)[:20])
     with pytest.raises(DataError, match="a.csv.gz cannot be read"):
         load_csv(tmp_path / "a.csv.gz")
+    (tmp_path / "a.csv.gz").write_bytes(b"\x1f\x8b\x08" + bytes(7) + b"\xff" * 50)
+    with pytest.raises(DataError, match="a.csv.gz cannot be read"):
+        load_csv(tmp_path / "a.csv.gz")
     (tmp_path / "a.csv").write_bytes(b"7,\xff\xff")
     with pytest.raises(DataError, match="cannot be read"):
         load_csv(tmp_path / "a.csv")
