@@ -59,7 +59,7 @@ def test_one_bit_is_black_and_white(tmp_path):
 )
 def test_deep_grey_is_brought_to_eight_bits(tmp_path, dtype, scale, white):
     """The range of the numbers if they use it, else the brightest of them, becomes white."""
-    grey = np.asarray(drawn()).astype(float)
+    grey = np.asarray(drawn(ink=0)).astype(float)
     name = "a.png" if dtype == np.uint16 else "a.tif"
     Image.fromarray((grey * scale).astype(dtype)).save(tmp_path / name)
     expected = Image.fromarray((grey / white * 255).round().astype(np.uint8))
