@@ -157,7 +157,7 @@ def saliency(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
     Source: Simonyan, Vedaldi and Zisserman, "Deep inside convolutional networks" (2013).
     Shapes: image (1, 28, 28) float in [0, 1] → (28, 28) float32, the absolute gradient.
     """
-    pixels = image.detach().unsqueeze(0).to(device_of(model)).requires_grad_()
+    pixels = image.detach().clone().unsqueeze(0).to(device_of(model)).requires_grad_()
     with evaluating(model):
         (gradient,) = torch.autograd.grad(model(pixels)[0, label], pixels)
     return gradient.abs()[0, 0].cpu()

@@ -140,6 +140,9 @@ def test_saliency_agrees_with_finite_differences():
     gradient = inspection.saliency(model, image, 4)
     assert not image.requires_grad
     assert torch.equal(inspection.saliency(model, image.clone().requires_grad_(), 4), gradient)
+    with torch.inference_mode():
+        made_there = image.clone()  # autograd refuses such a tensor itself
+    assert torch.equal(inspection.saliency(model, made_there, 4), gradient)
     for row, column in [(0, 0), (14, 14), (27, 5)]:
         nudged = image.clone()
         nudged[0, row, column] += 0.01
