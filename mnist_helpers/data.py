@@ -66,8 +66,6 @@ def load_part(dataset: str = "mnist", part: str = "train", limit: int | None = N
         return whole
     if not 1 <= limit <= len(whole):
         raise DataError(f"limit={limit} is out of range: {dataset} has {len(whole):,} images in its {part} part.")
-    if limit == len(whole):
-        return whole
     return whole.select(stratified_split(whole.labels, limit, seed=SPLIT_SEED)[1])
 
 

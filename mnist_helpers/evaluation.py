@@ -35,8 +35,6 @@ def predict_logits(model: nn.Module, images: Tensor) -> Tensor:
             batch = batch.to(device)
             batch = batch if batch.is_floating_point() else to_float(batch)
             with autocast(device):
-                if batch.dim() == 4:
-                    batch = batch.contiguous(memory_format=torch.channels_last)
                 logits.append(model(batch).float())
     return torch.cat(logits).cpu()
 
@@ -133,7 +131,7 @@ def calibrate(logits: Tensor, labels: Tensor, bins: int = 10) -> Calibration:
     """
     confidence, predictions = logits.double().softmax(dim=1).max(dim=1)
     right = (predictions == labels).double()
-    which = (confidence * bins).ceil().long().clamp(1, bins) - 1
+    which = (confidence * bins).ceil().long() - 1
     count = torch.bincount(which, minlength=bins)
     mean_confidence = torch.bincount(which, weights=confidence, minlength=bins) / count
     mean_right = torch.bincount(which, weights=right, minlength=bins) / count

@@ -72,7 +72,9 @@ def _open(path: Path) -> Image.Image:
     if path.is_file() and path.stat().st_size == 0:
         raise PictureError(f"{path} is empty (0 bytes). Save the picture again.")
     Image.init()
-    with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as picture:
+    known = [name for name in FORMATS if name in Image.OPEN]
+    # Opened by name, an uncompressed TIFF is mapped into memory, and there Pillow confuses the sides of a turned one.
+    with path.open("rb") as file, Image.open(file, formats=known) as picture:
         frames = getattr(picture, "n_frames", 1)
         if frames > 1 and picture.format not in PHONE_FORMATS:
             raise PictureError(f"{path} holds {frames} pictures (an animation, or pages). Save one as a PNG.")
@@ -114,11 +116,10 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     if not picture.mode.startswith(("I", "F")):
         return picture
     values = np.asarray(picture).astype(np.float64)
-    values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
+    values = np.nan_to_num(values, posinf=0.0)
     highest = 65_535 if picture.mode.startswith("I") and values.max() > 255 else max(values.max(), 1e-9)
     eight_bits = Image.fromarray((values.clip(0, highest) / highest * 255).round().astype(np.uint8))
     eight_bits.info.update(picture.info)
-    eight_bits.getexif().update(picture.getexif())
     return eight_bits
 
 

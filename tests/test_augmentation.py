@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 from torchvision.transforms.v2.functional import InterpolationMode, affine
 
 from mnist_helpers.augmentation import AUGMENTATIONS, random_affine, random_coarseness, random_strokes
@@ -85,6 +86,17 @@ def test_a_bend_moves_points_by_about_as_many_pixels_both_ways():
         assert 0.55 < moves.std() < 0.75  # between the points of the grid it is less than at them
 
 
+def test_the_points_of_a_bend_s_grid_move_by_what_is_drawn_for_them():
+    """On a ramp the grey value says where a pixel comes from; every seventh of 29 pixels is a point of the grid."""
+    ramp = torch.arange(29.0).expand(20, 1, 29, 29)
+    for axis, image in enumerate((ramp, ramp.transpose(2, 3))):
+        bent = random_affine(image, torch.Generator().manual_seed(2), degrees=0, shift=0, scale=0, bend=0.8)
+        generator = torch.Generator().manual_seed(2)
+        torch.rand(20, 4, generator=generator)  # for turning, moving and resizing
+        drawn = torch.randn(20, 2, 5, 5, generator=generator)[:, axis, 1:-1, 1:-1] * 0.8
+        torch.testing.assert_close((bent - image)[:, 0, 7:22:7, 7:22:7], drawn, atol=1e-3, rtol=0)
+
+
 def test_a_bend_is_smooth(train):
     ramp = torch.linspace(0, 1, 28).expand(8, 1, 28, 28)
     bent = random_affine(ramp, torch.Generator().manual_seed(0), degrees=0, shift=0, scale=0, bend=0.8)
@@ -101,6 +113,36 @@ def test_strokes_become_thinner_and_thicker(train):
     assert inked.max() > 1.5
 
 
+def test_strokes_are_changed_as_scipys_filters_change_them(train):
+    """Spread or thinned by the brightest or darkest neighbour, blurred by two means, stretched to white, then bent."""
+    images = to_float(train.images[:40])
+    varied = random_strokes(images, torch.Generator().manual_seed(4))
+    draws = torch.rand(40, 3, generator=torch.Generator().manual_seed(4)).tolist()
+    for image, mine, (width, blur, darkness) in zip(images[:, 0].numpy(), varied[:, 0], draws, strict=True):
+        change = 2 * width - 1
+        spread, share = (ndimage.maximum_filter, change) if change > 0 else (ndimage.minimum_filter, -0.6 * change)
+        image = (1 - share) * image + share * spread(image, 3, mode="nearest")
+        blurred = ndimage.uniform_filter(ndimage.uniform_filter(image, 3, mode="constant"), 3, mode="constant")
+        share = max(0, 1.3 * blur - 0.3)
+        image = (1 - share) * image + share * blurred
+        expected = torch.from_numpy((image / image.max()).clip(0) ** (0.6 + 0.8 * darkness))
+        torch.testing.assert_close(mine, expected, atol=2e-3, rtol=1e-3, check_dtype=False)
+
+
+def test_coarse_images_are_means_of_areas_enlarged_smoothly_or_in_squares(train):
+    images, kinds, sides = to_float(train.images[:6]), set(), set()
+    for seed in range(40):
+        coarse = random_coarseness(images, torch.Generator().manual_seed(seed), share=1)
+        generator = torch.Generator().manual_seed(seed)
+        side = torch.randint(10, 20, (1,), generator=generator).item()
+        kind = "bilinear" if torch.rand(1, generator=generator) < 0.5 else "nearest"
+        torch.testing.assert_close(coarse, F.interpolate(F.adaptive_avg_pool2d(images, side), 28, mode=kind))
+        kinds.add(kind)
+        sides.add(side)
+    assert len(kinds) == 2
+    assert sides == {*range(10, 20)}
+
+
 def test_where_a_gpu_refuses_areas_that_do_not_divide_the_cpu_makes_the_images_small(train, monkeypatch):
     images, interpolate, refused = to_float(train.images[:6]), F.interpolate, []
     expected = random_coarseness(images, torch.Generator().manual_seed(0))
@@ -114,6 +156,15 @@ def test_where_a_gpu_refuses_areas_that_do_not_divide_the_cpu_makes_the_images_s
     monkeypatch.setattr(F, "interpolate", refuse_once)
     torch.testing.assert_close(random_coarseness(images, torch.Generator().manual_seed(0)), expected)
     assert refused
+
+
+def test_another_refusal_than_that_of_areas_is_not_hidden(train, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(F, "interpolate", refuse)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        random_coarseness(to_float(train.images[:2]), torch.Generator())
 
 
 def test_coarseness_touches_its_share_of_the_images(train):
@@ -134,6 +185,12 @@ def test_every_augmentation_keeps_the_form_and_repeats_with_its_seed(name, train
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert (first.sum(dim=(1, 2, 3)) > 0.2 * images.sum(dim=(1, 2, 3))).all()  # no digit is lost
+
+
+def test_every_name_stands_for_another_change(train):
+    images = to_float(train.images[:8])
+    changed = [augment(images, torch.Generator().manual_seed(1)).flatten() for augment in AUGMENTATIONS.values()]
+    assert len(torch.stack(changed).unique(dim=0)) == len(AUGMENTATIONS)
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)

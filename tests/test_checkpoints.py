@@ -24,8 +24,8 @@ from mnist_helpers.checkpoints import (
     save_model,
     save_training_state,
 )
-from mnist_helpers.models import build_model
-from mnist_helpers.runtime import ROOT
+from mnist_helpers.models import ARCHITECTURES, build_model
+from mnist_helpers.runtime import ARTIFACTS_VARIABLE, ROOT
 
 
 @pytest.fixture
@@ -54,11 +54,21 @@ def test_what_was_saved_is_loaded_bit_for_bit_with_its_card(tmp_path, card, val)
     model = build_model("two-conv").to(memory_format=torch.channels_last)
     save_model(tmp_path, model, card)
     loaded, loaded_card = load_model(tmp_path)
-    assert loaded_card == card
+    assert loaded_card == load_model(tmp_path / MODEL_FILE)[1] == card
     assert not loaded.training
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, loaded.state_dict()[name])
     assert json.loads((tmp_path / "card.json").read_text()) == asdict(card)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_is_loaded_with_the_dropout_of_its_card(tmp_path, card, architecture):
+    model = build_model(architecture, dropout=0.25).eval()
+    save_model(tmp_path, model, replace(card, architecture=architecture, dropout=0.25))
+    loaded, _ = load_model(tmp_path)
+    images = torch.rand(2, 1, 28, 28)
+    assert torch.equal(loaded(images), model(images))
+    assert loaded.dropout.p == 0.25
 
 
 def test_a_network_with_another_card_in_json_is_still_described_by_its_own_header(folder, card):
@@ -176,6 +186,16 @@ def test_your_own_network_comes_before_the_shipped_one(card):
     assert find_model() == model_folder("mnist", "walkthrough")
 
 
+def test_a_network_is_looked_for_in_all_folders_that_the_variable_names(card, tmp_path, monkeypatch):
+    places = [tmp_path / "first, of two", tmp_path / "second"]
+    monkeypatch.setenv(ARTIFACTS_VARIABLE, "\n".join(map(str, places)))
+    assert model_folder("mnist", "walkthrough") == places[0] / "mnist" / "walkthrough"
+    save_model(places[1] / "mnist" / "walkthrough", build_model("two-conv"), card)
+    assert find_model() == newest_model() == places[1] / "mnist" / "walkthrough"
+    save_model(places[0] / "mnist" / "walkthrough", build_model("two-conv"), card)
+    assert find_model() == places[0] / "mnist" / "walkthrough"
+
+
 def test_the_network_trained_last_is_found_whatever_its_recipe(card):
     assert newest_model() is None
     for age, recipe in enumerate(("vgg", "walkthrough", "resnet")):
@@ -257,6 +277,18 @@ def test_weights_that_are_no_numbers_are_refused_by_name(folder, card, bad):
     save_model(folder, model, card)
     with pytest.raises(CheckpointError, match="conv2.weight holds values that are not finite"):
         load_model(folder)
+
+
+def test_weights_with_an_imaginary_part_are_refused_by_name(folder):
+    weights = load_file(folder / MODEL_FILE)
+    weights["conv2.bias"] = weights["conv2.bias"] + 1j
+    with pytest.raises(CheckpointError, match="conv2.bias holds values that are not finite numbers"):
+        load_weights(build_model("two-conv"), weights, folder)
+
+
+def test_a_whole_number_may_stand_for_a_fraction_and_what_is_not_known_is_left_out(card):
+    facts = asdict(card) | {"val_loss": 0, "written by": "a later version"}
+    assert checkpoints._card(json.dumps(facts)) == replace(card, val_loss=0)
 
 
 def test_a_scaling_that_divides_by_zero_is_refused(folder, card):

@@ -33,6 +33,10 @@ def test_the_three_parts_have_their_sizes_and_share_no_image():
     assert len(together.unique(dim=0)) == len(images.flatten(1).unique(dim=0)) == 60_000
 
 
+def test_the_split_is_the_one_that_every_published_figure_stands_on():
+    assert load_part("mnist", "validation").digest() == "031147fb0bc36c2d"
+
+
 def test_the_split_is_the_same_every_time_and_does_not_touch_the_global_seed():
     torch.manual_seed(1)
     first = load_part("mnist", "validation").labels

@@ -1,11 +1,15 @@
 """Files that are missing, damaged, read-only, in other places; and a network that is not there."""
 
+import functools
 import gzip
+import hashlib
 import shutil
 import socket
 import struct
 import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 import pytest
 import torch
@@ -74,7 +78,7 @@ def test_a_second_reading_unpacks_nothing(data, monkeypatch):
 
 
 @pytest.mark.usefixtures("no_network")
-@pytest.mark.parametrize("damage", ["truncated", "one byte changed", "missing", "empty"])
+@pytest.mark.parametrize("damage", ["truncated", "one byte changed", "missing", "empty", "packed wrongly"])
 def test_a_damaged_file_is_named_with_both_md5_sums_and_nothing_is_changed(data, damage):
     path = data / "MNIST" / "raw" / NAMES[0]
     content = path.read_bytes()
@@ -82,6 +86,7 @@ def test_a_damaged_file_is_named_with_both_md5_sums_and_nothing_is_changed(data,
         path.unlink()
     else:
         damaged = {"truncated": content[:5000], "one byte changed": b"\0" + content[1:], "empty": b""}
+        damaged["packed wrongly"] = b"\x1f\x8b\x08" + bytes(7) + b"\xff" * 50
         path.write_bytes(damaged[damage])
     before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
     with pytest.raises(DataError) as caught:
@@ -167,8 +172,20 @@ def test_an_unknown_dataset_is_refused_with_the_known_ones():
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("dataset", ["kmnist", "qmnist", "emnist_digits"])
 def test_without_a_network_a_download_ends_in_a_sentence(dataset, tmp_path):
-    with pytest.raises(DataError, match=f"{dataset} is not on this machine.*unreachable.*Connect to the network"):
+    with pytest.raises(
+        DataError, match=f"{dataset} is not on this machine.*unreachable.*Connect to the network"
+    ) as caught:
         read_images(dataset, train=True, data=tmp_path)
+    assert "not read from" not in str(caught.value)  # nothing lies there
+
+
+def test_an_error_without_words_is_named_by_its_kind(tmp_path, monkeypatch):
+    def break_off(_kind):
+        raise ConnectionResetError
+
+    monkeypatch.setattr(datasets, "_torchvision", break_off)
+    with pytest.raises(DataError, match=r"could not be downloaded \(ConnectionResetError\)"):
+        read_images("qmnist", train=True, data=tmp_path)
 
 
 def test_a_server_that_never_answers_does_not_hang(tmp_path, monkeypatch):
@@ -182,11 +199,132 @@ def test_a_server_that_never_answers_does_not_hang(tmp_path, monkeypatch):
     assert not (cache_folder() / "KMNIST").exists()
 
 
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_args) -> None:
+        pass
+
+
+@pytest.fixture
+def qmnist_on_a_server(tmp_path, monkeypatch):
+    """Serve two images and their labels for each part; say where they lie, and which files were sent."""
+    served, sent = tmp_path / "served", []
+    for part, labels in (("train", [7, 4]), ("test", [1, 2])):
+        write_idx(served / f"qmnist-{part}-images-idx3-ubyte", torch.arange(2 * 784).view(2, 28, 28) % 251)
+        write_idx(served / f"qmnist-{part}-labels-idx2-int", torch.tensor([[labels[0], 1], [labels[1], 2]]), kind=12)
+    for path in list(served.iterdir()):
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+
+    class Handler(QuietHandler):
+        def do_GET(self):
+            sent.append(self.path.removeprefix("/"))
+            super().do_GET()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=served)) as server:
+        resources = {
+            part: [
+                (f"http://127.0.0.1:{server.server_port}/{path.name}", hashlib.md5(path.read_bytes()).hexdigest())
+                for path in sorted(served.glob(f"qmnist-{part}-*.gz"))
+            ]
+            for part in ("train", "test")
+        }
+        monkeypatch.setattr(torchvision.datasets.QMNIST, "resources", resources)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield served, sent
+        server.shutdown()
+        thread.join()
+
+
+def test_what_is_downloaded_lies_in_the_cache_and_is_downloaded_once(qmnist_on_a_server, tmp_path):
+    served, sent = qmnist_on_a_server
+    for asked in ({path.name for path in served.glob("*.gz")}, set()):
+        images, labels = read_images("qmnist", train=True, data=tmp_path / "data")
+        assert torch.equal(images[:, 0], torch.arange(2 * 784).view(2, 28, 28) % 251)
+        assert labels.tolist() == [7, 4]
+        assert read_images("qmnist", train=False, data=tmp_path / "data")[1].tolist() == [1, 2]
+        assert set(sent) == asked
+        sent.clear()
+    for lost in (cache_folder() / "QMNIST" / "raw").glob("qmnist-test-images-*"):
+        lost.unlink()
+    assert read_images("qmnist", train=False, data=tmp_path / "data")[1].tolist() == [1, 2]
+    assert not (tmp_path / "data").exists()
+    assert [path.name for path in cache_folder().iterdir()] == ["QMNIST"]  # nothing temporary is left
+    assert socket.getdefaulttimeout() is None
+
+
+def test_what_lies_in_the_data_folder_already_is_not_downloaded_again(qmnist_on_a_server, tmp_path):
+    served, sent = qmnist_on_a_server
+    raw = tmp_path / "data" / "QMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for path in served.glob("qmnist-train-*[!z]"):
+        shutil.copy(path, raw)
+    before = sorted(raw.iterdir())
+    assert read_images("qmnist", train=True, data=tmp_path / "data")[1].tolist() == [7, 4]
+    assert set(sent) == {path.name for path in served.glob("qmnist-test-*.gz")}
+    assert sorted(raw.iterdir()) == before
+
+
+def test_a_download_that_breaks_off_leaves_nothing_in_the_cache_and_may_be_tried_again(qmnist_on_a_server, tmp_path):
+    last = qmnist_on_a_server[0] / "qmnist-test-labels-idx2-int.gz"
+    whole = last.read_bytes()
+    last.write_bytes(b"cut off")
+    with pytest.raises(DataError, match="qmnist is not on this machine and could not be downloaded"):
+        read_images("qmnist", train=True, data=tmp_path / "data")
+    assert not any(path.is_file() for path in cache_folder().rglob("*"))
+    last.write_bytes(whole)
+    assert read_images("qmnist", train=True, data=tmp_path / "data")[1].tolist() == [7, 4]
+
+
+def test_a_server_of_another_kind_ends_in_a_sentence(tmp_path, monkeypatch):
+    class Stranger(StreamRequestHandler):
+        def handle(self):
+            self.rfile.readline()
+            self.wfile.write(b"220 and no word of HTTP\r\n")
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Stranger) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_address[1]}/"
+        monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", [address])
+        with pytest.raises(DataError, match=r"kmnist is not on this machine.*\(220 and no word of HTTP\)"):
+            read_images("kmnist", train=True, data=tmp_path)
+        server.shutdown()
+        thread.join()
+
+
 def test_a_local_copy_of_kmnist_is_read(tmp_path):
     write_kmnist(tmp_path / "KMNIST" / "raw")
     images, labels = read_images("kmnist", train=False, data=tmp_path)
     assert images.shape == (2, 1, 28, 28)
     assert labels.tolist() == [3, 9]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "images", "labels"),
+    [
+        ("kmnist", "KMNIST/raw/{}-images-idx3-ubyte", "KMNIST/raw/{}-labels-idx1-ubyte"),
+        ("qmnist", "QMNIST/raw/qmnist-{}-images-idx3-ubyte", "QMNIST/raw/qmnist-{}-labels-idx2-int"),
+        (
+            "emnist_digits",
+            "EMNIST/raw/emnist-digits-{}-images-idx3-ubyte",
+            "EMNIST/raw/emnist-digits-{}-labels-idx1-ubyte",
+        ),
+    ],
+)
+def test_the_parts_of_a_set_are_not_confused(tmp_path, dataset, images, labels):
+    for train in (True, False):
+        part = "train" if train else "t10k" if dataset == "kmnist" else "test"
+        write_idx(tmp_path / images.format(part), torch.full((3 + train, 28, 28), 7 + train))
+        values = torch.full((3 + train,), 1 + train)
+        wide = dataset == "qmnist"
+        write_idx(tmp_path / labels.format(part), values[:, None].expand(-1, 8) if wide else values, 12 if wide else 8)
+    for train in (True, False):
+        found, named = read_images(dataset, train, data=tmp_path)
+        assert found.shape == (3 + train, 1, 28, 28)
+        assert found.is_contiguous()
+        assert (found == 7 + train).all()
+        assert named.dtype == torch.int64
+        assert named.tolist() == [1 + train] * (3 + train)
 
 
 def dotted(path: Path) -> None:
@@ -253,7 +391,7 @@ def test_emnist_is_read_from_the_folder_of_its_archive(tmp_path):
     path.with_name(path.name + ".gz").write_bytes(b"\x1f\x8b broken")
     shutil.rmtree(cache_folder(), ignore_errors=True)
     (tmp_path / "EMNIST" / "raw" / path.name).unlink()
-    with pytest.raises(DataError, match=f"{path.name}.gz is missing, truncated or damaged.*Get the file again"):
+    with pytest.raises(DataError, match=f"{path.name}.gz is missing, truncated or damaged. Get the file again"):
         read_images("emnist_digits", train=False, data=tmp_path)
 
 

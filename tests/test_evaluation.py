@@ -16,6 +16,7 @@ from mnist_helpers.evaluation import (
     confusion_matrix,
     evaluate,
     most_confident_mistakes,
+    precision_and_recall,
     predict_logits,
     score,
 )
@@ -38,8 +39,26 @@ def test_score_and_confusion_matrix_agree_with_scikit_learn(seed):
     assert scores.accuracy == pytest.approx(sklearn.metrics.accuracy_score(labels, predictions))
     probabilities = logits.double().softmax(dim=1)
     assert scores.loss == pytest.approx(sklearn.metrics.log_loss(labels, probabilities, labels=range(10)), rel=1e-5)
-    theirs = sklearn.metrics.confusion_matrix(labels, predictions, labels=range(10))
-    assert confusion_matrix(labels, predictions).tolist() == theirs.tolist()
+    matrix = sklearn.metrics.confusion_matrix(labels, predictions, labels=range(10))
+    assert confusion_matrix(labels, predictions).tolist() == matrix.tolist()
+    precision, recall = precision_and_recall(confusion_matrix(labels, predictions))
+    theirs = sklearn.metrics.precision_recall_fscore_support(labels, predictions, labels=range(10), zero_division=0)
+    assert precision.nan_to_num().tolist() == pytest.approx(theirs[0].tolist())
+    assert recall.nan_to_num().tolist() == pytest.approx(theirs[1].tolist())
+
+
+def test_a_class_that_never_occurs_has_no_precision_and_no_recall():
+    precision, recall = precision_and_recall(confusion_matrix(torch.tensor([0, 1]), torch.tensor([0, 0]), classes=3))
+    assert precision.nan_to_num(-1).tolist() == [0.5, -1, -1]  # nothing was taken for 1 or 2
+    assert recall.nan_to_num(-1).tolist() == [1, 0, -1]
+
+
+def test_the_loss_of_smoothed_labels_is_that_of_torch(train):
+    model = build_model("linear")
+    logits = predict_logits(model, train.images)
+    expected = nn.functional.cross_entropy(logits, train.labels, label_smoothing=0.2)
+    assert evaluate(model, train, label_smoothing=0.2).loss == pytest.approx(expected.item())
+    assert evaluate(model, train).loss != pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_logits_do_not_depend_on_the_batch_and_the_mode_is_left_as_it_was(train):
@@ -113,6 +132,9 @@ def test_calibration_agrees_with_a_plain_loop(seed, bins):
             assert result.accuracy[index] == pytest.approx(right.item())
             assert result.confidence[index] == pytest.approx(confidence[mine].mean().item())
             error += (right - confidence[mine].mean()).abs().item() * mine.sum().item() / len(labels)
+        else:
+            assert result.accuracy[index].isnan()
+            assert result.confidence[index].isnan()
     assert result.error == pytest.approx(error)
 
 

@@ -3,12 +3,14 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.neighbors import NearestNeighbors
 from torch import nn
 
 from mnist_helpers import inspection
 from mnist_helpers.architectures import Residual
 from mnist_helpers.checkpoints import load_model
 from mnist_helpers.data import load_part, to_float
+from mnist_helpers.errors import CourseError
 from mnist_helpers.evaluation import evaluate, predict_logits
 from mnist_helpers.models import ARCHITECTURES, build_model
 from mnist_helpers.runtime import ROOT
@@ -55,6 +57,14 @@ def test_a_silenced_filter_acts_like_one_with_no_weights(trained, val):
     assert not torch.equal(silenced, predict_logits(trained, val.images))
 
 
+def test_the_first_filters_are_the_weights_of_the_first_convolution(trained):
+    filters = inspection.first_filters(trained)
+    assert torch.equal(filters, trained.conv1.weight)
+    assert not filters.requires_grad
+    with pytest.raises(CourseError, match="no convolution, and so no filters"):
+        inspection.first_filters(build_model("dense"))
+
+
 def test_filters_silenced_together_are_silent_together(trained, val):
     with inspection.silenced(trained, "relu1", 5, 9), inspection.recorded(trained, "relu1") as outputs:
         predict_logits(trained, val.images)
@@ -65,7 +75,15 @@ def test_filters_silenced_together_are_silent_together(trained, val):
     assert outputs["relu1"][:, 5].any()
 
 
-@pytest.mark.parametrize("layer", ["relu1", "pool1", "relu2"])
+def test_what_is_silenced_is_a_copy_also_where_a_layer_gives_back_what_it_was_given(val):
+    model, images = nn.Sequential(nn.Identity(), nn.Flatten(), nn.Linear(784, 10)), to_float(val.images[:2])
+    before = images.clone()
+    with inspection.silenced(model, "0", 0):
+        torch.testing.assert_close(predict_logits(model, images), model[2].bias.detach().expand(2, 10))
+    assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize("layer", ["relu1", "pool1", "conv2", "relu2", "dense1"])
 def test_ablation_agrees_with_silencing_one_by_one(trained, val, layer):
     worth = inspection.ablate(trained, val, layer)
     whole = evaluate(trained, val)
@@ -84,6 +102,8 @@ def test_ablation_agrees_with_silencing_one_by_one(trained, val, layer):
         [nn.Conv2d(1, 2, 5, stride=2), nn.Conv2d(2, 2, 3, padding=1), nn.AvgPool2d(3, 1)],
         [nn.AvgPool2d(2), Residual(1, 32, stride=2).eval()],
         [nn.ZeroPad2d(-2), nn.Conv2d(1, 2, 5, stride=2), nn.Conv2d(2, 2, 3)],
+        [nn.Conv2d(1, 2, 3, padding=1), nn.AdaptiveAvgPool2d(4)],
+        [nn.Conv2d(1, 2, 5), nn.AdaptiveAvgPool2d(3)],
     ],
 )
 def test_the_receptive_field_is_where_the_gradient_is_not_zero(layers):
@@ -118,6 +138,11 @@ def test_saliency_agrees_with_finite_differences():
     model = build_model("linear").eval()
     image = torch.rand(1, 28, 28)
     gradient = inspection.saliency(model, image, 4)
+    assert not image.requires_grad
+    assert torch.equal(inspection.saliency(model, image.clone().requires_grad_(), 4), gradient)
+    with torch.inference_mode():
+        made_there = image.clone()  # autograd refuses such a tensor itself
+    assert torch.equal(inspection.saliency(model, made_there, 4), gradient)
     for row, column in [(0, 0), (14, 14), (27, 5)]:
         nudged = image.clone()
         nudged[0, row, column] += 0.01
@@ -141,12 +166,15 @@ def test_occlusion_finds_the_one_place_that_matters():
 
 
 def test_a_cover_over_nothing_costs_nothing_and_every_other_is_tried(trained, val):
-    image = to_float(val.images[3])
+    image, asked = to_float(val.images[3]), []
+    handle = trained.register_forward_hook(lambda _model, _inputs, logits: asked.append(len(logits)))
     heat = inspection.occlusion(trained, image, 3)
+    handle.remove()
     hides = F.max_pool2d(image, 5, stride=1, padding=2)[0] > 0
     assert 0.1 < hides.float().mean() < 0.9
     assert not heat[~hides].any()
     assert heat[hides].all()
+    assert sum(asked) == 1 + hides.sum()
 
 
 def test_a_grown_input_excites_its_filter_more_than_any_digit_does(trained, val):
@@ -159,6 +187,37 @@ def test_a_grown_input_excites_its_filter_more_than_any_digit_does(trained, val)
         usual = trained[:5](to_float(val.images))[:, 9].mean(dim=(1, 2))
     assert answer > usual.max()
     assert all(parameter.grad is None for parameter in trained.parameters())
+
+
+def test_where_nothing_can_be_excited_an_input_grows_darker_and_smoother():
+    model = build_model("two-conv")
+    nn.init.zeros_(model.conv1.weight)
+    before, after = (inspection.grow_input(model, "conv1", 0, steps=steps) for steps in (0, 30))
+    assert after.mean() < before.mean()
+    for dim in (0, 1):  # the pixels are a sigmoid's: where all of them sink alike, it is its input that keeps its steps
+        assert after.logit().diff(dim=dim).abs().mean() < 0.9 * before.logit().diff(dim=dim).abs().mean()
+
+
+def test_the_seed_alone_decides_where_an_input_grows_from(trained):
+    state = torch.get_rng_state()
+    first, again, other = (inspection.grow_input(trained, "conv1", 0, steps=1, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_nothing_depends_on_how_many_images_are_looked_at_at_once(trained, val, monkeypatch):
+    few = val.select(torch.arange(100))
+
+    def looked_at() -> list[torch.Tensor]:
+        worth = inspection.ablate(trained, few, "relu1")
+        patches = inspection.top_patches(trained, few.images, "relu2", 3)
+        return [worth.accuracy, worth.loss, patches, inspection.embed(trained, few.images, "relu3")]
+
+    at_once = looked_at()
+    monkeypatch.setattr(inspection, "BATCH_SIZE", 30)
+    for expected, found in zip(at_once, looked_at(), strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("layer", "last"), [("relu2", "conv2"), ("conv2", "conv2"), ("pool2", "pool2")])
@@ -290,3 +349,12 @@ def test_a_known_digit_is_its_own_nearest_neighbour(trained):
     assert len(found) == 3
     assert torch.equal(found.images[0], known.images[17])
     assert found.labels[0] == known.labels[17]
+
+
+def test_neighbours_are_those_that_scikit_learn_finds(trained, val):
+    known = load_part("mnist", "train", 200)
+    features = [inspection.embed(trained, images, "relu3") for images in (known.images, val.images[:5])]
+    theirs = NearestNeighbors(n_neighbors=4).fit(features[0]).kneighbors(features[1], return_distance=False)
+    neighbours = inspection.Neighbours(trained, known)
+    for image, expected in zip(val.images, theirs, strict=False):
+        assert torch.equal(neighbours.of(image, 4).images, known.images[torch.from_numpy(expected)])

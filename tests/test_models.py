@@ -1,10 +1,20 @@
 import pytest
 import torch
 from torch import nn
+from torchvision.models.resnet import BasicBlock
 
-from mnist_helpers.architectures import Standardise
+from mnist_helpers.architectures import Residual, Standardise
 from mnist_helpers.errors import CourseError
-from mnist_helpers.models import ARCHITECTURES, build_model, count_parameters, evaluating, mode_kept, summarise
+from mnist_helpers.models import (
+    ARCHITECTURES,
+    build_model,
+    check_architecture,
+    count_parameters,
+    device_of,
+    evaluating,
+    mode_kept,
+    summarise,
+)
 
 # Counted by hand: weights and biases, layer by layer.
 PARAMETERS = {
@@ -44,6 +54,33 @@ def test_an_architecture_has_the_parameters_counted_by_hand_and_gives_ten_logits
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
+def test_between_any_two_layers_with_weights_there_is_a_rectifier(name):
+    linear = False
+    for layer in build_model(name):
+        if isinstance(layer, nn.Conv2d | nn.Linear | Residual):
+            assert not linear, layer
+            linear = not isinstance(layer, Residual)  # which ends with one
+        elif isinstance(layer, nn.ReLU):
+            linear = False
+
+
+@pytest.mark.parametrize(("channels", "width", "stride"), [(8, 8, 1), (8, 16, 2), (8, 8, 2), (8, 16, 1)])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_residual_block_is_torchvisions(channels, width, stride, training):
+    ours = Residual(channels, width, stride).train(training)
+    plain = (channels, stride) == (width, 1)
+    shortcut = None if plain else nn.Conv2d(channels, width, 1, stride, bias=False)
+    theirs = BasicBlock(channels, width, stride, downsample=shortcut).train(training)
+    names = {"norm": "bn", "shortcut": "downsample"}
+    weights = ours.state_dict()
+    for mine, other in names.items():
+        weights = {name.replace(mine, other): tensor for name, tensor in weights.items()}
+    theirs.load_state_dict(weights)
+    maps = torch.randn(3, channels, 9, 9)
+    torch.testing.assert_close(ours(maps), theirs(maps))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_dropout_acts_in_training_and_not_in_evaluation(name):
     images = torch.rand(4, 1, 28, 28)
     model = build_model(name, dropout=0.5)
@@ -75,18 +112,44 @@ def test_standardise_gives_mean_zero_and_spread_one_on_mnist(train):
     assert abs(values.std() - 1) < 0.05
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_network_standardises_its_input_but_the_one_published_without(name):
+    images = torch.rand(2, 1, 28, 28)
+    expected = images if name == "keras-dropout" else (images - 0.1307) / 0.3081
+    torch.testing.assert_close(build_model(name).standardise(images), expected)
+
+
 def test_whole_numbers_are_refused_because_they_would_come_out_255_times_too_large(train):
     with pytest.raises(TypeError, match="float images in .0, 1. but got torch.uint8.*to_float"):
         build_model("two-conv")(train.images[:1])
 
 
-def test_the_summary_follows_the_shapes():
-    shapes = {row.name: row.output_shape for row in summarise(build_model("two-conv"))}
-    assert shapes["conv1"] == (32, 26, 26)
-    assert shapes["pool2"] == (64, 5, 5)
-    assert shapes["flatten"] == (1600,)
-    assert shapes["dense2"] == (10,)
-    assert sum(row.parameters for row in summarise(build_model("two-conv"))) == PARAMETERS["two-conv"]
+SHAPES = {
+    "lenet-5": {"conv1": (6, 28, 28), "pool1": (6, 14, 14), "conv2": (16, 10, 10), "pool2": (16, 5, 5)},
+    "two-conv": {"conv1": (32, 26, 26), "pool1": (32, 13, 13), "conv2": (64, 11, 11), "pool2": (64, 5, 5)},
+    "three-conv": {"conv1": (16, 28, 28), "pool1": (16, 14, 14), "pool2": (32, 7, 7), "pool3": (64, 3, 3)},
+    "keras-dropout": {"conv1": (32, 26, 26), "pool1": (32, 13, 13), "conv2": (64, 11, 11), "pool2": (64, 5, 5)},
+    "ten-twenty": {"conv1": (10, 24, 24), "pool1": (10, 12, 12), "conv2": (20, 8, 8), "pool2": (20, 4, 4)},
+    "keras-tuned": {"conv1": (16, 28, 28), "pool1": (16, 14, 14), "conv2": (32, 14, 14), "pool2": (32, 7, 7)},
+    "fast": {"margin": (1, 24, 24), "conv1": (16, 10, 10), "pool2": (32, 4, 4), "conv3": (128, 2, 2)},
+    "vgg": {"conv2": (16, 28, 28), "relu2": (16, 28, 28), "pool1": (16, 14, 14), "pool3": (64, 3, 3)},
+    "accurate": {"margin": (1, 24, 24), "pool1": (32, 12, 12), "norm1": (32, 12, 12), "pool3": (128, 3, 3)},
+    "resnet": {"conv1": (32, 28, 28), "pool1": (32, 14, 14), "block2": (64, 7, 7), "block3": (128, 4, 4)},
+}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_summary_follows_the_shapes(name):
+    summary = summarise(build_model(name))
+    shapes = {row.name: row.output_shape for row in summary}
+    assert shapes | SHAPES.get(name, {}) == shapes
+    assert summary[0].output_shape == (1, 28, 28)
+    assert summary[-1].output_shape == (10,)
+    assert sum(row.parameters for row in summary) == PARAMETERS[name]
+
+
+def test_a_network_is_summarised_where_it_lies():
+    assert summarise(build_model("two-conv").to("meta")) == summarise(build_model("two-conv"))
 
 
 def test_a_summary_leaves_the_network_and_the_random_numbers_as_they_were():
@@ -110,3 +173,27 @@ def test_the_mode_of_every_part_is_put_back_also_after_an_error(context):
         model.eval()
         raise ZeroDivisionError
     assert [module.training for module in model.modules()] == before
+
+
+def test_a_network_lies_where_its_weights_or_its_buffers_lie():
+    assert device_of(build_model("linear")) == device_of(nn.Flatten()) == torch.device("cpu")
+    assert device_of(build_model("linear").to("meta")) == torch.device("meta")
+    assert device_of(Standardise().to("meta")) == torch.device("meta")
+
+
+def test_what_training_cannot_change_is_not_counted():
+    model = build_model("two-conv")
+    model.conv2.requires_grad_(False)
+    assert count_parameters(model) == PARAMETERS["two-conv"] - 18_496
+    assert {row.name: row.parameters for row in summarise(model)}["conv2"] == 0
+
+
+def test_comparing_a_network_with_its_name_draws_no_random_numbers():
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    model = build_model("two-conv")
+    torch.manual_seed(3)
+    check_architecture(model, "two-conv")
+    assert torch.equal(torch.rand(4), expected)
+    with pytest.raises(CourseError, match="for the network 'three-conv'.*build_model"):
+        check_architecture(model, "three-conv")

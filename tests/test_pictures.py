@@ -1,8 +1,10 @@
 """Every kind of picture file, whole and broken."""
 
 import io
+import os
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,22 +53,31 @@ def test_one_bit_is_black_and_white(tmp_path):
     assert close_to(open_picture(tmp_path / "a.png"), drawn(paper=255, ink=0), 0.1)
 
 
-@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
-def test_deep_grey_is_brought_to_eight_bits(tmp_path, dtype):
-    scale = {np.uint16: 257, np.int32: 257, np.float32: 1 / 255}[dtype]
-    deep = Image.fromarray((np.asarray(drawn()).astype(float) * scale).astype(dtype))
+@pytest.mark.parametrize(
+    ("dtype", "scale", "white"),
+    [(np.uint16, 257, 255), (np.int32, 257, 255), (np.uint16, 1, 230), (np.int32, 1, 230), (np.float32, 1 / 255, 230)],
+)
+def test_deep_grey_is_brought_to_eight_bits(tmp_path, dtype, scale, white):
+    """The range of the numbers if they use it, else the brightest of them, becomes white."""
+    grey = np.asarray(drawn(ink=0)).astype(float)
     name = "a.png" if dtype == np.uint16 else "a.tif"
-    deep.save(tmp_path / name)
-    found = np.asarray(open_picture(tmp_path / name)).astype(float)
-    assert np.corrcoef(found.ravel(), np.asarray(drawn()).ravel())[0, 1] > 0.999
-    assert found.max() - found.min() > 150
+    Image.fromarray((grey * scale).astype(dtype)).save(tmp_path / name)
+    expected = Image.fromarray((grey / white * 255).round().astype(np.uint8))
+    assert close_to(open_picture(tmp_path / name), expected, 0.01)
 
 
-def test_values_that_are_no_numbers_do_not_break_a_float_picture(tmp_path):
+def test_a_deep_picture_without_any_light_is_black(tmp_path):
+    Image.fromarray(np.zeros((20, 30), np.uint16)).save(tmp_path / "a.png")
+    assert not np.asarray(open_picture(tmp_path / "a.png")).any()
+
+
+def test_values_that_are_no_numbers_are_black_and_leave_the_others_as_they_are(tmp_path):
     values = np.asarray(drawn()).astype(np.float32)
+    expected = (values / values.max() * 255).round()
     values[0, :3] = [np.nan, np.inf, -np.inf]
+    expected[0, :3] = 0
     Image.fromarray(values).save(tmp_path / "a.tif")
-    assert close_to(open_picture(tmp_path / "a.tif"), drawn(), 30)
+    assert np.array_equal(np.asarray(open_picture(tmp_path / "a.tif")), expected)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -81,6 +92,15 @@ def test_a_phone_held_sideways_gives_an_upright_picture(tmp_path, orientation):
     exif[0x0112] = orientation
     picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
     assert close_to(open_picture(tmp_path / "a.jpg"), drawn())
+    deep = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
+    for form, name, options in [
+        (deep, "a.png", {}),
+        (deep, "a.tif", {}),
+        (picture, "a.tif", {}),
+        (picture, "a.tif", {"compression": "tiff_lzw"}),
+    ]:
+        form.save(tmp_path / name, exif=exif, **options)
+        assert close_to(open_picture(tmp_path / name), drawn(), 0.01)
 
 
 def layered(ink: int, size=(300, 200)) -> Image.Image:
@@ -103,6 +123,21 @@ def test_paper_with_transparent_corners_has_no_dark_corners(tmp_path):
     picture.putalpha(alpha)
     picture.save(tmp_path / "a.png")
     assert close_to(open_picture(tmp_path / "a.png"), drawn())
+
+
+@pytest.mark.parametrize(("opaque", "paper"), [(40, 0), (60, 200)])
+def test_what_is_mostly_opaque_is_paper_and_what_is_mostly_transparent_is_ink(tmp_path, opaque, paper):
+    picture = Image.new("LA", (100, 50), (0, 0))
+    picture.paste((200, 255), (0, 0, opaque, 50))
+    picture.save(tmp_path / "a.png")
+    grey = np.asarray(open_picture(tmp_path / "a.png"))
+    assert (grey[:, :opaque] == 200).all()
+    assert (grey[:, opaque:] == paper).all()
+
+
+def test_a_picture_that_is_transparent_everywhere_is_blank_paper(tmp_path):
+    Image.new("RGBA", (30, 20), (0, 0, 0, 0)).save(tmp_path / "a.png")
+    assert (np.asarray(open_picture(tmp_path / "a.png")) == 255).all()
 
 
 def test_transparency_of_a_palette_counts(tmp_path):
@@ -191,10 +226,26 @@ def test_a_folder_and_a_missing_file_are_said_plainly(tmp_path):
         open_picture("nul\0byte.png")
 
 
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="This system's shell hands over no files.")
+def test_what_a_shell_hands_over_is_not_called_empty():
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as file:
+        file.write(b"a picture")
+    with pytest.raises(PictureError, match=f"/dev/fd/{reading} cannot be read as a picture"):
+        open_picture(f"/dev/fd/{reading}")
+    os.close(reading)
+
+
 def test_a_picture_of_a_few_pixels_is_too_small(tmp_path):
     Image.new("L", (3, 50), 255).save(tmp_path / "a.png")
     with pytest.raises(PictureError, match="3 × 50 pixels: too small"):
         open_picture(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("size", [(4, 4), (1_000, 4), (4, 1_000)])
+def test_the_smallest_and_the_longest_pictures_are_read(tmp_path, size):
+    Image.new("L", size, 255).save(tmp_path / "a.png")
+    assert open_picture(tmp_path / "a.png").size == size
 
 
 def saved(kind: str) -> bytes:

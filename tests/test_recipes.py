@@ -59,3 +59,40 @@ def test_settings_that_make_no_training_are_refused_with_their_value(change):
     ((name, value),) = change.items()
     with pytest.raises(CourseError, match=f"{name}=.?{value}"):
         replace(get_recipe("walkthrough"), **change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epochs": 10_000},
+        {"epochs": 1, "batch_size": 1, "patience": 1},
+        {"weight_decay": 0, "dropout": 0, "label_smoothing": 0, "beta1": 0, "beta2": 0},
+    ],
+)
+def test_settings_at_the_edge_are_settings(change):
+    recipe = replace(get_recipe("most-accurate"), **change)
+    assert {name: getattr(recipe, name) for name in change} == change
+
+
+def test_the_optimizer_has_the_settings_of_its_recipe():
+    recipe = replace(get_recipe("most-accurate"), beta1=0.8, beta2=0.95, schedule="constant")
+    optimizer, _ = make_optimizer(build_model("linear"), recipe, steps=100)
+    (group,) = optimizer.param_groups
+    assert (group["lr"], group["betas"], group["weight_decay"]) == (recipe.lr, (0.8, 0.95), recipe.weight_decay)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "steps", "moves"), [("one-cycle", 10, True), ("one-cycle", 9, False), ("constant", 10, False)]
+)
+def test_a_cycle_of_ten_steps_is_long_enough_and_moves_the_learning_rate_alone(schedule, steps, moves):
+    recipe = replace(get_recipe("fastest-99"), schedule=schedule)
+    optimizer, scheduler = make_optimizer(build_model("linear"), recipe, steps)
+    rates, betas = [], []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        betas.append(optimizer.param_groups[0]["betas"])
+        optimizer.step()
+        scheduler.step()
+    assert len(set(rates)) == (steps if moves else 1)
+    assert max(rates) == pytest.approx(recipe.lr, rel=0.05)
+    assert set(betas) == {(recipe.beta1, recipe.beta2)}

@@ -11,7 +11,7 @@ import torch
 from mnist_helpers import tables
 from mnist_helpers.data import LabelledImages
 from mnist_helpers.datasets import DataError
-from mnist_helpers.tables import load_csv, load_pictures
+from mnist_helpers.tables import is_table, load_csv, load_pictures
 
 
 def write_csv(path: Path, labelled: LabelledImages, header: bool = True) -> Path:
@@ -64,6 +64,9 @@ def test_a_csv_file_that_is_missing_or_damaged_is_said_plainly(tmp_path):
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"3,4\n" * 999)[:20])
     with pytest.raises(DataError, match="a.csv.gz cannot be read"):
         load_csv(tmp_path / "a.csv.gz")
+    (tmp_path / "a.csv.gz").write_bytes(b"\x1f\x8b\x08" + bytes(7) + b"\xff" * 50)
+    with pytest.raises(DataError, match="a.csv.gz cannot be read"):
+        load_csv(tmp_path / "a.csv.gz")
     (tmp_path / "a.csv").write_bytes(b"7,\xff\xff")
     with pytest.raises(DataError, match="cannot be read"):
         load_csv(tmp_path / "a.csv")
@@ -84,6 +87,32 @@ def test_the_labels_may_stand_last_if_their_column_is_named(tmp_path, train, nam
     read = load_csv(path)
     assert torch.equal(read.labels, train.labels)
     assert torch.equal(read.images, train.images)
+    assert torch.equal(load_pictures(path), train.images)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_a_table_that_windows_wrote_is_read(tmp_path, train, name):
+    path = write_csv(tmp_path / name, train, header=False)
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rb") as file:
+        content = file.read()
+    with opened(path, "wb") as file:
+        file.write(b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n"))
+    read = load_csv(path)
+    assert torch.equal(read.images, train.images)
+    assert torch.equal(read.labels, train.labels)
+
+
+def test_a_table_is_told_by_its_name():
+    assert all(is_table(Path(name)) for name in ("a.csv", "folder/A.CSV", "a.csv.gz"))
+    assert not any(is_table(Path(name)) for name in ("a.png", "a.gz", "csv", "a.csv/b.png"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="This system has no named pipes in folders.")
+def test_a_pipe_in_a_table_s_place_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.csv")
+    with pytest.raises(DataError, match="a.csv is a pipe"):
+        load_csv(tmp_path / "a.csv")
 
 
 def test_labels_whose_place_is_not_known_are_not_guessed(tmp_path, train):
@@ -101,6 +130,8 @@ def test_digits_of_one_class_are_read_where_the_labels_are_named(tmp_path, train
     read = load_csv(write_csv(tmp_path / "a.csv", sevens))
     assert set(read.labels.tolist()) == {7}
     assert len(load_csv(written(tmp_path / "a.csv", [sevens.labels[:9], sevens.images[:9]]))) == 9
+    with pytest.raises(DataError, match="label 7 in all its 10 rows"):
+        load_csv(written(tmp_path / "a.csv", [sevens.labels[:10], sevens.images[:10]]))
 
 
 @pytest.mark.parametrize("names", ["", NAMES])

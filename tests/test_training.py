@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mnist_helpers import checkpoints, data, datasets, runtime
+from mnist_helpers import checkpoints, data, datasets, runtime, training
 from mnist_helpers.checkpoints import CheckpointError, load_model, load_training_state, save_training_state
 from mnist_helpers.data import BatchLoader, to_float
 from mnist_helpers.errors import CourseError
@@ -190,9 +190,11 @@ def test_resuming_a_finished_training_returns_its_best_weights_at_once(tmp_path,
 
 
 def test_resuming_where_nothing_was_saved_trains_from_the_start(tmp_path, train, val, recipe):
+    recipe = replace(recipe, epochs=1)
     model, _ = train_new(recipe, train, val)
-    resumed, _ = train_new(recipe, train, val, folder=tmp_path, resume=True)
-    assert_same_weights(model, resumed)
+    for folder in (tmp_path, None):
+        resumed, _ = train_new(recipe, train, val, folder=folder, resume=True)
+        assert_same_weights(model, resumed)
 
 
 @pytest.mark.parametrize(
@@ -217,6 +219,15 @@ def test_starting_anew_forgets_the_old_training(tmp_path, train, val, recipe):
     train_new(replace(recipe, epochs=3), train, val, folder=tmp_path)
     train_new(replace(recipe, epochs=1), train, val, folder=tmp_path)
     assert [path.name for path in (tmp_path / "resume").glob("*.pt")] == ["epoch-001.pt"]
+
+
+def test_an_old_training_is_forgotten_before_the_first_step_of_a_new_one(tmp_path, train, val, recipe):
+    def stop(_step, _steps):
+        raise StopTraining
+
+    train_new(replace(recipe, epochs=1), train, val, folder=tmp_path)
+    train_new(replace(recipe, epochs=1), train, val, folder=tmp_path, on_step=stop)
+    assert load_training_state(tmp_path) is None
 
 
 def test_the_saved_network_is_that_of_the_best_epoch(tmp_path, train, val, recipe):
@@ -276,6 +287,22 @@ def test_an_epoch_is_the_plain_loop_of_pytorch(train, recipe):
     assert lr == optimizer.param_groups[0]["lr"] < recipe.lr / 50
 
 
+def test_the_seed_decides_the_order_of_the_images_and_how_they_are_augmented(train, recipe):
+    def shown(seed, **change):
+        batches = list(make_loader(train, replace(recipe, **change), seed))
+        assert len(batches) == len(train) // recipe.batch_size
+        return torch.cat([images for images, _ in batches])
+
+    plain = shown(1)
+    assert torch.equal(plain, shown(1))
+    assert not torch.equal(plain, shown(2))
+    assert not torch.equal(plain, to_float(train.images))
+    assert torch.equal(plain.flatten(1).sort(dim=0).values, to_float(train.images).flatten(1).sort(dim=0).values)
+    augmented = shown(1, augment="affine")
+    assert torch.equal(augmented, shown(1, augment="affine"))
+    assert not torch.equal(augmented, plain)
+
+
 def test_a_patience_of_one_epoch_still_trains(train, val, recipe):
     history = fit(build_model("two-conv"), train, val, replace(recipe, patience=1), device="cpu")
     assert history.epochs
@@ -292,12 +319,26 @@ def test_a_network_that_breaks_on_the_validation_images_alone_stops_the_training
         fit(model, train, val, recipe, device="cpu")
 
 
-def test_the_first_bad_step_is_named_even_though_the_losses_are_looked_at_later(train, recipe):
-    class Poisoned(BatchLoader):
-        def __iter__(self):
-            for step, (images, labels) in enumerate(super().__iter__(), start=1):
-                yield (images * float("nan") if step == 7 else images), labels
+class Poisoned(BatchLoader):
+    """Gives values that are not numbers at one step."""
 
+    bad_step = 7
+
+    def __iter__(self):
+        for step, (images, labels) in enumerate(super().__iter__(), start=1):
+            yield (images * float("nan") if step == self.bad_step else images), labels
+
+
+def test_the_losses_are_looked_at_now_and_then_and_a_bad_one_ends_the_epoch(train, recipe, monkeypatch):
+    monkeypatch.setattr(training, "CHECK_EVERY", 5)
+    model, steps = build_model("two-conv"), []
+    optimizer, scheduler = make_optimizer(model, recipe, steps=20)
+    with pytest.raises(TrainingError, match="became nan at step 7"):
+        train_one_epoch(model, Poisoned(train, 32), optimizer, scheduler, recipe, lambda *step: steps.append(step))
+    assert steps == [(step, 20) for step in range(1, 10)]  # at the tenth it is seen
+
+
+def test_the_first_bad_step_is_named_even_though_the_losses_are_looked_at_later(train, recipe):
     model = build_model("two-conv")
     optimizer, scheduler = make_optimizer(model, recipe, steps=20)
     with pytest.raises(TrainingError, match=r"became nan at step 7, where the learning rate was 0.002"):
@@ -318,10 +359,12 @@ def test_a_training_that_breaks_leaves_the_best_network_on_disk(tmp_path, train,
     assert evaluate(saved, val).accuracy == card.val_accuracy
 
 
-def test_an_unwritable_folder_is_refused_before_any_training(tmp_path, train, val, recipe):
+@pytest.mark.parametrize("resume", [False, True])
+def test_an_unwritable_folder_is_refused_before_any_training(tmp_path, train, val, recipe, resume):
     (tmp_path / "file").write_text("in the way")
+    options = {"resume": resume, "on_step": lambda *_: pytest.fail("trained")}
     with pytest.raises(CheckpointError, match="cannot be written"):
-        train_new(recipe, train, val, folder=tmp_path / "file" / "x", on_step=lambda *_: pytest.fail("trained"))
+        train_new(recipe, train, val, folder=tmp_path / "file" / "x", **options)
 
 
 def test_a_disk_that_fills_up_while_training_keeps_the_last_whole_state(tmp_path, train, val, recipe, monkeypatch):
@@ -424,7 +467,7 @@ def test_a_one_cycle_of_few_steps_still_trains(recipe):
     assert optimizer.param_groups[0]["lr"] == recipe.lr
 
 
-@pytest.mark.parametrize("damage", ["best lacks a tensor", "a loss is a string", "a key names no set"])
+@pytest.mark.parametrize("damage", ["best lacks a tensor", "a loss is a string", "a key names no set", "a cut state"])
 def test_a_damaged_training_state_is_refused_before_any_training(tmp_path, train, val, recipe, damage):
     fit(build_model("two-conv"), train, val, recipe, device="cpu", folder=tmp_path)
     weights, state = load_training_state(tmp_path)
@@ -432,6 +475,8 @@ def test_a_damaged_training_state_is_refused_before_any_training(tmp_path, train
         del weights["best"]["conv1.weight"]
     elif damage == "a loss is a string":
         state["epochs"][0]["val_loss"] = "low"
+    elif damage == "a cut state":
+        state["random"]["cpu"] = state["random"]["cpu"][:8].clone()
     else:
         weights = {"lost": weights["last"]}
     save_training_state(tmp_path, len(state["epochs"]), weights, state)
@@ -470,6 +515,20 @@ def test_a_stopped_training_can_go_on(train, val, recipe, tmp_path):
     fit(build_model("two-conv"), train, val, replace(recipe, epochs=2), folder=tmp_path, on_epoch=stop)
     history = fit(build_model("two-conv"), train, val, replace(recipe, epochs=2), folder=tmp_path, resume=True)
     assert [epoch.epoch for epoch in history.epochs] == [1, 2]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+def test_a_stopped_training_goes_on_to_bitwise_the_same_weights(train, val, recipe, tmp_path, schedule):
+    def stop(_history):
+        raise StopTraining
+
+    recipe = replace(recipe, schedule=schedule, augment="affine")
+    uninterrupted, history = train_new(recipe, train, val)
+    train_new(recipe, train, val, folder=tmp_path, on_epoch=stop)
+    resumed, resumed_history = train_new(recipe, train, val, folder=tmp_path, resume=True)
+    assert_same_weights(uninterrupted, resumed)
+    for ours, theirs in zip(history.epochs, resumed_history.epochs, strict=True):
+        assert replace(ours, seconds=0) == replace(theirs, seconds=0)
 
 
 def test_the_card_names_the_dataset_of_the_images(train, val, recipe, tmp_path):
