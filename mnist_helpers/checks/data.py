@@ -49,7 +49,6 @@ def with_signs(raw: bytes) -> tuple[int, ...]:
     draw=idx_file,
     edges=[
         header_alone(60_000, 28, 28),
-        header_alone(10_000, 28, 28),
         header_alone(60_000),
         header_alone(1),
         header_alone(0),
@@ -118,12 +117,12 @@ def with_signs(raw: bytes) -> tuple[int, ...]:
             "How many there are is measured by the length of the file. Read what the header says.",
         ),
         Gap(
-            lambda raw: numbers(raw, raw[3]) in ((60_000,), (60_000, 28, 28)),
-            "It gives the sizes of MNIST's training part, whatever file it gets. Read them from the header.",
-        ),
-        Gap(
             lambda raw: numbers(raw, raw[3])[1:] in ((), (28, 28)),
             "It takes every image to be 28 × 28. Read rows and columns from the header.",
+        ),
+        Gap(
+            lambda raw: numbers(raw, raw[3]) in ((60_000,), (60_000, 28, 28)),
+            "It gives the sizes of MNIST's training part, whatever file it gets. Read them from the header.",
         ),
         Gap(
             lambda raw: max(numbers(raw, raw[3])) < 256**3,
@@ -692,7 +691,7 @@ def split_of(times: int, each: int, sort: bool = False) -> Callable[[], tuple[Te
 
 @exercise(
     draw=labels_to_split,
-    edges=[split_of(12, 5), split_of(6, 1, sort=True), split_of(6, 5), split_of(2, 1)],
+    edges=[split_of(12, 5), split_of(6, 1, sort=True), split_of(6, 5, sort=True), split_of(2, 1)],
     rounds=5,
     notice="No image is in both parts, none is lost, and every class is tested by equally many.",
     hint="Choose the indices class by class.",
@@ -719,9 +718,10 @@ def digits_and_way(random: np.random.Generator) -> tuple[Tensor, int, int]:
 
 
 def wide_digits(random: np.random.Generator) -> Tensor:
-    """Draw digits that reach the edges of their images."""
+    """Draw large digits on stained paper: no pixel is 0, so that each one counts that is lost or comes in again."""
     images, _ = inputs.digits(random, 3)
-    return F.interpolate(images.float(), scale_factor=1.4, mode="nearest")[..., 5:33, 5:33].to(torch.uint8)
+    wide = F.interpolate(images.float(), scale_factor=1.4, mode="nearest")[..., 5:33, 5:33].to(torch.uint8)
+    return wide.maximum(torch.from_numpy(random.integers(1, 40, size=wide.shape, dtype=np.uint8)))
 
 
 def moved_by(down: int, right: int, scale: Callable = Tensor.byte) -> Callable[[], tuple[Tensor, int, int]]:

@@ -396,7 +396,7 @@ def without_brackets(*wrong: str) -> Callable[[int, int], tuple[float, float]]:
                 lambda right, count, z=z: ends(*wilson(right, count, z=z)),
                 f"This interval holds the truth in {cases}% of cases (z = {z:g}). For 95%, z is 1.96.",
             )
-            for z, cases in ((1.0, 68), (1.64, 90), (1.645, 90), (2.576, 99), (2.58, 99))
+            for z, cases in ((1.0, 68), (1.645, 90), (2.576, 99))
         ],
         Mistake(lambda right, count: ends(*wilson(right, count, z=2.0)), "z is rounded to 2. Take 1.96."),
         Mistake(

@@ -699,15 +699,14 @@ def but_one(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
             lambda *given: losses(*given, scale=lambda logits: logits.softmax(dim=0)),
             "The softmax runs along the images. The ten probabilities of an image add up to 1: that is `dim=1`.",
         ),
-        Mistake(
-            lambda *given: losses(*given, scale=lambda logits: logits.softmax(dim=1).amax(1, True).expand(-1, 10)),
-            "It watches the largest of the ten probabilities. Asked for is that of the class `label`.",
-        ),
         *[Mistake(while_training(answer), TRAINING) for answer in (losses, losses_one_by_one)],
-        Mistake(
-            lambda model, image, label: losses(model, image, int(model(image).argmax())),
-            "It watches the digit that the network reads. Asked for is the class `label`.",
-        ),
+        *[
+            Mistake(answer, "It watches the digit that the network reads. Asked for is the class `label`.")
+            for answer in (
+                lambda model, image, label: losses(model, image, int(model(image).argmax())),
+                lambda *given: losses(*given, scale=lambda logits: logits.softmax(dim=1).amax(1, True).expand(-1, 10)),
+            )
+        ],
     ],
 )
 def covering_losses(model: nn.Sequential, image: Tensor, label: int) -> Tensor:

@@ -3639,7 +3639,7 @@ for r in range(7):
 model.eval()
 return result
 """,
-            "squares",
+            "train mode",
         ),
         (
             """
@@ -3743,22 +3743,7 @@ for row in range(7):
         losses[row, column] = before - model(covered).softmax(1).max()
 return losses
 """,
-            "largest of the ten",
-        ),
-        (
-            """
-model.train()
-before = model(image).softmax(1)[0, label]
-losses = torch.zeros(7, 7)
-for row in range(7):
-    for column in range(7):
-        covered = image.clone()
-        covered[:, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 0
-        losses[row, column] = before - model(covered).softmax(1)[0, label]
-model.eval()
-return losses
-""",
-            "train mode",
+            "digit that the network reads",
         ),
     ],
     "neighbours": [
