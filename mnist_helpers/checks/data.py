@@ -863,14 +863,6 @@ def with_kind(result: object, images: Tensor, *_way: int) -> tuple:
             "Where the digit is not to move, the image is lost: `[:-0]` and `[-0:]` do not mean what they seem to.",
         ),
         Gap(
-            lambda images, down, right: right == 0,
-            "It is right where `right` is 0. The second number moves the digit to the right, or to the left.",
-        ),
-        Gap(
-            lambda images, down, right: down == 0,
-            "It is right where `down` is 0. The first number moves the digit down, or up.",
-        ),
-        Gap(
             lambda images, down, right: down != 0 or right != 0,
             "It goes wrong where both numbers are 0. The images stay as they are.",
         ),
@@ -886,6 +878,14 @@ def with_kind(result: object, images: Tensor, *_way: int) -> tuple:
                 (lambda down, right: right <= 0, "to the right"),
             )
         ],
+        Gap(
+            lambda images, down, right: right == 0,
+            "It is right where `right` is 0. The second number moves the digit to the right, or to the left.",
+        ),
+        Gap(
+            lambda images, down, right: down == 0,
+            "It is right where `down` is 0. The first number moves the digit down, or up.",
+        ),
         Gap(
             lambda images, down, right: down >= 0 and right >= 0,
             "It is right where no number is negative. Negative ones move up and to the left.",
