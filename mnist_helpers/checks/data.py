@@ -1,5 +1,6 @@
 """Checks of exercise notebook 1: the file format, shares, scales, a baseline, an honest split, a shift."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -38,10 +39,17 @@ def numbers(raw: bytes, count: int, order: str = "big", start: int = 4) -> tuple
     return tuple(int.from_bytes(raw[place : place + 4], order) for place in places)
 
 
+def with_signs(raw: bytes) -> tuple[int, ...]:
+    """Read the sizes from bytes that are taken to have a sign."""
+    parts = np.frombuffer(raw[4 : 4 + 4 * raw[3]], np.int8).reshape(-1, 4)
+    return tuple((parts @ [2**24, 2**16, 2**8, 1]).tolist())
+
+
 @exercise(
     draw=idx_file,
     edges=[
         header_alone(60_000, 28, 28),
+        header_alone(60_000),
         header_alone(1),
         header_alone(0),
         header_alone(70_000, 1, 300),
@@ -55,9 +63,28 @@ def numbers(raw: bytes, count: int, order: str = "big", start: int = 4) -> tuple
             lambda raw: numbers(raw, raw[3], "little"),
             "The bytes are taken in the wrong order: IDX puts the largest part first ('big').",
         ),
+        *[
+            Mistake(
+                lambda raw, more=more: numbers(raw, raw[3] + more, start=0),
+                "The first number is no size: bytes 0 to 3 are the signature. Begin at byte 4.",
+            )
+            for more in (0, 1)
+        ],
         Mistake(
-            lambda raw: numbers(raw, raw[3], start=0),
-            "The first number is no size: bytes 0 to 3 are the signature. Begin at byte 4.",
+            lambda raw: tuple(raw[4 : 4 + raw[3]]),
+            "It reads one byte of each number. A number has four bytes.",
+        ),
+        Mistake(
+            lambda raw: numbers(raw, raw[2]),
+            "Byte 2 says of what kind the numbers are. How many sizes follow stands in the fourth byte, `raw[3]`.",
+        ),
+        Mistake(
+            with_signs,
+            "Bytes above 127 were taken for negative ones: they have no sign (uint8, not int8).",
+        ),
+        Mistake(
+            lambda raw: (*numbers(raw, 1), *numbers(raw, raw[3])[:0:-1]),
+            "Rows and columns are exchanged: return the sizes as they stand in the file.",
         ),
         Mistake(
             lambda raw: numbers(raw, 3),
@@ -86,8 +113,16 @@ def numbers(raw: bytes, count: int, order: str = "big", start: int = 4) -> tuple
             "It reads three sizes from every file. A file of labels has one; `raw[3]` holds how many.",
         ),
         Gap(
-            lambda raw: raw[3] == 3 or len(raw) == 8 + numbers(raw, 1)[0],
-            "The number of labels is measured by the length of the file. Read what the header says.",
+            lambda raw: len(raw) == 4 + 4 * raw[3] + math.prod(numbers(raw, raw[3])),
+            "How many there are is measured by the length of the file. Read what the header says.",
+        ),
+        Gap(
+            lambda raw: numbers(raw, raw[3])[1:] in ((), (28, 28)),
+            "It takes every image to be 28 × 28. Read rows and columns from the header.",
+        ),
+        Gap(
+            lambda raw: numbers(raw, raw[3]) in ((60_000,), (60_000, 28, 28)),
+            "It gives the sizes of MNIST's training part, whatever file it gets. Read them from the header.",
         ),
         Gap(
             lambda raw: max(numbers(raw, raw[3])) < 256**3,
@@ -198,6 +233,14 @@ def image_from(raw: bytes, index: int, skipped: int = 16, kind: type = np.uint8,
             "It takes every image to be 28 × 28. Read rows and columns from the header.",
         ),
         Mistake(
+            lambda raw, index: image_from(raw, 0, skipped=16 + index),
+            "It begins one byte further on for each image. An image takes rows × columns bytes.",
+        ),
+        Mistake(
+            lambda raw, index: 255 - image_from(raw, index),
+            "Ink and paper are exchanged. Return the bytes as they are.",
+        ),
+        Mistake(
             lambda raw, index: image_from(raw, 0),
             "It always returns the first image. How many bytes lie before image `index`?",
         ),
@@ -287,9 +330,32 @@ def labels_of(*labels: int) -> Callable[[], tuple[Tensor]]:
             lambda labels: (labels.bincount(minlength=10) / len(labels)).round(decimals=2),
             "They are rounded. Return them as they are.",
         ),
+        *[
+            Mistake(
+                lambda labels, classes=classes: labels.bincount(minlength=10) / classes(labels),
+                "The shares must add up to 1: divide by the number of labels, not of classes.",
+            )
+            for classes in (lambda labels: 10, lambda labels: len(labels.unique()))
+        ],
         Mistake(
-            lambda labels: labels.bincount(minlength=10) / 10,
-            "The shares must add up to 1: divide by the number of labels, not of classes.",
+            lambda labels: labels.bincount(minlength=10) / 60_000,
+            "It divides by 60,000. Divide by the number of the labels that are given.",
+        ),
+        Mistake(
+            lambda labels: labels.bincount(minlength=10) / (len(labels) - 1),
+            "It divides by one too few. Divide by the number of all labels.",
+        ),
+        Mistake(
+            lambda labels: torch.full((10,), 0.1),
+            "Each share is 0.1, whatever the labels are. Count how often each class occurs.",
+        ),
+        Mistake(
+            lambda labels: (labels.bincount(minlength=10) / len(labels)).sort(descending=True).values,
+            "They are sorted by their size. Return them in the order of the classes, 0 to 9.",
+        ),
+        Mistake(
+            lambda labels: labels.bincount(minlength=10).float().softmax(dim=0),
+            "A softmax makes shares of logits. Here are counts: divide them by the number of all.",
         ),
     ],
     gaps=[
@@ -326,6 +392,11 @@ def grey_paper() -> tuple[Tensor]:
 def negatives() -> tuple[Tensor]:
     """Give white digits on black turned into black ones on white."""
     return (255 - inputs.digits(np.random.default_rng(0), 20)[0],)
+
+
+def mean_of_each(images: Tensor) -> Tensor:
+    """Return the mean of each image. Shapes: (N, 1, 28, 28) → (N, 1, 1, 1)."""
+    return images.float().mean((1, 2, 3), True)
 
 
 @exercise(
@@ -376,17 +447,32 @@ def negatives() -> tuple[Tensor]:
             lambda images: (images / 255 - 0.1307) / 0.3081,
             "These are the numbers of the whole training set. Compute those of the images that are given.",
         ),
-        Mistake(
-            lambda images: (images - images.float().mean((1, 2, 3), True)) / images.float().std((1, 2, 3), True, True),
-            "Each image has a scale of its own, so thick digits and thin ones become alike. Use one for all.",
-        ),
+        *[
+            Mistake(
+                answer,
+                "Each image has a scale of its own, so thick digits and thin ones become alike. Use one for all.",
+            )
+            for answer in (
+                lambda images: (images - mean_of_each(images)) / images.float().std((1, 2, 3), True, True),
+                lambda images: (images - mean_of_each(images)) / images.float().std((1, 2, 3), False, True),
+            )
+        ],
         Mistake(
             lambda images: (images - images.float().mean(0)) / images.float().std(0),
             "Each pixel has a scale of its own, and the margin, which is always 0, is divided by 0. Use one for all.",
         ),
+        *[
+            Mistake(
+                lambda images, less=less: (
+                    (images - images.float().mean(0)) / (images.float().std(0, correction=less) + 1e-8)
+                ),
+                "Each pixel has a scale of its own, and the mean image is gone. Use one for all.",
+            )
+            for less in (1, 0)
+        ],
         Mistake(
-            lambda images: (images - images.float().mean(0)) / (images.float().std(0) + 1e-8),
-            "Each pixel has a scale of its own, and the mean image is gone. Use one for all.",
+            lambda images: (images - images.float().mean().byte()) / images.float().std(),
+            "Whole numbers of 8 bits know nothing below 0: 3 - 5 is 254. Turn the images into fractional ones first.",
         ),
         Mistake(
             lambda images: (images.float().mean() - images) / images.float().std(),
@@ -517,8 +603,34 @@ def nearest(images: Tensor, labels: Tensor, others: Tensor, norm: float = 2.0) -
             ).argmin(dim=1),
             "It compares with a single image of each class. Average all that there are.",
         ),
+        Mistake(
+            lambda images, labels, others: nearest(images, labels, others, norm=torch.inf),
+            "It takes the largest difference of a pixel. The distance is the root of the sum of all their squares.",
+        ),
+        Mistake(
+            lambda images, labels, others: torch.cdist(
+                others.flatten(1),
+                torch.stack([images[labels == digit].median(dim=0).values.flatten() for digit in range(10)]),
+            ).argmin(dim=1),
+            "It compares with the median of each class. Average its images.",
+        ),
+        Mistake(
+            lambda images, labels, others: torch.cdist(
+                others.flatten(1),
+                torch.stack([images[labels == digit].sum(dim=0).flatten() / len(images) for digit in range(10)]),
+            ).argmin(dim=1),
+            "The sum of a class is divided by the number of all images. Divide by the number of its own.",
+        ),
+        Mistake(
+            lambda images, labels, others: labels.mode().values.expand(len(others)),
+            "All images get the same class, the most frequent one. Measure how far each is from each mean image.",
+        ),
     ],
     gaps=[
+        Gap(
+            lambda images, labels, others: len(others) > 1,
+            "It goes wrong where a single image is to be read: `squeeze` takes away that dimension, too.",
+        ),
         Gap(
             lambda images, labels, others: len(images) <= 100,
             "It is right where few images are given: does it average *all* images of a class?",
@@ -542,6 +654,9 @@ def honest(result: tuple, labels: Tensor, each: int) -> str | None:
     if not isinstance(result, tuple | list) or len(result) != 2:
         return "It should return two tensors of indices: those to train on, and those held out."
     train, held = (as_numbers(part) for part in result)
+    for part in (train, held):
+        if part is not None and part.dtype.kind == "i" and part.ndim == 2:
+            return f"Each part should be one row of indices, and has the shape {part.shape}: `flatten()` it."
     if any(part is None or part.ndim != 1 or (part.size and part.dtype.kind != "i") for part in (train, held)):
         return (
             "Each part should be a row of indices (whole numbers). A mask becomes one by `torch.nonzero(…).flatten()`."
@@ -576,7 +691,7 @@ def split_of(times: int, each: int, sort: bool = False) -> Callable[[], tuple[Te
 
 @exercise(
     draw=labels_to_split,
-    edges=[split_of(12, 5), split_of(6, 1, sort=True), split_of(6, 5), split_of(2, 1)],
+    edges=[split_of(12, 5), split_of(6, 1, sort=True), split_of(6, 5, sort=True), split_of(2, 1)],
     rounds=5,
     notice="No image is in both parts, none is lost, and every class is tested by equally many.",
     hint="Choose the indices class by class.",
@@ -603,9 +718,10 @@ def digits_and_way(random: np.random.Generator) -> tuple[Tensor, int, int]:
 
 
 def wide_digits(random: np.random.Generator) -> Tensor:
-    """Draw digits that reach the edges of their images."""
+    """Draw large digits on stained paper: no pixel is 0, so that each one counts that is lost or comes in again."""
     images, _ = inputs.digits(random, 3)
-    return F.interpolate(images.float(), scale_factor=1.4, mode="nearest")[..., 5:33, 5:33].to(torch.uint8)
+    wide = F.interpolate(images.float(), scale_factor=1.4, mode="nearest")[..., 5:33, 5:33].to(torch.uint8)
+    return wide.maximum(torch.from_numpy(random.integers(1, 40, size=wide.shape, dtype=np.uint8)))
 
 
 def moved_by(down: int, right: int, scale: Callable = Tensor.byte) -> Callable[[], tuple[Tensor, int, int]]:
@@ -637,9 +753,24 @@ def moved_with_edge(images: Tensor, down: int, right: int) -> Tensor:
     return images[:, :, rows][..., columns]
 
 
+def rolled_but_one(images: Tensor, down: int, right: int) -> Tensor:
+    """Move images in a circle, and empty a single row and a single column of those that enter."""
+    entered = moved(torch.ones_like(images), *(int(np.sign(way)) for way in (down, right)))
+    return images.roll((down, right), (2, 3)) * entered
+
+
+def with_kind(result: object, images: Tensor, *_way: int) -> tuple:
+    """Return what was returned, and whether its numbers are still whole, or fractional."""
+    kept = not isinstance(result, Tensor) or result.is_floating_point() == images.is_floating_point()
+    return result, {
+        "Whole numbers have become fractional, or the other way round. Return the kind that was given.": kept
+    }
+
+
 @exercise(
     draw=digits_and_way,
     rounds=10,
+    measure=with_kind,
     edges=[
         moved_by(2, 3),
         moved_by(-2, -3),
@@ -650,6 +781,7 @@ def moved_with_edge(images: Tensor, down: int, right: int) -> Tensor:
         moved_by(28, 0),
         moved_by(0, -28),
         moved_by(2, -3, to_float),
+        moved_by(-4, 5, lambda images: images[:1]),
     ],
     notice="What leaves on one side is gone, and what enters on the other is empty paper.",
     hint="Where the digit moves down by 2, the two uppermost rows become 0, and the two lowest are lost.",
@@ -691,6 +823,16 @@ def moved_with_edge(images: Tensor, down: int, right: int) -> Tensor:
             "The rows that enter are empty, but columns that leave on one side come in again on the other.",
         ),
         Mistake(moved_with_edge, "What enters repeats the edge of the image. It is empty paper: 0."),
+        Mistake(
+            lambda images, down, right: F.pad(
+                images, (right, -right, down, -down), value=1 if images.is_floating_point() else 255
+            ),
+            "What enters is ink. It is empty paper: 0.",
+        ),
+        Mistake(
+            rolled_but_one,
+            "Of what comes in again on the other side, one row or column is emptied. Empty as many as have moved.",
+        ),
         *[
             Mistake(
                 lambda images, down, right, place=place: moved(images, *((down, right)[place],) * 2),
@@ -721,6 +863,22 @@ def moved_with_edge(images: Tensor, down: int, right: int) -> Tensor:
             "Where the digit is not to move, the image is lost: `[:-0]` and `[-0:]` do not mean what they seem to.",
         ),
         Gap(
+            lambda images, down, right: down != 0 or right != 0,
+            "It goes wrong where both numbers are 0. The images stay as they are.",
+        ),
+        *[
+            Gap(
+                lambda images, down, right, fits=fits: fits(down, right),
+                f"It goes wrong where the digit moves {where}: one of the four ways.",
+            )
+            for fits, where in (
+                (lambda down, right: down >= 0, "up"),
+                (lambda down, right: down <= 0, "down"),
+                (lambda down, right: right >= 0, "to the left"),
+                (lambda down, right: right <= 0, "to the right"),
+            )
+        ],
+        Gap(
             lambda images, down, right: right == 0,
             "It is right where `right` is 0. The second number moves the digit to the right, or to the left.",
         ),
@@ -734,7 +892,11 @@ def moved_with_edge(images: Tensor, down: int, right: int) -> Tensor:
         ),
         Gap(
             lambda images, down, right: max(abs(down), abs(right)) < 28,
-            "Where a digit moves by 28 or more, nothing of it is left: the image is empty.",
+            "Where a digit moves by 28, nothing of it is left: the image is empty.",
+        ),
+        Gap(
+            lambda images, down, right: len(images) > 1,
+            "It goes wrong where a single image is given: `squeeze` takes away that dimension, too.",
         ),
     ],
 )

@@ -42,6 +42,18 @@ def shares_of_rows(labels: Tensor, predictions: Tensor, at_least: int = 0) -> Te
     return matrix / matrix.sum(dim=1, keepdim=True).clamp(min=at_least)
 
 
+def both_ways(labels: Tensor, predictions: Tensor) -> Tensor:
+    """Add the confusion matrix and the one that is turned over."""
+    matrix = evaluation.confusion_matrix(labels, predictions)
+    return matrix + matrix.T
+
+
+def either(labels: Tensor, predictions: Tensor) -> Tensor:
+    """Count the images that have one class as label or another one as prediction."""
+    matrix = evaluation.confusion_matrix(labels, predictions)
+    return matrix.sum(dim=1, keepdim=True) + matrix.sum(dim=0) - matrix
+
+
 @exercise(
     draw=labels_and_predictions,
     edges=[among(*range(9)), among(*range(1, 10)), among(3), among(4, 7, count=1_200)],  # 300 of each pair
@@ -103,6 +115,24 @@ def shares_of_rows(labels: Tensor, predictions: Tensor, at_least: int = 0) -> Te
             lambda labels, predictions: evaluation.confusion_matrix(labels, predictions).flip(0),
             "It is upside down: the first row is that of the digit 0.",
         ),
+        Mistake(
+            lambda labels, predictions: 1 + evaluation.confusion_matrix(labels, predictions),
+            "Each number is one too large. Begin with zeros.",
+        ),
+        *[
+            Mistake(
+                lambda labels, predictions, times=times: (
+                    both_ways(labels, predictions)
+                    - times * evaluation.confusion_matrix(labels, predictions).diag().diag()
+                ),
+                "Both directions of a mistake are counted together. A 4 read as 9 is not a 9 read as 4.",
+            )
+            for times in (0, 1)
+        ],
+        Mistake(
+            either,
+            "It counts the images that have this label *or* this prediction. Count those that have both.",
+        ),
     ],
     gaps=[
         Gap(
@@ -141,6 +171,12 @@ def mostly_missed() -> tuple[Tensor, int]:
 def share_of(matrix: Tensor, digit: int, dim: int) -> Tensor:
     """Return the share of a class's diagonal in its row (1) or column (0)."""
     return matrix[digit, digit] / matrix.sum(dim=dim)[digit]
+
+
+def share_of_others(matrix: Tensor, digit: int) -> Tensor:
+    """Return the share of the images of other digits that were not called this one."""
+    others = torch.arange(10) != digit
+    return matrix[others][:, others].sum() / matrix[others].sum()
 
 
 @exercise(
@@ -215,6 +251,25 @@ def share_of(matrix: Tensor, digit: int, dim: int) -> Tensor:
         Mistake(
             lambda matrix, digit: (share_of(matrix, digit, 0), matrix[digit, digit] / matrix.sum()),
             "Precision is right. For the recall, divide by the images that are this digit, not by all.",
+        ),
+        Mistake(
+            lambda matrix, digit: (share_of(matrix, digit, 0), matrix.diag().sum() / matrix.sum()),
+            "The second is the accuracy of all ten digits. Recall asks about one: what share of it was found?",
+        ),
+        Mistake(
+            lambda matrix, digit: (share_of(matrix, digit, 0), share_of_others(matrix, digit)),
+            "The second says how many of the *other* digits were not called this one. Recall asks about this digit.",
+        ),
+        Mistake(
+            lambda matrix, digit: (
+                share_of(matrix, digit, 0),
+                2 / (1 / share_of(matrix, digit, 0) + 1 / share_of(matrix, digit, 1)),
+            ),
+            "The second is the F1 score, made of both. Asked for is the recall itself.",
+        ),
+        Mistake(
+            lambda matrix, digit: (10 * share_of(matrix, digit, 0), 10 * share_of(matrix, digit, 1)),
+            "It divides by the mean of a column and of a row. Divide by the sum.",
         ),
     ],
     gaps=[
@@ -336,9 +391,21 @@ def without_brackets(*wrong: str) -> Callable[[int, int], tuple[float, float]]:
             )
             for places in (2, 3)
         ],
+        *[
+            Mistake(
+                lambda right, count, z=z: ends(*wilson(right, count, z=z)),
+                f"This interval holds the truth in {cases}% of cases (z = {z:g}). For 95%, z is 1.96.",
+            )
+            for z, cases in ((1.0, 68), (1.645, 90), (2.576, 99))
+        ],
+        Mistake(lambda right, count: ends(*wilson(right, count, z=2.0)), "z is rounded to 2. Take 1.96."),
         Mistake(
-            lambda right, count: ends(*wilson(right, count, z=1.0)),
-            "This interval holds the truth in 68% of cases (z = 1). For 95%, z is 1.96.",
+            lambda right, count: ends(*wilson(right, count, of_middle=1.96 / (2 * count))),
+            "In the second term, z is squared: z²/2n.",
+        ),
+        Mistake(
+            lambda right, count: tuple(count * end for end in ends(*wilson(right, count))),
+            "These are numbers of images. Asked for are shares, between 0 and 1.",
         ),
         Mistake(lambda right, count: tuple(100 * end for end in ends(*wilson(right, count))), PERCENT),
         Mistake(
@@ -442,6 +509,12 @@ def range_of_tenths(confidence: Tensor) -> Tensor:
     return ((confidence - confidence.min()) / (confidence.max() - confidence.min()) * 10).long().clamp(max=9)
 
 
+def gap_below_edges(confidence: Tensor, correct: Tensor) -> Tensor:
+    """Let each bin take in all that lies below its upper edge."""
+    inside = confidence < torch.arange(1, 11)[:, None] / 10  # (10, N)
+    return (inside * (confidence - correct.float())).sum(dim=1).abs().sum() / len(confidence)
+
+
 BINS = {
     "These are nine bins: ten edges, as of `linspace(0, 1, 10)`, enclose nine.": lambda c: (9 * c).long(),
     "The confidences are rounded to the nearest tenth. A bin goes from one tenth to the next.": lambda c: (
@@ -530,6 +603,20 @@ COMBINED = {
         Mistake(
             lambda confidence, correct: gap_to_middles(confidence, correct, start=0.0),
             "It compares the accuracy with the edge of the bin. Take the mean confidence of the images in it.",
+        ),
+        Mistake(
+            lambda confidence, correct: calibration_gap(confidence, correct, bins=slice(1)),
+            "Only the first bin is counted. Does `return` stand inside of the loop?",
+        ),
+        Mistake(
+            gap_below_edges,
+            "Each bin takes in all that lies below its upper edge. It has a lower edge, too.",
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda confidence, correct: len((10 * confidence).long().unique()) == 10,
+            "It goes wrong where a bin is empty. Leave that one out, and go on with the next.",
         ),
     ],
 )
@@ -694,6 +781,20 @@ def first_in_order(logits: Tensor, labels: Tensor, count: int) -> Tensor:
             "The surest mistake is missing: places are counted from 0.",
         ),
         Mistake(
+            lambda logits, labels, count: ordered(logits, labels, count, margins(logits)),
+            "It sorts by the difference of the two largest logits. Take the largest probability alone.",
+        ),
+        Mistake(
+            lambda logits, labels, count: ordered(logits, labels, count, logits.amax(dim=1) - logits.mean(dim=1)),
+            "The mean of the logits is subtracted from the largest. Take the probabilities: softmax.",
+        ),
+        Mistake(
+            lambda logits, labels, count: ordered(
+                logits, labels, count, (logits / logits.sum(dim=1, keepdim=True)).amax(dim=1)
+            ),
+            "Logits divided by their sum are no probabilities: some are negative. Take the softmax.",
+        ),
+        Mistake(
             first_in_order, "These are the first mistakes, sorted among themselves. Sort all, then take the first."
         ),
     ],
@@ -728,6 +829,14 @@ def alike_in_doubt() -> tuple[Tensor, int]:
     return logits_of(0.45 + apart, 0.45 - apart), 40
 
 
+def tied() -> tuple[Tensor, int]:
+    """Give logits of images, the two largest of one of them equal."""
+    logits, count = logits_and_count(np.random.default_rng(0))
+    clearest = margins(logits.softmax(dim=1)).argmax()
+    logits[clearest, :2] = logits[clearest].max()
+    return logits, count
+
+
 def margins(values: Tensor, first: int = 0, second: int = 1) -> Tensor:
     """Return the distance of the two largest numbers of each row, or of two others in their order."""
     in_order = values.sort(dim=1, descending=True).values
@@ -736,7 +845,7 @@ def margins(values: Tensor, first: int = 0, second: int = 1) -> Tensor:
 
 @exercise(
     draw=logits_and_count,
-    edges=[so_many(1), so_many(50), alike_in_doubt],
+    edges=[so_many(1), so_many(50), alike_in_doubt, tied],
     notice="No label was needed. This is how one finds the images that a person should look at.",
     hint="For each image: the largest probability minus the second largest. Take the smallest differences.",
     mistakes=[
@@ -783,7 +892,11 @@ def margins(values: Tensor, first: int = 0, second: int = 1) -> Tensor:
                 lambda logits, count, pair=pair: margins(logits.softmax(dim=1), *pair).argsort()[:count],
                 f"It takes the difference of the {said} probability. Take the largest minus the second largest.",
             )
-            for pair, said in (((1, 2), "second and the third"), ((0, 2), "largest and the third"))
+            for pair, said in (
+                ((1, 2), "second and the third"),
+                ((0, 2), "largest and the third"),
+                ((8, 9), "second smallest and the smallest"),
+            )
         ],
         Mistake(
             lambda logits, count: logits.softmax(dim=1).sort(dim=1).values.diff(dim=1).amin(dim=1).argsort()[:count],
@@ -793,11 +906,23 @@ def margins(values: Tensor, first: int = 0, second: int = 1) -> Tensor:
             lambda logits, count: margins(logits.sigmoid()).argsort()[:count],
             "A sigmoid looks at each logit alone. The ten probabilities of an image come from `softmax`.",
         ),
+        Mistake(
+            lambda logits, count: margins(logits.softmax(dim=1)).argsort()[1 : count + 1],
+            "The image with the smallest difference is missing: places are counted from 0.",
+        ),
+        Mistake(
+            lambda logits, count: (logits.softmax(dim=1)[:, 0] - logits.softmax(dim=1)[:, 1]).abs().argsort()[:count],
+            "It compares the digits 0 and 1. Take the two largest probabilities, whichever digits they belong to.",
+        ),
     ],
     gaps=[
         Gap(
             lambda logits, count: count != 40,
             "It goes wrong where differences of the largest probabilities lie close together. Are they rounded?",
+        ),
+        Gap(
+            lambda logits, count: margins(logits).min() > 0,
+            "It goes wrong where two digits are equally probable, and both the most probable. Their difference is 0.",
         ),
     ],
 )
@@ -822,6 +947,11 @@ def threshold_at(rank: int) -> Callable[[], tuple[Tensor, Tensor, float]]:
     return give
 
 
+def always_answered() -> tuple[Tensor, Tensor, float]:
+    """Give confidences, whether each was right, and the threshold 0."""
+    return *confidence_and_correct(np.random.default_rng(0)), 0.0
+
+
 def kept_and_right(correct: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
     """Return the share that is kept, and the share of right ones among those."""
     return kept.float().mean(), correct[kept].float().mean()
@@ -834,7 +964,7 @@ def variants(change: Callable[[Tensor, Tensor], Sequence], hint: str, by: Callab
 
 @exercise(
     draw=confidence_correct_goal,
-    edges=[threshold_at(0), threshold_at(-1)],
+    edges=[threshold_at(0), threshold_at(-1), always_answered],
     notice="Whoever may say “I do not know” makes fewer mistakes. The price is written in the first number.",
     hint="Keep the images whose confidence is at least the threshold; then count shares.",
     mistakes=[
@@ -912,6 +1042,35 @@ def variants(change: Callable[[Tensor, Tensor], Sequence], hint: str, by: Callab
             )
             for fixed in (0.5, 0.8, 0.9, 0.95)
         ],
+        Mistake(
+            lambda confidence, correct, threshold: (
+                (confidence >= threshold).float().mean(),
+                confidence[confidence >= threshold].mean(),
+            ),
+            "The second is a mean confidence. The accuracy is the share of right answers.",
+        ),
+        Mistake(
+            lambda confidence, correct, threshold: (
+                (correct & (confidence >= threshold)).float().mean(),
+                correct[confidence >= threshold].float().mean(),
+            ),
+            "The first leaves out answers that are wrong. Count all images that are answered.",
+        ),
+        *[
+            Mistake(
+                lambda confidence, correct, threshold, places=places: kept_and_right(
+                    correct, confidence.round(decimals=places) >= threshold
+                ),
+                "The confidence is rounded before it is compared. Compare it as it is.",
+            )
+            for places in (1, 2)
+        ],
+    ],
+    gaps=[
+        Gap(
+            lambda confidence, correct, threshold: threshold > 0,
+            "It goes wrong where the threshold is 0. Then all images are answered.",
+        ),
     ],
 )
 def coverage_and_accuracy(confidence: Tensor, correct: Tensor, threshold: float) -> tuple[float, float]:

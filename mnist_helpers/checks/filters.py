@@ -89,6 +89,21 @@ def one_signed(sign: int) -> Callable[[], tuple[Tensor]]:
             lambda kernel: torch.where(kernel > 0, kernel / kernel.max(), -kernel / kernel.min()) / 2 + 0.5,
             "Weights above 0 and below have factors of their own. Use one for all.",
         ),
+        *[
+            Mistake(
+                lambda kernel, whole=whole: whole(255 * (kernel / (2 * kernel.abs().max()) + 0.5)),
+                "These numbers go up to 255. A picture's go from 0 to 1 here.",
+            )
+            for whole in (torch.round, torch.floor, torch.clone)
+        ],
+        Mistake(
+            lambda kernel: kernel.abs() / (2 * kernel.abs().max()) + 0.5,
+            "The signs are lost: wanting ink and wanting none look the same.",
+        ),
+        Mistake(
+            lambda kernel: (kernel / (2 * kernel.max()) + 0.5).clamp(0, 1),
+            "Where the largest weight is a negative one, numbers are cut off: take the largest *absolute* weight.",
+        ),
         Mistake(
             torch.sigmoid, "A sigmoid squeezes large weights more than small ones. One factor for all is asked for."
         ),
@@ -132,6 +147,12 @@ def largest_at(row: int, column: int, rows: int = 5, columns: int = 9) -> Callab
             lambda values: values.argmax() % values.shape[1] < values.shape[1] - 1,
             "It goes wrong where the largest number is in the last column. Look through all columns.",
         ),
+        Gap(
+            lambda values: all(
+                at < size - 1 for at, size in zip(strongest_place.solve(values), values.shape, strict=True)
+            ),
+            "It goes wrong where the largest number is in the last row or column. Look through all of them.",
+        ),
     ],
     notice="`argmax` counts through the rows one after the other; `divmod` undoes that.",
     hint="Find the place of the largest number, and say its row and its column.",
@@ -172,6 +193,22 @@ def largest_at(row: int, column: int, rows: int = 5, columns: int = 9) -> Callab
         Mistake(
             lambda values: (values.amax(dim=1).argmax(), values[0].argmax()),
             "The row is right. The column is that of the largest number in the first row.",
+        ),
+        Mistake(
+            lambda values: divmod(values.argmax().item(), 28),
+            "A map need not be 28 wide. Divide by the number of its columns.",
+        ),
+        Mistake(
+            lambda values: (values.max(), values.argmax()),
+            "These are the largest number and its place in one long row. Asked for are its row and its column.",
+        ),
+        Mistake(
+            lambda values: (values[:, 0].argmax(), values[0].argmax()),
+            "It looks at the first column and the first row only. Look at the whole map.",
+        ),
+        Mistake(
+            lambda values: (values.sum(dim=1).argmax(), values[values.sum(dim=1).argmax()].argmax()),
+            "It takes the row with the largest sum. The largest number may lie in another one.",
         ),
         Mistake(
             lambda values: (values.argmax(dim=0), values.argmax(dim=1)),
@@ -245,6 +282,13 @@ def replaced(model: nn.Sequential, layer: str, images: Tensor, mute: Callable[[T
         handle.remove()
 
 
+def all_but(model: nn.Sequential, layer: str, index: int, images: Tensor) -> Tensor:
+    """Silence all filters but one."""
+    return replaced(
+        model, layer, images, lambda output: output * (torch.arange(output.shape[1]) == index)[:, None, None]
+    )
+
+
 def image_silenced(model: nn.Sequential, layer: str, index: int, images: Tensor) -> Tensor:
     """Silence all filters for one image."""
     chosen = (torch.arange(len(images)) != index).view(-1, 1, 1, 1)
@@ -302,11 +346,17 @@ def logits_and_traces(result: object, model: nn.Sequential, _layer: str, _filter
     hint="Set channel `index` of the layer's output to 0, for all images, and let the rest of the network go on.",
     measure=logits_and_traces,
     gaps=[
+        *[
+            Gap(
+                lambda model, layer, index, images, known=known: layer == known,
+                f"It is right for {known} alone. Silence a filter of the layer whose name is given.",
+            )
+            for known in LAYERS
+        ],
         Gap(
-            lambda model, layer, index, images, known=known: layer == known,
-            f"It is right for {known} alone. Silence a filter of the layer whose name is given.",
-        )
-        for known in LAYERS
+            lambda model, layer, index, images: index == 0,
+            "It always silences the first filter. Which one is asked for is said by `index`.",
+        ),
     ],
     mistakes=[
         Mistake(
@@ -341,9 +391,7 @@ def logits_and_traces(result: object, model: nn.Sequential, _layer: str, _filter
             "The whole layer is silent. Asked for is one of its filters.",
         ),
         Mistake(
-            lambda model, layer, index, images: replaced(
-                model, layer, images, lambda output: output * (torch.arange(output.shape[1]) == index)[:, None, None]
-            ),
+            all_but,
             "It is the other way round: this filter speaks, and all others are silent.",
         ),
         Mistake(
@@ -375,7 +423,22 @@ def logits_and_traces(result: object, model: nn.Sequential, _layer: str, _filter
         ),
         Mistake(
             input_silenced,
-            "It silences what the layer gets. Silence what it answers: one of its own filters.",
+            "Something earlier is silenced, what the layer gets. Silence what it answers: one of its own filters.",
+        ),
+        Mistake(
+            lambda model, layer, index, images: model(images).index_fill(1, torch.tensor(index), 0),
+            "It sets a logit to 0. Silence a filter of the layer, and let the rest of the network go on.",
+        ),
+        Mistake(
+            lambda model, layer, index, images: replaced(
+                model,
+                layer,
+                images,
+                lambda output: output.index_copy(
+                    1, torch.tensor([index]), output[:, [index]].mean().expand_as(output[:, [index]])
+                ),
+            ),
+            "The filter answers its mean everywhere. It should answer 0.",
         ),
         Mistake(while_training(with_silence), TRAINING),
     ],
@@ -413,6 +476,13 @@ def gradient(
     return torch.autograd.grad(of(model(pixels), label), pixels)[0][0, 0]
 
 
+def left_in_the_image(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
+    """Go back to the image itself, and leave the gradient in it."""
+    model(image.requires_grad_())[0, label].backward()
+    image.requires_grad_(False)
+    return image.grad[0, 0].abs()
+
+
 @exercise(
     draw=network_image_label,
     rounds=2,
@@ -439,6 +509,11 @@ def gradient(
             "It is multiplied with the image. Pixels without ink matter, too.",
         ),
         Mistake(lambda *given: gradient(*given).abs().T, "Rows and columns are exchanged."),
+        Mistake(
+            left_in_the_image,
+            "Asked twice about the same image, it gives two answers: the first gradient is left in the image, and the "
+            "next is added to it. Use a copy.",
+        ),
         Mistake(while_training(lambda *given: gradient(*given).abs()), TRAINING),
         Mistake(
             lambda *given: 2 * gradient(*given).abs(),
@@ -513,6 +588,18 @@ def losses(
     with torch.no_grad():
         scores = scale(model(covered))
     return compare(scores[-1, label], scores[:-1, label]).view(7, 7)
+
+
+def losses_one_by_one(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
+    """Ask about one covered image after the other: with dropout, chance falls in another order."""
+    with torch.no_grad():
+        before = model(image).softmax(dim=1)[0, label]
+        after = torch.zeros(7, 7)
+        for row, column in np.ndindex(7, 7):
+            covered = image.clone()
+            covered[:, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 0
+            after[row, column] = model(covered).softmax(dim=1)[0, label]
+    return before - after
 
 
 def but_one(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
@@ -604,9 +691,22 @@ def but_one(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
             "It compares logarithms of probabilities. Asked for are the probabilities themselves.",
         ),
         Mistake(
-            lambda model, image, label: losses(model, image, int(model(image).argmax())),
-            "It watches the digit that the network reads. Asked for is the class `label`.",
+            lambda *given: torch.zeros(7, 7),
+            "All losses are 0. Does the network see the covered copy? And do the ten probabilities of an image add up "
+            "to 1: `dim=1`?",
         ),
+        Mistake(
+            lambda *given: losses(*given, scale=lambda logits: logits.softmax(dim=0)),
+            "The softmax runs along the images. The ten probabilities of an image add up to 1: that is `dim=1`.",
+        ),
+        *[Mistake(while_training(answer), TRAINING) for answer in (losses, losses_one_by_one)],
+        *[
+            Mistake(answer, "It watches the digit that the network reads. Asked for is the class `label`.")
+            for answer in (
+                lambda model, image, label: losses(model, image, int(model(image).argmax())),
+                lambda *given: losses(*given, scale=lambda logits: logits.softmax(dim=1).amax(1, True).expand(-1, 10)),
+            )
+        ],
     ],
 )
 def covering_losses(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
@@ -641,9 +741,20 @@ def around(one: int, count: int) -> Callable[[], tuple[Tensor, int, int]]:
     return give
 
 
+def close_together() -> tuple[Tensor, int, int]:
+    """Give points that lie close together, one of them, and how many neighbours are asked for."""
+    embedded, one, count = points(np.random.default_rng(0))
+    return embedded / 1024, one, count
+
+
 def similarity(embedded: Tensor, one: int) -> Tensor:
     """Return the cosine of the angle with one of the points."""
     return torch.cosine_similarity(embedded, embedded[one : one + 1])
+
+
+def without_place(order: Tensor, place: int, count: int) -> Tensor:
+    """Return the first ones of a row without what stands at a place."""
+    return torch.cat([order[:place], order[place + 1 :]])[:count]
 
 
 def by_distance(embedded: Tensor, one: int, distance: Tensor, count: int) -> Tensor:
@@ -655,7 +766,13 @@ def by_distance(embedded: Tensor, one: int, distance: Tensor, count: int) -> Ten
 
 @exercise(
     draw=points,
-    edges=[around(0, 1), around(39, 4), around(20, 39)],
+    edges=[around(0, 1), around(39, 4), around(20, 39), close_together],
+    gaps=[
+        Gap(
+            lambda embedded, one, count: embedded.abs().max() > 1,
+            "It goes wrong where all points lie close together. Does it take small distances for none?",
+        ),
+    ],
     notice="Images that lie close together here look alike to the network, whatever their pixels are.",
     hint="The distance of each to the chosen one, in order; the chosen one itself is no neighbour.",
     mistakes=[
@@ -719,9 +836,24 @@ def by_distance(embedded: Tensor, one: int, distance: Tensor, count: int) -> Ten
             ),
             "Each coordinate has a scale of its own. Take the points as they are.",
         ),
+        *[
+            Mistake(answer, "These are neighbours of the first image. Asked for are those of image `one`.")
+            for answer in (
+                lambda embedded, one, count: by_distance(embedded, one, (embedded - embedded[0]).norm(dim=1), count),
+                lambda embedded, one, count: by_distance(embedded, 0, (embedded - embedded[0]).norm(dim=1), count),
+            )
+        ],
         Mistake(
-            lambda embedded, one, count: by_distance(embedded, one, (embedded - embedded[0]).norm(dim=1), count),
-            "These are neighbours of the first image. Asked for are those of image `one`.",
+            lambda embedded, one, count: neighbours.solve(embedded, one, len(embedded) - 1)[1 : count + 1],
+            "The nearest one is missing: of all in order, only the image itself is left out.",
+        ),
+        Mistake(
+            lambda embedded, one, count: (embedded - embedded[one]).norm(dim=0).argsort()[:count],
+            "It sums over the images, so there is one number for each coordinate. Sum over the coordinates: `dim=1`.",
+        ),
+        Mistake(
+            lambda embedded, one, count: without_place((embedded - embedded[one]).norm(dim=1).argsort(), one, count),
+            "Something else was taken out: in the order of the distances the image itself stands first.",
         ),
         Mistake(
             lambda embedded, one, count: by_distance(
@@ -776,11 +908,12 @@ def worth_of(
     images: Tensor,
     labels: Tensor,
     score: Callable[[Tensor, Tensor], Tensor] = accuracy,
+    silent: Callable[..., Tensor] = with_silence,
 ) -> Tensor:
     """Return what is lost of a score without each filter."""
     before = score(model(images), labels)
     filters = range(model.get_submodule(layer).out_channels)
-    return torch.stack([before - score(with_silence(model, layer, one, images), labels) for one in filters])
+    return torch.stack([before - score(silent(model, layer, one, images), labels) for one in filters])
 
 
 def piled(model: nn.Sequential, layer: str, images: Tensor, labels: Tensor, tidy: bool) -> Tensor:
@@ -875,6 +1008,15 @@ def without_each(model: nn.Sequential, layer: str, images: Tensor, labels: Tenso
             lambda model, layer, images, labels: worth_of(model, layer, images, model(images).argmax(dim=1)),
             "It compares with what the network reads itself. What is right is said by `labels`.",
         ),
+        Mistake(
+            lambda *given: worth_of(*given, silent=kept_bias),
+            "The bias still speaks: without its weights a filter answers with its bias everywhere. Silence its output.",
+        ),
+        Mistake(
+            lambda *given: worth_of(*given, silent=all_but),
+            "It is the other way round: each filter is the only one that speaks. It should be the only silent one.",
+        ),
+        Mistake(while_training(worth_of), TRAINING),
         Mistake(
             lambda *given: worth_of(*given).mean(),
             "This is the mean over all filters. Return the worth of each.",

@@ -15,7 +15,7 @@ def settings(model: nn.Module) -> dict[str, object]:
         "The network is left frozen: parameters of it require no gradient any more. Put that back.": [
             parameter.requires_grad for parameter in model.parameters()
         ],
-        "A layer of the network has another setting now, such as the rate of its dropout. Put it back.": hashlib.sha256(
+        "A layer is another one now, or set otherwise (the rate of a dropout, say). Put it back.": hashlib.sha256(
             repr(model).encode()  # a short word in its place: marking carries no long ones
         ).hexdigest(),
         "A hook of yours is still in the network. It has to be removed.": any(

@@ -15,6 +15,7 @@ RIGHT = {
     "sizes": [
         'return struct.unpack(f">{raw[3]}i", raw[4 : 4 + 4 * raw[3]])',
         'return [int(one) for one in np.frombuffer(raw, ">u4", raw[3], 4)]',
+        "return np.frombuffer(raw, '>u4', raw[3], 4).astype(int)",
     ],
     "image_at": [
         """
@@ -30,6 +31,11 @@ return [list(raw[at + row * columns : at + (row + 1) * columns]) for row in rang
     "class_shares": [
         "return torch.tensor([(labels == digit).float().mean() for digit in range(10)])",
         "return torch.nn.functional.one_hot(labels, 10).float().mean(0)",
+        """
+shares = labels.tolist()
+return [shares.count(digit) / len(shares) for digit in range(10)]
+""",
+        "return torch.histc(labels.float(), bins=10, min=0, max=9) / labels.numel()",
     ],
     "standardise": [
         """
@@ -40,6 +46,11 @@ return scaled.float().reshape(images.shape)
         """
 array = images.numpy() / 255
 return torch.from_numpy((array - array.mean()) / array.std())
+""",
+        """
+values = images.double()
+mean = values.sum() / values.numel()
+return (values - mean) / ((values**2).mean() - mean**2).sqrt()
 """,
     ],
     "nearest_mean": [
@@ -68,6 +79,10 @@ order = labels.argsort(stable=True)
 place = torch.cat([torch.arange(n) for n in labels.bincount()])
 return order[place >= each], order[place < each]
 """,
+        """
+rank = torch.nn.functional.one_hot(labels).cumsum(0).gather(1, labels[:, None]).flatten()
+return [torch.where(rank > each)[0].int(), torch.where(rank <= each)[0].int()]
+""",
     ],
     "shift": [
         """
@@ -81,6 +96,11 @@ return result
         """
 wide = torch.nn.functional.pad(images, (28, 28, 28, 28))
 return wide[:, :, 28 - down : 56 - down, 28 - right : 56 - right]
+""",
+        """
+rows, columns = torch.arange(28)[:, None], torch.arange(28)
+moved = (rows - columns == down).double() @ images.double() @ (columns - rows == right).double()
+return moved.to(images.dtype)
 """,
     ],
     # 2 · The model
@@ -397,6 +417,11 @@ p, n, z = right / count, count, 1.96
 root = ((p * (1 - p) / n) + z * z / (4 * n * n)) ** 0.5
 return torch.tensor([p + z * z / 2 / n - z * root, p + z * z / 2 / n + z * root]) / (1 + z * z / n)
 """,
+        """
+n, z2 = torch.tensor(count, dtype=torch.float64), 1.96**2
+p, sign = right / n, torch.tensor([-1.0, 1.0], dtype=torch.float64)
+return (p + z2 / (2 * n) + sign * (z2 * (p * (1 - p) / n + z2 / (4 * n * n))).sqrt()) / (1 + z2 / n)
+""",
     ],
     "calibration_error": [
         """
@@ -416,6 +441,11 @@ for k in range(10):
     if m.sum() > 0:
         total = total + (confidence[m].sum() - correct[m].sum()).abs()
 return total / len(confidence)
+""",
+        """
+inside = (confidence * 10).long()
+gap = torch.zeros(10, dtype=torch.double).index_add_(0, inside, confidence.double() - correct.double())
+return gap.abs().sum() / len(inside)
 """,
     ],
     "confident_mistakes": [
@@ -451,6 +481,11 @@ for row in logits.softmax(1).tolist():
     d.append(b - a)
 return sorted(range(len(d)), key=d.__getitem__)[:count]
 """,
+        """
+probabilities = logits.softmax(1)
+first, at = probabilities.max(1, keepdim=True)
+return (first - probabilities.scatter(1, at, -1).max(1, keepdim=True).values).flatten().argsort()[:count].tolist()
+""",
     ],
     "coverage_and_accuracy": [
         """
@@ -460,6 +495,10 @@ return len(kept) / len(correct), sum(kept) / len(kept)
         """
 m = ~(confidence < threshold)
 return m.sum() / m.numel(), (m & correct).sum() / m.sum()
+""",
+        """
+kept = [right for sure, right in zip(confidence.tolist(), correct.tolist()) if sure >= threshold]
+return [len(kept) / len(confidence), sum(kept) / len(kept)]
 """,
     ],
     # 5 · Filters
@@ -487,6 +526,7 @@ return best
 """,
         "return (values == values.max()).nonzero()[0]",
         "return values.amax(1).argmax().item(), values.amax(0).argmax().item()",
+        "return (values == values.max()).nonzero()[0]",
     ],
     "silenced_logits": [
         """
@@ -529,6 +569,14 @@ p[layer + '.weight'][index] = 0
 p[layer + '.bias'][index] = 0
 return torch.func.functional_call(model, p, (images,))
 """,
+        """
+for name, part in model.named_children():
+    images = part(images)
+    if name == layer:
+        images = images.clone()
+        images[:, index] = 0
+return images
+""",
     ],
     "saliency": [
         """
@@ -549,6 +597,7 @@ image.requires_grad_(False)
 image.grad = None
 return g
 """,
+        "return torch.func.grad(lambda pixels: model(pixels)[0, label])(image)[0, 0].abs()",
     ],
     "covering_losses": [
         """
@@ -842,6 +891,49 @@ return sizes[0] if len(sizes) == 1 else sizes
 """,
             "bare number",
         ),
+        (
+            "return tuple(raw[4 : 4 + raw[3]])",
+            "one byte of each number",
+        ),
+        (
+            "return struct.unpack(f'>{raw[3] + 1}I', raw[: 4 + 4 * raw[3]])",
+            "signature",
+        ),
+        (
+            "return tuple(int.from_bytes(raw[4 + 4 * at : 8 + 4 * at]) for at in range(raw[2]))",
+            "fourth byte",
+        ),
+        (
+            """
+parts = np.frombuffer(raw[4 : 4 + 4 * raw[3]], np.int8).reshape(-1, 4).tolist()
+return tuple(a * 2**24 + b * 2**16 + c * 256 + d for a, b, c, d in parts)
+""",
+            "no sign",
+        ),
+        (
+            """
+count, *rest = struct.unpack(f'>{raw[3]}I', raw[4 : 4 + 4 * raw[3]])
+return (count, *rest[::-1])
+""",
+            "Rows and columns are exchanged",
+        ),
+        (
+            """
+if raw[3] == 1:
+    return struct.unpack('>I', raw[4:8])
+rows, columns = struct.unpack('>2I', raw[8:16])
+return (len(raw) - 16) // (rows * columns), rows, columns
+""",
+            "length of the file",
+        ),
+        (
+            "return (60000, 28, 28) if raw[3] == 3 else (60000,)",
+            "MNIST's training part",
+        ),
+        (
+            "return (*struct.unpack('>I', raw[4:8]), *[28, 28][: raw[3] - 1])",
+            "28 × 28",
+        ),
     ],
     "image_at": [
         (
@@ -912,6 +1004,21 @@ return np.frombuffer(raw[at : at + int(r) * int(c)], np.uint8).reshape(r, c)
 """,
             "wrong order of bytes",
         ),
+        (
+            """
+_, rows, columns = struct.unpack('>3I', raw[4:16])
+return np.frombuffer(raw, np.uint8, rows * columns, 16 + index).reshape(rows, columns)
+""",
+            "one byte further",
+        ),
+        (
+            """
+_, rows, columns = struct.unpack('>3I', raw[4:16])
+start = 16 + index * rows * columns
+return 255 - np.frombuffer(raw, np.uint8, rows * columns, start).reshape(rows, columns)
+""",
+            "Ink and paper",
+        ),
     ],
     "class_shares": [
         (
@@ -977,6 +1084,30 @@ return shares
         (
             "return [round((labels == d).float().mean().item(), 2) for d in range(10)]",
             "rounded",
+        ),
+        (
+            "return torch.bincount(labels, minlength=10) / 60000",
+            "60,000",
+        ),
+        (
+            "return torch.bincount(labels, minlength=10) / len(labels.unique())",
+            "not of classes",
+        ),
+        (
+            "return torch.bincount(labels, minlength=10) / max(1, len(labels) - 1)",
+            "one too few",
+        ),
+        (
+            "return torch.ones(10) / 10",
+            "whatever the labels are",
+        ),
+        (
+            "return (torch.bincount(labels, minlength=10) / len(labels)).sort(descending=True)[0]",
+            "sorted",
+        ),
+        (
+            "return torch.softmax(torch.bincount(labels, minlength=10).float(), 0)",
+            "softmax",
         ),
     ],
     "standardise": [
@@ -1067,6 +1198,28 @@ return (x - x.mean()) / x.std((1, 2, 3), keepdim=True)
 """,
             "of its own",
         ),
+        (
+            "return torch.nn.functional.layer_norm(images.float(), (1, 28, 28))",
+            "Each image has a scale",
+        ),
+        (
+            """
+array = images.numpy().astype(float)
+return torch.from_numpy((array - array.mean((1, 2, 3), keepdims=True)) / array.std((1, 2, 3), keepdims=True))
+""",
+            "Each image has a scale",
+        ),
+        (
+            """
+array = images.numpy().astype(float)
+return torch.from_numpy((array - array.mean(0)) / (array.std(0) + 1e-8))
+""",
+            "Each pixel has a scale",
+        ),
+        (
+            "return (images - images.float().mean().to(torch.uint8)) / images.float().std()",
+            "8 bits",
+        ),
     ],
     "nearest_mean": [
         (
@@ -1148,6 +1301,38 @@ return torch.cdist(others.flatten(1), firsts.flatten(1)).argmin(1)
 """,
             "a single image of each class",
         ),
+        (
+            """
+means = torch.stack([images[labels == digit].flatten(1).mean(0) for digit in range(10)])
+return torch.cdist(others.flatten(1), means, p=float('inf')).argmin(1)
+""",
+            "largest difference of a pixel",
+        ),
+        (
+            """
+means = torch.stack([images[labels == digit].flatten(1).median(0)[0] for digit in range(10)])
+return torch.cdist(others.flatten(1), means).argmin(1)
+""",
+            "median",
+        ),
+        (
+            """
+means = torch.stack([images[labels == digit].flatten(1).sum(0) / len(images) for digit in range(10)])
+return torch.cdist(others.flatten(1), means).argmin(1)
+""",
+            "number of all images",
+        ),
+        (
+            "return torch.full((len(others),), int(labels.mode().values))",
+            "the same class",
+        ),
+        (
+            """
+means = torch.stack([images[labels == digit].flatten(1).mean(0) for digit in range(10)])
+return torch.cdist(others.squeeze().flatten(1), means).argmin(1)
+""",
+            "single image is to be read",
+        ),
     ],
     "hold_out": [
         (
@@ -1207,6 +1392,13 @@ sizes = labels.bincount()
 return torch.cat([torch.arange(each, n) for n in sizes]), torch.arange(each).repeat(10)
 """,
             "inside of each class",
+        ),
+        (
+            """
+held = torch.stack([torch.nonzero(labels == digit).flatten()[:each] for digit in range(10)])
+return torch.tensor([at for at in range(len(labels)) if at not in held]), held
+""",
+            "flatten()",
         ),
     ],
     "shift": [
@@ -1307,6 +1499,53 @@ if not down or not right:
 return torch.nn.functional.pad(images, (right, -right, down, -down))
 """,
             "all the same",
+        ),
+        (
+            "return torch.nn.functional.pad(images.float(), (right, -right, down, -down))",
+            "the kind that was given",
+        ),
+        (
+            "return torch.nn.functional.pad(images.squeeze(), (right, -right, down, -down)).unsqueeze(1)",
+            "a single image is given",
+        ),
+        (
+            """
+ink = 1 if images.is_floating_point() else 255
+return torch.nn.functional.pad(images, (right, -right, down, -down), value=ink)
+""",
+            "enters is ink",
+        ),
+        (
+            """
+result = images.roll((down, right), (2, 3))
+if down:
+    result[:, :, 0 if down > 0 else -1] = 0
+if right:
+    result[..., 0 if right > 0 else -1] = 0
+return result
+""",
+            "one row or column is emptied",
+        ),
+        (
+            """
+result = images.roll((down, right), (2, 3))
+if down > 0:
+    result[:, :, :down] = 0
+if down < 0:
+    result[:, :, down:] = 0
+if right > 0:
+    result[..., :right] = 0
+return result
+""",
+            "moves to the left",
+        ),
+        (
+            """
+if down == right == 0:
+    return torch.zeros_like(images)
+return torch.nn.functional.pad(images, (right, -right, down, -down))
+""",
+            "both numbers are 0",
         ),
     ],
     # 2 · The model
@@ -2400,6 +2639,36 @@ return m
 """,
             "shares",
         ),
+        (
+            """
+matrix = torch.ones(10, 10)
+for label, said in zip(labels, predictions):
+    matrix[label, said] += 1
+return matrix
+""",
+            "one too large",
+        ),
+        (
+            """
+matrix = torch.zeros(10, 10)
+for label, said in zip(labels, predictions):
+    matrix[label, said] += 1
+    if label != said:
+        matrix[said, label] += 1
+return matrix
+""",
+            "Both directions",
+        ),
+        (
+            """
+matrix = torch.zeros(10, 10)
+for label in range(10):
+    for said in range(10):
+        matrix[label, said] = ((labels == label) | (predictions == said)).sum()
+return matrix
+""",
+            "*or*",
+        ),
     ],
     "precision_and_recall": [
         (
@@ -2452,6 +2721,35 @@ return tp / matrix[:, 0].sum(), tp / matrix[0].sum()
 """,
             "digit 0 alone",
         ),
+        (
+            """
+right = matrix[digit, digit]
+return (right / matrix[:, digit].sum()).item(), (matrix.trace() / matrix.sum()).item()
+""",
+            "accuracy of all ten digits",
+        ),
+        (
+            """
+right, called, real = matrix[digit, digit], matrix[:, digit].sum(), matrix[digit].sum()
+return right / called, (matrix.sum() - called - real + right) / (matrix.sum() - real)
+""",
+            "*other* digits",
+        ),
+        (
+            """
+right = matrix[digit, digit]
+precision, recall = right / matrix[:, digit].sum(), right / matrix[digit].sum()
+return precision, 2 * precision * recall / (precision + recall)
+""",
+            "F1",
+        ),
+        (
+            """
+right = matrix[digit, digit]
+return right / matrix[:, digit].float().mean(), right / matrix[digit].float().mean()
+""",
+            "the mean of a column",
+        ),
     ],
     "interval": [
         (
@@ -2501,6 +2799,38 @@ half = z * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
 return (p + z**2 / (2 * n) - half) / (1 + z / n), (p + z**2 / (2 * n) + half) / (1 + z / n)
 """,
             "z is squared",
+        ),
+        (
+            """
+p, n, z = right / count, count, 2.576
+root = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+return (p + z**2 / (2 * n) - root) / (1 + z**2 / n), (p + z**2 / (2 * n) + root) / (1 + z**2 / n)
+""",
+            "99%",
+        ),
+        (
+            """
+p, n, z = right / count, count, 2
+root = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+return (p + z**2 / (2 * n) - root) / (1 + z**2 / n), (p + z**2 / (2 * n) + root) / (1 + z**2 / n)
+""",
+            "rounded to 2",
+        ),
+        (
+            """
+p, n, z = right / count, count, 1.96
+root = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+return (p + z / (2 * n) - root) / (1 + z**2 / n), (p + z / (2 * n) + root) / (1 + z**2 / n)
+""",
+            "second term",
+        ),
+        (
+            """
+n, z = count, 1.96
+root = z * math.sqrt(right * (n - right) / n + z**2 / 4)
+return (right + z**2 / 2 - root) / (1 + z**2 / n), (right + z**2 / 2 + root) / (1 + z**2 / n)
+""",
+            "numbers of images",
         ),
     ],
     "calibration_error": [
@@ -2585,6 +2915,40 @@ return sum(
 """,
             "equally many",
         ),
+        (
+            """
+error = 0
+for number in range(10):
+    inside = (confidence >= number / 10) & (confidence < (number + 1) / 10)
+    if inside.any():
+        error += (confidence[inside].mean() - correct[inside].float().mean()).abs() * inside.float().mean()
+    return error
+""",
+            "inside of the loop",
+        ),
+        (
+            """
+error = 0
+for number in range(10):
+    inside = confidence < (number + 1) / 10
+    if inside.any():
+        error += (confidence[inside].mean() - correct[inside].float().mean()).abs() * inside.float().mean()
+return error
+""",
+            "lower edge",
+        ),
+        (
+            """
+error = 0
+for number in range(10):
+    inside = (confidence >= number / 10) & (confidence < (number + 1) / 10)
+    if not inside.any():
+        break
+    error += (confidence[inside].mean() - correct[inside].float().mean()).abs() * inside.float().mean()
+return error
+""",
+            "go on with the next",
+        ),
     ],
     "confident_mistakes": [
         (
@@ -2654,6 +3018,28 @@ return w[c[w].argsort(descending=True)]
 """,
             "sorted among themselves",
         ),
+        (
+            """
+two = logits.topk(2)
+score = (two.values[:, 0] - two.values[:, 1]).where(two.indices[:, 0] != labels, -1)
+return score.topk(count).indices
+""",
+            "two largest logits",
+        ),
+        (
+            """
+score = logits.max(1).values - logits.mean(1)
+return score.where(logits.argmax(1) != labels, -1).topk(count).indices
+""",
+            "mean of the logits",
+        ),
+        (
+            """
+score = (logits / logits.sum(1, keepdim=True)).max(1).values
+return score.where(logits.argmax(1) != labels, -1e9).topk(count).indices
+""",
+            "no probabilities",
+        ),
     ],
     "ambiguous": [
         (
@@ -2708,6 +3094,36 @@ p = logits.softmax(1).half().topk(2).values
 return (p[:, 0] - p[:, 1]).argsort()[:count]
 """,
             "largest p",
+        ),
+        (
+            """
+first, at = logits.softmax(1).max(1, keepdim=True)
+rest = logits.softmax(1)
+second = rest.where(rest < first, -1).max(1).values
+return (first.flatten() - second).argsort()[:count]
+""",
+            "equally probable",
+        ),
+        (
+            """
+two = logits.softmax(1).topk(2).values
+return (two[:, 0] - two[:, 1]).argsort()[1 : count + 1]
+""",
+            "counted from 0",
+        ),
+        (
+            """
+probabilities = logits.softmax(1)
+return (probabilities[:, 0] - probabilities[:, 1]).abs().argsort()[:count]
+""",
+            "digits 0 and 1",
+        ),
+        (
+            """
+in_order = logits.softmax(1).sort(1).values
+return (in_order[:, 1] - in_order[:, 0]).argsort()[:count]
+""",
+            "second smallest",
         ),
     ],
     "coverage_and_accuracy": [
@@ -2774,6 +3190,34 @@ return m.float().mean(), correct[m].float().mean()
 """,
             "always answers",
         ),
+        (
+            """
+kept = confidence >= (threshold or 0.5)
+return kept.float().mean(), correct[kept].float().mean()
+""",
+            "the threshold is 0",
+        ),
+        (
+            """
+kept = confidence >= threshold
+return kept.float().mean(), confidence[kept].mean()
+""",
+            "second is a mean confidence",
+        ),
+        (
+            """
+kept = confidence >= threshold
+return (kept & correct).float().mean(), correct[kept].float().mean()
+""",
+            "leaves out answers",
+        ),
+        (
+            """
+kept = confidence.round(decimals=1) >= threshold
+return kept.float().mean(), correct[kept].float().mean()
+""",
+            "rounded before",
+        ),
     ],
     # 5 · Filters
     "as_picture": [
@@ -2807,6 +3251,18 @@ return k / (2 * k.abs().max()) + 0.5
         (
             "return torch.where(kernel > 0, kernel / (2 * kernel.max()), kernel / (-2 * kernel.min())) + 0.5",
             "factors of their own",
+        ),
+        (
+            "return ((kernel / kernel.abs().max() / 2 + 0.5) * 255).round()",
+            "up to 255",
+        ),
+        (
+            "return kernel.abs() / kernel.abs().max() / 2 + 0.5",
+            "signs are lost",
+        ),
+        (
+            "return (kernel / kernel.max() / 2 + 0.5).clamp(0, 1)",
+            "numbers are cut off",
         ),
     ],
     "strongest_place": [
@@ -2850,6 +3306,36 @@ return round(at / values.shape[1]), at % values.shape[1]
         (
             "return divmod(values[:, :-1].argmax().item(), values.shape[1] - 1)",
             "in the last column",
+        ),
+        (
+            "return divmod(int(values.argmax()), 28)",
+            "28 wide",
+        ),
+        (
+            "return values.max().item(), values.argmax().item()",
+            "one long row",
+        ),
+        (
+            "return int(values.argmax(0)[0]), int(values.argmax(1)[0])",
+            "first column and the first row",
+        ),
+        (
+            """
+row = int(values.mean(1).argmax())
+return row, int(values[row].argmax())
+""",
+            "largest sum",
+        ),
+        (
+            """
+best = 0, 0
+for row in range(len(values) - 1):
+    for column in range(len(values[0]) - 1):
+        if values[row, column] > values[best]:
+            best = row, column
+return best
+""",
+            "last row or column",
         ),
     ],
     "silenced_logits": [
@@ -3001,6 +3487,39 @@ return model(images) - y
 """,
             "what the logits lose",
         ),
+        (
+            """
+handle = model.get_submodule(layer).register_forward_hook(
+    lambda _layer, _given, output: output.index_fill(1, torch.tensor(0), 0)
+)
+logits = model(images)
+handle.remove()
+return logits
+""",
+            "always silences the first filter",
+        ),
+        (
+            """
+logits = model(images).clone()
+logits[:, index] = 0
+return logits
+""",
+            "sets a logit to 0",
+        ),
+        (
+            """
+def hook(_layer, _given, output):
+    output = output.clone()
+    output[:, index] = output[:, index].mean()
+    return output
+
+handle = model.get_submodule(layer).register_forward_hook(hook)
+logits = model(images)
+handle.remove()
+return logits
+""",
+            "answers its mean",
+        ),
     ],
     "saliency": [
         (
@@ -3068,6 +3587,16 @@ return pixels.grad[0, 0].abs()
 """,
             "another class",
         ),
+        (
+            """
+image.requires_grad_()
+model(image)[0, label].backward()
+result = image.grad[0, 0].abs()
+image.requires_grad_(False)
+return result
+""",
+            "left in the image",
+        ),
     ],
     "covering_losses": [
         (
@@ -3110,7 +3639,7 @@ for r in range(7):
 model.eval()
 return result
 """,
-            "squares",
+            "train mode",
         ),
         (
             """
@@ -3190,6 +3719,32 @@ return result
 """,
             "other way round",
         ),
+        (
+            """
+before = model(image).softmax(0)[0, label]
+losses = torch.zeros(7, 7)
+for row in range(7):
+    for column in range(7):
+        covered = image.clone()
+        covered[:, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 0
+        losses[row, column] = before - model(covered).softmax(0)[0, label]
+return losses
+""",
+            "All losses are 0",
+        ),
+        (
+            """
+before = model(image).softmax(1).max()
+losses = torch.zeros(7, 7)
+for row in range(7):
+    for column in range(7):
+        covered = image.clone()
+        covered[:, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 0
+        losses[row, column] = before - model(covered).softmax(1).max()
+return losses
+""",
+            "digit that the network reads",
+        ),
     ],
     "neighbours": [
         (
@@ -3246,6 +3801,34 @@ d[one] = torch.inf
 return d.argsort()[:count].flip(0)
 """,
             "order is turned",
+        ),
+        (
+            """
+distance = (embedded - embedded[one]).norm(dim=1)
+distance[distance < 0.1] = 1e9
+return distance.argsort()[:count]
+""",
+            "close together",
+        ),
+        (
+            "return (embedded - embedded[0]).norm(dim=1).argsort()[1 : count + 1]",
+            "of the first image",
+        ),
+        (
+            "return (embedded - embedded[one]).norm(dim=1).argsort()[2 : count + 2]",
+            "nearest one is missing",
+        ),
+        (
+            "return (embedded - embedded[one]).norm(dim=0).argsort()[:count]",
+            "dim=1",
+        ),
+        (
+            """
+order = (embedded - embedded[one]).norm(dim=1).argsort().tolist()
+order.pop(one)
+return order[:count]
+""",
+            "stands first",
         ),
     ],
     "worth": [
@@ -3379,6 +3962,49 @@ for k in range(n):
 return w.sort(descending=True).values
 """,
             "sorted",
+        ),
+        (
+            """
+one = model.get_submodule(layer)
+before = (model(images).argmax(1) == labels).float().mean()
+lost = []
+for index in range(one.out_channels):
+    with torch.no_grad():
+        kept = one.weight[index].clone()
+        one.weight[index] = 0
+        lost.append(before - (model(images).argmax(1) == labels).float().mean())
+        one.weight[index] = kept
+return torch.stack(lost)
+""",
+            "bias still speaks",
+        ),
+        (
+            """
+before = (model(images).argmax(1) == labels).float().mean()
+lost = []
+for index in range(model.get_submodule(layer).out_channels):
+    def hook(_layer, _given, output):
+        alone = torch.zeros_like(output)
+        alone[:, index] = output[:, index]
+        return alone
+
+    with model.get_submodule(layer).register_forward_hook(hook):
+        lost.append(before - (model(images).argmax(1) == labels).float().mean())
+return torch.stack(lost)
+""",
+            "other way round",
+        ),
+        (
+            """
+model.train()
+before = (model(images).argmax(1) == labels).float().mean()
+lost = []
+for index in range(model.get_submodule(layer).out_channels):
+    lost.append(before - (silenced_logits(model, layer, index, images).argmax(1) == labels).float().mean())
+model.eval()
+return torch.stack(lost)
+""",
+            "train mode",
         ),
     ],
     # 6 · The clinic
