@@ -830,6 +830,7 @@ def some_values(share: float, kept: bool | None = None) -> Callable[[], tuple[Te
             )
             for answer in (
                 lambda values, kept, share: values * kept / kept.float().mean(),
+                lambda values, kept, share: values * kept / kept.float().mean(dim=1, keepdim=True),
                 lambda values, kept, share: values * kept / kept.float().mean(dim=1, keepdim=True).clamp(min=1e-6),
                 lambda values, kept, share: values * kept * values.sum() / (values * kept).sum(),
             )
@@ -840,7 +841,7 @@ def some_values(share: float, kept: bool | None = None) -> Callable[[], tuple[Te
         ),
         Mistake(
             lambda values, kept, share: values * kept * (1 + share),
-            "It multiplies by 1 + share. Of a half that is dropped, what is left has to double: divide.",
+            "It multiplies by 1 + share. Where half is dropped, the rest has to double: divide by the share that is kept.",
         ),
         Mistake(
             lambda values, kept, share: torch.where(kept, values / (1 - share), values),
