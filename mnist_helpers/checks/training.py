@@ -841,7 +841,7 @@ def some_values(share: float, kept: bool | None = None) -> Callable[[], tuple[Te
         ),
         Mistake(
             lambda values, kept, share: values * kept * (1 + share),
-            "It multiplies by 1 + share. Where half is dropped, the rest has to double: divide by the share that is kept.",
+            "It multiplies by 1 + share. Where half is dropped, the rest has to double: divide by 1 - share.",
         ),
         Mistake(
             lambda values, kept, share: torch.where(kept, values / (1 - share), values),
