@@ -1568,7 +1568,7 @@ for kind, n, *more in layers:
         p, channels = p + n * (channels * k * k + 1), n
 return p, m, channels * side * side
 """,
-            "Not right yet: multiplications",
+            "goes into a layer",
         ),
         (
             """
@@ -1600,20 +1600,6 @@ return p, m, channels * side * side
         ),
         ("return 1376, 198272, 576", "Not right yet: parameters"),
         ("return 'many'", "tuple of length 3"),
-        (
-            """
-p = m = 0
-for kind, n, *more in layers:
-    if kind == "conv":
-        p += n * (channels * more[0] ** 2 + 1)
-        m += n * channels * more[0] ** 2 * side**2
-        channels, side = n, (side + 2 * more[2] - more[0]) // more[1] + 1
-    else:
-        side //= n
-return p, m, channels * side**2
-""",
-            "goes into a layer",
-        ),
         (
             """
 p = m = 0
@@ -1973,11 +1959,8 @@ for at in range(0, count, size):
             "are served",
         ),
         (
-            """
-k = int(torch.randint(1, count + 1, ()))
-return list(torch.arange(count).roll(k).split(size))
-""",
-            "same images always share a batch",
+            "return list(torch.arange(count).roll(count // 2).split(size))",
+            "still follow the one",
         ),
         (
             """
@@ -2365,7 +2348,7 @@ for epoch, loss in enumerate(losses):
     if epoch - best == patience:
         return best, epoch
 """,
-            "returns None",
+            "nothing stops the training",
         ),
         (
             """
