@@ -232,9 +232,9 @@ def network_with_dropout(random: np.random.Generator, count: int = 100) -> tuple
     return model, images, labels
 
 
-def one_digit() -> tuple[nn.Sequential, Tensor, Tensor]:
-    """Give a network with dropout and a single digit."""
-    return network_with_dropout(np.random.default_rng(0), count=1)
+def digits_to_score(count: int) -> Callable[[], tuple[nn.Sequential, Tensor, Tensor]]:
+    """Return what gives a network with dropout and so many digits."""
+    return lambda: network_with_dropout(np.random.default_rng(0), count)
 
 
 def val_loss(
@@ -270,7 +270,14 @@ def same_dice(model: nn.Sequential, images: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(model(images), labels)
 
 
+def mean_of_batches(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean of the batches' losses, a short batch as one of them."""
+    batches = zip(logits.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True)
+    return torch.stack([F.cross_entropy(*batch) for batch in batches]).mean()
+
+
 OTHER_SCORES = {
+    "A mean of batches gives the images of a short batch too much weight. Each image counts alike.": [mean_of_batches],
     "This is the accuracy. Asked for is the loss.": [
         lambda logits, labels: (logits.argmax(dim=1) == labels).float().mean(),
     ],
@@ -298,7 +305,7 @@ OTHER_SCORES = {
     draw=network_with_dropout,
     measure=loss_and_traces,
     rounds=4,
-    edges=[one_digit],
+    edges=[digits_to_score(1), digits_to_score(333)],
     notice="Dropout is for training. In an honest score every part of the network answers.",
     hint="Should dropout be at work while you score? And a score changes nothing: no weight, no gradient, no mode.",
     mistakes=[

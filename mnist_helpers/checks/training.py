@@ -1085,9 +1085,10 @@ def normalised(values: Tensor, mean: Tensor, variance: Tensor, training: bool) -
 def network_and_digits(random: np.random.Generator) -> tuple[nn.Sequential, Optimizer, Tensor, Tensor]:
     """Draw a network, its optimizer, which has made steps before and remembers them, and a batch, sometimes small."""
     images, labels = inputs.float_digits(random, int(random.choice([7, 40])))
-    # A batch norm, whose results tell in which mode it is. It comes first: a bias before one has no gradient but the
-    # noise of rounding, and Adam would make whole steps of that, other ones for each way to write the same loss.
-    model = nn.Sequential(nn.BatchNorm2d(1), inputs.network(random))
+    # A batch norm, whose results tell in which mode it is, behind an ELU: right behind a layer it would leave that
+    # layer's bias no gradient but noise, of which Adam makes whole steps; in front of all it would hide other scales.
+    model = inputs.network(random)
+    model.elu1 = nn.Sequential(model.elu1, nn.BatchNorm2d(4))
     lr = float(random.uniform(0.1, 0.3))
     adam = random.random() < 0.5
     optimizer = torch.optim.Adam(model.parameters(), lr / 10) if adam else torch.optim.SGD(model.parameters(), lr, 0.9)

@@ -2295,6 +2295,16 @@ return loss
 """,
             "all images",
         ),
+        (
+            """
+optimizer.zero_grad()
+loss = F.cross_entropy(model((images - 0.1307) / 0.3081), labels)
+loss.backward()
+optimizer.step()
+return loss
+""",
+            "as they were given",
+        ),
     ],
     "early_stopping": [
         (
@@ -4104,6 +4114,26 @@ model.train()
 return loss
 """,
             "clears none",
+        ),
+        (
+            """
+model.eval()
+with torch.no_grad():
+    found = [F.cross_entropy(model(x), y) for x, y in zip(images.split(32), labels.split(32))]
+model.train()
+return sum(found) / len(found)
+""",
+            "short batch",
+        ),
+        (
+            """
+model.eval()
+with torch.no_grad():
+    loss = F.cross_entropy(model(images[:100]), labels[:100])
+model.train()
+return loss
+""",
+            "dropout be at work",
         ),
     ],
     "patient_4": [
