@@ -6,6 +6,7 @@ the fault, by the letter in the sheet's list, and says what it does in numbers, 
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ExponentialLR
 
 from mnist_helpers.checks import inputs
@@ -26,6 +28,7 @@ from mnist_helpers.checks.exercise import (
     same,
     shown,
 )
+from mnist_helpers.checks.orders import unlike_chance
 from mnist_helpers.checks.traces import settings, traces
 from mnist_helpers.data import to_float
 
@@ -40,17 +43,24 @@ def network_and_digits(random: np.random.Generator) -> tuple[nn.Sequential, Tens
     return inputs.network(random), images, labels
 
 
-def digits_for_training(count: int) -> Callable[[], tuple[nn.Sequential, Tensor, Tensor]]:
-    """Return what gives a network and so many digits."""
+def digits_for_training(count: int, loud: float = 1.0) -> Callable[[], tuple[nn.Sequential, Tensor, Tensor]]:
+    """Return what gives a network and so many digits; a loud one has larger logits, and with them gradients."""
 
     def give() -> tuple[nn.Sequential, Tensor, Tensor]:
         random = np.random.default_rng(count)
-        return inputs.network(random), *inputs.float_digits(random, count)
+        model = inputs.network(random)
+        with torch.no_grad():
+            model.dense.weight *= loud
+        return model, *inputs.float_digits(random, count)
 
     return give
 
 
-TRAININGS = [digits_for_training(BATCH_SIZE - 12), digits_for_training(2 * BATCH_SIZE)]  # only a short batch, and none
+TRAININGS = [
+    digits_for_training(BATCH_SIZE - 12),  # only a short batch
+    digits_for_training(2 * BATCH_SIZE),  # none
+    digits_for_training(BATCH_SIZE + 8, loud=10),  # gradients that some would clip
+]
 
 
 def weights_and_settings(_result: object, model: nn.Sequential, *_given: Tensor) -> tuple:
@@ -69,13 +79,16 @@ def train(
     lr: float = LR,
     gamma: float = DECAY,
     short: bool = True,
+    size: int = BATCH_SIZE,
+    batches: int | None = None,
+    optimizer_of: Callable[..., Optimizer] = torch.optim.SGD,
 ) -> None:
     """Train a network with plain gradient descent; the arguments put the faults in."""
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    optimizer = optimizer_of(model.parameters(), lr=lr)
     scheduler = ExponentialLR(optimizer, gamma=gamma)
     calls = {"forget": optimizer.zero_grad, "step": optimizer.step, "decay": scheduler.step}
     for _ in range(epochs):
-        for batch, wanted in zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True):
+        for batch, wanted in list(zip(images.split(size), labels.split(size), strict=True))[:batches]:
             if len(batch) < BATCH_SIZE and not short:
                 continue
             loss = loss_of(model(batch), wanted)
@@ -88,6 +101,11 @@ def train(
                     calls[word]()
         for word in each_epoch.split():
             calls[word]()
+
+
+def summed(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy, added up over a batch."""
+    return F.cross_entropy(logits, labels, reduction="sum")
 
 
 SHORT_BATCH = Gap(
@@ -107,14 +125,26 @@ LOOP_FAULTS = {
         {"each_step": "step forget backward"},
     ],
     "The last batch is left out where it is a short one. An epoch sees every image.": [{"short": False}],
+    "It ends after the first batch. Does the `return` stand within the loop?": [{"batches": 1, "epochs": 1}],
+    "The batches are of another size. They hold 32 images each.": [{"size": size} for size in (16, 64, 100)],
+    "Plain gradient descent is asked for: an `SGD` with a rate and nothing else.": [
+        {"optimizer_of": partial(torch.optim.SGD, momentum=0.9)},
+        {"optimizer_of": torch.optim.Adam, "lr": 0.001},
+        {"optimizer_of": torch.optim.Adam},
+    ],
+    "The losses of a batch are added up. Take their mean, or the step depends on the size of the batch.": [
+        {"loss_of": summed},
+    ],
 }
 RATES = 0.05, 0.2, 0.5, 1.0  # that one tries in place of 0.1
 
 
-def loop_mistakes(rates: Sequence[float] = (0.01, *RATES), **healthy: object) -> list[Mistake]:
+def loop_mistakes(rates: Sequence[float] = (0.01, *RATES), epochs: int = 1, **healthy: object) -> list[Mistake]:
     """Return the mistakes that may be made in any loop, for one that is healthy with these arguments of `train`."""
+    healthy["epochs"] = epochs
     hints = LOOP_FAULTS | {
-        "The rate is another one. It was not the fault: leave it at 0.1.": [{"lr": rate} for rate in rates]
+        "The rate is another one. It was not the fault: leave it at 0.1.": [{"lr": rate} for rate in rates],
+        **{f"It trains {many} epochs. Asked for is {epochs}.": [{"epochs": many}] for many in (epochs + 1, epochs + 2)},
     }
     found = [
         Mistake(lambda *given, fault=fault: train(*given, **healthy | fault), hint)
@@ -135,14 +165,9 @@ def loop_mistakes(rates: Sequence[float] = (0.01, *RATES), **healthy: object) ->
     gaps=[SHORT_BATCH],
     measure=weights_and_settings,
     notice="`backward` adds to what is there. That is useful for large batches in pieces, and a fault everywhere else.",
-    hint="Compare your loop with the healthy one on top of the page: optimiser, rate, order, size of the batches.",
-    mistakes=[
-        *loop_mistakes(),
-        *[
-            Mistake(lambda *given, epochs=epochs: train(*given, epochs=epochs), "It trains more than one epoch.")
-            for epochs in (2, 3)
-        ],
-    ],
+    hint="Compare your loop with the healthy one on top of the page: optimiser, rate, order, size of the batches, and "
+    "the loss.",
+    mistakes=loop_mistakes(),
 )
 def patient_1(model: nn.Sequential, images: Tensor, labels: Tensor) -> None:
     """Train for one epoch, each step by its own gradient."""
@@ -157,7 +182,7 @@ def patient_1(model: nn.Sequential, images: Tensor, labels: Tensor) -> None:
     measure=weights_and_settings,
     notice="Twice through the softmax, even a perfect network keeps a loss of 1.46, and hardly any gradient is left.",
     hint="Look at what `F.cross_entropy` expects: its documentation says it in the first line. "
-    "All other lines are those of the healthy loop.",
+    "All other lines are those of the healthy loop: optimiser, rate, order, size of the batches.",
     mistakes=[
         *[
             Mistake(
@@ -169,12 +194,12 @@ def patient_1(model: nn.Sequential, images: Tensor, labels: Tensor) -> None:
             for dim in (1, 0)
         ],
         Mistake(
-            lambda *given: train(*given, loss_of=lambda logits, labels: F.nll_loss(logits.softmax(dim=1), labels)),
-            "The logarithm is missing: this loss is made of the probabilities themselves.",
+            lambda *given: train(*given, loss_of=lambda logits, labels: F.nll_loss(logits.log_softmax(0), labels)),
+            "The softmax runs along the batch. It belongs to the ten logits of each image: dimension 1.",
         ),
         Mistake(
-            lambda *given: train(*given, epochs=3),
-            "It trains three epochs. The function trains one: it is the cell that calls it three times.",
+            lambda *given: train(*given, loss_of=lambda logits, labels: F.nll_loss(logits.softmax(dim=1), labels)),
+            "The logarithm is missing: this loss is made of the probabilities themselves.",
         ),
         Mistake(
             lambda *given: train(*given, loss_of=lambda logits, labels: F.nll_loss(logits, labels)),
@@ -201,12 +226,15 @@ def patient_2(model: nn.Sequential, images: Tensor, labels: Tensor) -> None:
 def network_with_dropout(random: np.random.Generator, count: int = 100) -> tuple[nn.Sequential, Tensor, Tensor]:
     """Draw a network with dropout, in the middle of its training, and digits to score it on."""
     images, labels = inputs.float_digits(random, count)
-    return inputs.network(random, dropout=0.5).train(), images, labels
+    model = inputs.network(random, dropout=0.5).train()
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 0.5)  # of the step before
+    return model, images, labels
 
 
-def one_digit() -> tuple[nn.Sequential, Tensor, Tensor]:
-    """Give a network with dropout and a single digit."""
-    return network_with_dropout(np.random.default_rng(0), count=1)
+def digits_to_score(count: int) -> Callable[[], tuple[nn.Sequential, Tensor, Tensor]]:
+    """Return what gives a network with dropout and so many digits."""
+    return lambda: network_with_dropout(np.random.default_rng(0), count)
 
 
 def val_loss(
@@ -228,8 +256,12 @@ def val_loss(
 def loss_and_traces(loss: object, model: nn.Sequential, *_given: Tensor) -> tuple:
     """Return the loss, and what the score has left behind."""
     loss = loss if isinstance(loss, Tensor | np.ndarray) else number(loss)
-    graded = any(parameter.grad is not None for parameter in model.parameters())
-    return loss, traces(model) | {"Gradients are left in the network, and a score needs no gradient.": graded}
+    grads = [parameter.grad for parameter in model.parameters()]
+    return loss, traces(model) | {
+        "The gradients in the network are other ones now. A score needs no gradient, and clears none.": [
+            0.0 if grad is None else grad.sum().item() for grad in grads
+        ]
+    }
 
 
 def same_dice(model: nn.Sequential, images: Tensor, labels: Tensor) -> Tensor:
@@ -238,7 +270,14 @@ def same_dice(model: nn.Sequential, images: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(model(images), labels)
 
 
+def mean_of_batches(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean of the batches' losses, a short batch as one of them."""
+    batches = zip(logits.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True)
+    return torch.stack([F.cross_entropy(*batch) for batch in batches]).mean()
+
+
 OTHER_SCORES = {
+    "A mean of batches gives the images of a short batch too much weight. Each image counts alike.": [mean_of_batches],
     "This is the accuracy. Asked for is the loss.": [
         lambda logits, labels: (logits.argmax(dim=1) == labels).float().mean(),
     ],
@@ -266,7 +305,7 @@ OTHER_SCORES = {
     draw=network_with_dropout,
     measure=loss_and_traces,
     rounds=4,
-    edges=[one_digit],
+    edges=[digits_to_score(1), digits_to_score(333)],
     notice="Dropout is for training. In an honest score every part of the network answers.",
     hint="Should dropout be at work while you score? And a score changes nothing: no weight, no gradient, no mode.",
     mistakes=[
@@ -399,27 +438,6 @@ def two_orders(results: tuple, images: Tensor, labels: Tensor) -> str | None:
     return hint
 
 
-def unlike_chance(order: np.ndarray, labels: np.ndarray) -> str | None:
-    """Say in what an order differs from one that chance draws; a fair one is blamed once in ten million times.
-
-    The sum of the ways that the images have gone is Spearman's footrule; its mean and spread are those of Diaconis and
-    Graham (1977). Shapes: (N,) indices, (N,) labels in the new order.
-    """
-    count = len(order)
-    if np.isin(np.diff(order) % count, (1, count - 1)).mean() > 1 / 3:  # in chance's orders: two of them
-        return (
-            "Most images still follow the one that they followed before. Draw any order, each as likely as the others."
-        )
-    if (order == np.arange(count)).mean() > 1 / 4:  # in chance's orders: one
-        return "Many images stay where they were. Draw an order for all of them."
-    if (np.diff(labels) == 0).mean() > 1 / 2:
-        return "The images are sorted by their labels. A batch needs digits of all kinds."
-    way, spread = np.abs(order - np.arange(count)).sum(), np.sqrt(2 * count**3 / 45)
-    if abs(way - count**2 / 3) > 5.5 * spread:
-        return "The images go only to certain places, such as near ones. Each should come to any place."
-    return None
-
-
 def pairs_kept(result: object, images: Tensor, labels: Tensor) -> str | None:
     """Say what is wrong with a shuffled data set."""
     if not isinstance(result, tuple | list) or len(result) != 2:
@@ -438,7 +456,10 @@ def pairs_kept(result: object, images: Tensor, labels: Tensor) -> str | None:
         return "Images and labels are shuffled apart: a 3 is called a 7 now. One order must serve both."
     if order == list(range(len(images))):
         return "The images are not shuffled."
-    return unlike_chance(np.array(order), new_labels)
+    said = unlike_chance(np.array(order))
+    if not said and (np.diff(new_labels) == 0).mean() > 1 / 2:
+        return "The images are sorted by their labels. A batch needs digits of all kinds."
+    return said
 
 
 @exercise(
@@ -474,6 +495,12 @@ def one_image() -> tuple[nn.Sequential, Tensor]:
     return model, images[:1].clone()
 
 
+def faint_images() -> tuple[nn.Sequential, Tensor]:
+    """Give a network, and images without any pixel of full ink."""
+    model, images = network_and_bytes(np.random.default_rng(2))
+    return model, images // 2
+
+
 def logits_of(model: nn.Sequential, images: Tensor) -> Tensor:
     """Return the logits for prepared images."""
     with torch.no_grad():
@@ -493,7 +520,7 @@ def result_and_traces(result: object, model: nn.Sequential, _images: Tensor) -> 
 @exercise(
     draw=network_and_bytes,
     rounds=4,
-    edges=[paper_and_ink, one_image],
+    edges=[paper_and_ink, one_image, faint_images],
     measure=result_and_traces,
     notice="A network knows only the scale that it was trained on. On another it answers worse, and no error says so.",
     hint="Follow the images through the training: which two things were done to them?",
@@ -511,6 +538,25 @@ def result_and_traces(result: object, model: nn.Sequential, _images: Tensor) -> 
             lambda images: (to_float(images) - to_float(images).mean()) / to_float(images).std(),
             "These are the mean and deviation of the new images. Use those of the training: the scale must not depend "
             "on who else is tested.",
+        ),
+        prepared(
+            lambda images: (
+                (to_float(images) - images.float().mean(dim=(1, 2, 3), keepdim=True) / 255)
+                / (images / 255).std(dim=(1, 2, 3), keepdim=True)
+            ),
+            "These are the mean and deviation of each image. In training, all had the same two numbers.",
+        ),
+        prepared(
+            lambda images: (images / images.max() - MEAN) / STD,
+            "It divides by the largest pixel of these images. In training it was 255, whatever the images held.",
+        ),
+        prepared(
+            lambda images: ((to_float(images) - MEAN) / STD - MEAN) / STD,
+            "The images are standardised twice. Once, as in training.",
+        ),
+        prepared(
+            lambda images: (to_float(images) / 255 - MEAN) / STD,
+            "The pixels are divided by 255 twice: `to_float` does that already.",
         ),
         prepared(
             lambda images: to_float(images) - MEAN / STD,
@@ -621,9 +667,6 @@ OTHER_LOSSES = {
     "The softmax still runs along the batch: each column adds up to 1, and each row should.": [
         lambda logits, labels: -logits.log_softmax(dim=0)[range(len(labels)), labels].mean(),
     ],
-    "The losses of a batch are added up. Take their mean, or the step depends on the size of the batch.": [
-        lambda logits, labels: len(labels) * mean_loss(logits, labels),
-    ],
     "The sign is turned: this training makes the right class less likely.": [
         lambda logits, labels: -mean_loss(logits, labels),
     ],
@@ -641,6 +684,9 @@ OTHER_LOSSES = {
     "The softmax is missing: the logits themselves are no logarithms of probabilities.": [
         lambda logits, labels: -logits[range(len(labels)), labels].mean(),
     ],
+    "The softmax is applied twice: the logarithm is to be that of the first one's result.": [
+        lambda logits, labels: F.cross_entropy(logits.softmax(dim=1), labels),
+    ],
     "The softmax runs over all numbers of the batch. Each row, alone, should add up to 1.": [
         lambda logits, labels: -logits.flatten().log_softmax(dim=0).view_as(logits)[range(len(labels)), labels].mean(),
     ],
@@ -654,9 +700,9 @@ OTHER_LOSSES = {
     gaps=[SHORT_BATCH],
     measure=weights_and_settings,
     notice="Along the batch, a softmax makes images compete. It even learns, but its loss cannot reach 0.",
-    by_hand=("cross_entropy", "_loss"),
+    by_hand=("cross_entropy", "_loss", "kl_div"),
     hint="The loss is the mean of the negative logarithms of the right classes' probabilities. "
-    "All other lines are those of the healthy loop.",
+    "All other lines are those of the healthy loop: optimiser, rate, order, size of the batches.",
     mistakes=[
         *[
             Mistake(lambda *given, loss_of=loss_of: train(*given, loss_of=loss_of), hint)
@@ -795,6 +841,15 @@ CLASSES = [lambda: (10,), lambda: (2,), lambda: (1_000,)]
             lambda classes: math.e / (math.e + classes - 1)
         ),
         "The sign is turned: a loss is never below 0.": lambda classes: 1 - math.log(math.e + classes - 1),
+        "This is for ten classes. The function is asked about other numbers of them.": (
+            lambda classes: math.log(math.e + 9) - 1
+        ),
+        "This is the logarithm to the base 2. The loss takes the natural one.": (
+            lambda classes: math.log2(1 + (classes - 1) / math.e)
+        ),
+        "This is the logarithm to the base 10. The loss takes the natural one.": (
+            lambda classes: math.log10(1 + (classes - 1) / math.e)
+        ),
         "All classes but one are wrong ones: `classes - 1` of them add exp(0) each.": (
             lambda classes: math.log(math.e + classes) - 1
         ),
@@ -857,6 +912,12 @@ def at_best_epoch(val: list[float], test: list[float]) -> float:
         "The honest report is a test accuracy, too: that of the epoch which the validation images choose.": (
             lambda val, test: max(test) - max(val)
         ),
+        "The honest report is a test accuracy: not the validation's, in the epoch that the test images choose.": (
+            lambda val, test: max(test) - val[int(np.argmax(test))]
+        ),
+        "It is divided by the honest accuracy. Asked for is the difference itself.": (
+            lambda val, test: max(test) / at_best_epoch(val, test) - 1
+        ),
         "The honest choice is not the last epoch. The validation images choose.": lambda val, test: (
             max(test) - test[-1]
         ),
@@ -915,6 +976,9 @@ def mean_and_deviation(random: np.random.Generator) -> tuple[float, float]:
         "The mean has been subtracted, brackets first: what is left of it?": (
             lambda mean, deviation: (mean * deviation, deviation**2)
         ),
+        "This is for MNIST. The function is asked about other data.": lambda mean, deviation: (0.0, STD**2),
+        "This is the variance. The standard deviation is its root.": lambda mean, deviation: (0.0, deviation**4),
+        "It is multiplied by the deviation, not divided.": lambda mean, deviation: (0.0, deviation**-2),
         "The two are exchanged: the mean comes first.": lambda mean, deviation: (deviation**2, 0.0),
         "The spread grows here. It is multiplied by a number below 1.": lambda mean, deviation: (0.0, 1 / deviation),
     },
@@ -962,6 +1026,12 @@ def diagnosis_7(at: int) -> float:
         "This is for 32 images. The function is asked about other batches.": lambda batch_size: math.log(32),
         "This is the logarithm to the base 2. The loss takes the natural one.": lambda batch_size: math.log2(
             batch_size
+        ),
+        "This is the logarithm to the base 10. The loss takes the natural one.": lambda batch_size: math.log10(
+            batch_size
+        ),
+        "This is the number of those that share. The loss is the negative logarithm of one's probability.": (
+            lambda batch_size: batch_size
         ),
     },
 )

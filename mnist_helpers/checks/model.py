@@ -42,6 +42,16 @@ def convolved(image: Tensor, kernel: Tensor, stride: int | tuple[int, int] = 1, 
     return F.conv2d(image[None, None], kernel[None, None], stride=stride, padding=padding)[0, 0]
 
 
+WHOLE = "What is behind the point is cut off: the result is made of whole numbers. Which `dtype` does its tensor have?"
+
+
+def first_row(image: Tensor, kernel: Tensor, stride: int, padding: int) -> Tensor:
+    """Fill the first row of the result only."""
+    result = convolved(image, kernel, stride, padding)
+    result[1:] = 0
+    return result
+
+
 def crowded_places(image: Tensor, kernel: Tensor, stride: int, padding: int) -> Tensor:
     """Give as many numbers as asked for, but move the kernel by one place only."""
     rows, columns = convolved(image, kernel, stride, padding).shape
@@ -134,6 +144,12 @@ def crowded_places(image: Tensor, kernel: Tensor, stride: int, padding: int) -> 
             lambda image, kernel, stride, padding: convolved(image, kernel, tuple(kernel.shape), padding),
             "The kernel moves on by its own size. It moves on by `stride`.",
         ),
+        Mistake(
+            lambda image, kernel, stride, padding: convolved(image, kernel.T, stride, padding),
+            "The kernel lies on its side: its rows meet the image's columns.",
+        ),
+        Mistake(first_row, "Only the first row is filled. Does the `return` stand within the loop?"),
+        Mistake(lambda *given: convolved(*given).trunc(), WHOLE),
     ],
     gaps=[
         Gap(
@@ -249,6 +265,17 @@ def with_filters(maps: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
             lambda maps, kernels, biases: with_filters(maps, kernels, biases).relu(),
             "What is below zero is cut off. The ReLU is a layer of its own, and not asked for.",
         ),
+        Mistake(
+            lambda maps, kernels, biases: with_filters(maps[:-1], kernels[:, :-1], biases),
+            "The last channel is left out. Each filter adds up what it finds in all of them.",
+        ),
+        *[
+            Mistake(answer, "Each filter goes on adding to the sum of the one before. Begin each sum at 0.")
+            for answer in (
+                lambda maps, kernels, biases: with_filters(maps, kernels.cumsum(dim=0), biases),
+                lambda maps, kernels, biases: with_filters(maps, kernels, biases).cumsum(dim=0),
+            )
+        ],
     ],
     gaps=[
         Gap(
@@ -293,6 +320,12 @@ def in_rows(images: Tensor, height: int, width: int, order: Sequence[int] = (0, 
     return seen.permute(*order).reshape(len(images), *seen.shape[2:4], -1)
 
 
+MIXED_ROWS = (
+    "A row mixes numbers of several places. `reshape` only counts numbers off in the order they lie: bring the "
+    "dimensions into their order first, with `permute`."
+)
+
+
 @exercise(
     draw=a_batch,
     edges=[
@@ -311,9 +344,19 @@ def in_rows(images: Tensor, height: int, width: int, order: Sequence[int] = (0, 
     mistakes=[
         Mistake(
             lambda images, height, width: in_rows(images, height, width, (0, 1, 2, 3, 4, 5)),
-            "A row mixes numbers of several places. `reshape` only counts numbers off in the order they lie: bring the "
-            "dimensions into their order first, with `permute`.",
+            MIXED_ROWS,
         ),
+        Mistake(
+            lambda images, height, width: F.unfold(images, (height, width)).reshape(
+                in_rows(images, height, width).shape
+            ),
+            MIXED_ROWS,
+        ),
+        Mistake(
+            lambda images, height, width: in_rows(images, height, width)[:, ::height, ::width],
+            "The windows lie side by side. With a stride of 1 each begins one pixel after the one before.",
+        ),
+        Mistake(lambda *given: in_rows(*given).trunc(), WHOLE),
         Mistake(
             lambda images, height, width: in_rows(images, height, width, (0, 2, 3, 4, 5, 1)),
             "Within a row the channels come last. `flatten` lays a filter channel by channel: all numbers of the first "
@@ -411,6 +454,7 @@ def cost(
     work_of: Callable[..., float] = lambda channels, filters, kernel, side: filters * channels * kernel**2 * side**2,
     pool: Callable[[int, int], int] = lambda side, size: side // size,
     follow: bool = True,
+    early: bool = False,
     left_of: Callable[[int, int], int] = lambda channels, side: channels * side**2,
 ) -> tuple[int, int, int]:
     """Return parameters, multiplications and what comes out; the arguments put mistakes in."""
@@ -418,9 +462,9 @@ def cost(
     for kind, *numbers in layers:
         if kind == "conv":
             filters, kernel, stride, padding = numbers
-            side = side_of(side, kernel, stride, padding)
+            before, side = side, side_of(side, kernel, stride, padding)
             parameters += size_of(channels, filters, kernel)
-            multiplications += work_of(channels, filters, kernel, side)
+            multiplications += work_of(channels, filters, kernel, before if early else side)
             channels = filters if follow else first
         else:
             side = pool(side, *numbers)
@@ -435,12 +479,14 @@ def right_costs(result: tuple, side: int, channels: int, layers: list[tuple]) ->
     truth = cost(side, channels, layers)
     if same(result, truth):
         return None
-    wrong = [not same(found, right) for found, right in zip(result, truth, strict=False)]
     case = f" For example, network_cost{shown((side, channels, layers))} gave {shown(result)}."
-    said = difference_in_form(result, truth) or (
-        f"Not right yet: {' and '.join(name for name, off in zip(COSTS, wrong, strict=True) if off)}. "
-        "Follow two numbers from layer to layer: the side of the maps, and how many there are."
-    )
+    said = difference_in_form(result, truth)
+    if not said:
+        wrong = [name for name, found, right in zip(COSTS, result, truth, strict=True) if not same(found, right)]
+        said = (
+            f"Not right yet: {' and '.join(wrong)}. "
+            "Follow two numbers from layer to layer: the side of the maps, and how many there are."
+        )
     return said + (case if len(said) + len(case) < LONGEST_REMARK else "")
 
 
@@ -553,6 +599,23 @@ NO_HALF_PLACES = "There are no half places: a kernel that would stick out has no
         ),
         costs_of("A pooling makes the maps smaller: their side is divided by its size.", pool=lambda side, size: side),
         costs_of(
+            "A pooling moves on by its own size: its squares lie side by side.",
+            pool=lambda side, size: side - size + 1,
+        ),
+        costs_of(
+            "The work is counted with the side that goes into a layer. A kernel is multiplied at each place of the map "
+            "that comes out.",
+            early=True,
+        ),
+        costs_of(
+            "The work is twice too much. Only multiplications count, and no additions.",
+            work_of=lambda channels, filters, kernel, side: 2 * filters * channels * kernel**2 * side**2,
+        ),
+        Mistake(
+            lambda *given: (cost(*given)[1], cost(*given)[0], cost(*given)[2]),
+            "The first two are exchanged: the parameters come first, then the multiplications.",
+        ),
+        costs_of(
             "The last number is that of one map. All maps go on to the next layer.",
             left_of=lambda channels, side: side**2,
         ),
@@ -620,6 +683,21 @@ def field(layers: list[tuple[int, int]], own_stride_first: bool = False, strides
             lambda layers: sum(kernel for kernel, _ in layers),
             "Kernels do not just add up: neighbours overlap, so a layer adds kernel - 1 steps.",
         ),
+        *[
+            Mistake(
+                answer, "Each layer adds one step too many: of its kernel one is there already. It adds kernel - 1."
+            )
+            for answer in (
+                lambda layers: 1 + sum(kernel for kernel, _ in layers),
+                lambda layers: field([(kernel + 1, stride) for kernel, stride in layers]),
+                lambda layers: field([(kernel + stride, stride) for kernel, stride in layers]),
+            )
+        ],
+        Mistake(
+            lambda layers: field([(stride, kernel) for kernel, stride in layers]),
+            "Kernel and stride are exchanged: the kernel comes first.",
+        ),
+        Mistake(lambda layers: field(layers) ** 2, "This is how many pixels the square holds. Return its side."),
         Mistake(
             lambda layers: field(layers, start=0),
             "It begins with nothing: one place sees at least itself, 1 pixel.",
@@ -755,6 +833,24 @@ def naive(logits: Tensor, labels: Tensor) -> Tensor:
             lambda logits, labels: F.cross_entropy(logits, logits.argmax(dim=1)),
             "It asks for the class with the largest logit. Take the logit of the label.",
         ),
+        Mistake(
+            lambda logits, labels: -logits.log_softmax(dim=1).mean(),
+            "The labels are not used: of each image, one number counts, that of its label.",
+        ),
+        Mistake(
+            lambda logits, labels: -logits.log_softmax(dim=1)[:, labels].mean(),
+            "For each image it takes the numbers of all labels. Each image has one label of its own: to pick one "
+            "number from each row, give the rows as well.",
+        ),
+        Mistake(
+            lambda logits, labels: logits.logsumexp(dim=1).mean(),
+            "The logit of the label is missing: it is subtracted.",
+        ),
+        Mistake(
+            lambda logits, labels: (logits.amax(dim=1) - logits[range(len(labels)), labels]).mean(),
+            "The largest logit stands in for all ten. It may be subtracted first, but the sum of the exponentials "
+            "stays.",
+        ),
     ],
     gaps=[
         Gap(
@@ -764,8 +860,9 @@ def naive(logits: Tensor, labels: Tensor) -> Tensor:
         ),
         Gap(
             lambda logits, labels: logits.abs().max() < 50,
-            "It is right for small logits. With large ones a probability becomes 0: to add a little or to clamp hides "
-            "that, and the loss is wrong. Do not go through the probabilities: use `logsumexp`.",
+            "It is right for small logits. The exponential of a large one is infinite, and a probability can become 0: "
+            "to add a little, to clamp or to leave out hides that, and the loss is wrong. Do not go through the "
+            "probabilities: use `logsumexp`.",
         ),
     ],
 )
@@ -782,10 +879,13 @@ def described(model: object) -> dict[str, object]:
     if not isinstance(model, nn.Module):
         return {"kind": type(model).__name__}
     model, images = own_copy(model), 3 * torch.randn(5, 1, 28, 28)
+    given = images.clone()
     one, five = model(images[:1]), model(images)
+    if not torch.equal(images, given):
+        return {"kind": "network", "paints": True}
     shapes = [tuple(getattr(logits, "shape", ())) for logits in (one, five)]
-    if shapes != [(1, 10), (5, 10)]:
-        return {"kind": "network", "shapes": shapes}
+    if not isinstance(five, Tensor) or shapes != [(1, 10), (5, 10)]:
+        return {"kind": "network", "returns": type(five).__name__, "shapes": shapes}
     alone = torch.cat([model(image[None]) for image in images])
     inside = looked_into(model, images)
     named = sum(parameter.numel() for parameter in model.parameters())  # lazy layers have their weights by now
@@ -817,11 +917,16 @@ def within_budget(result: dict[str, object]) -> str | None:
     """Say what is missing in a network."""
     if result["kind"] != "network":
         return no_network(result["kind"])
+    if result.get("paints"):
+        return "The network changes the images that it is given. Let it compute new ones from them."
+    if result.get("returns", "Tensor") != "Tensor":
+        return f"The network returns a {result['returns']}. It should return the logits alone, as a tensor."
     if result["shapes"] == [(1,), (5,)]:
         return "It returns one number for each image. Return all ten logits: which is the largest is asked later."
     for count, shape in zip((1, 5), result["shapes"], strict=True):
         if shape != (count, 10):
-            return f"For {count} images it returns {shape}, and should return ({count}, 10): a logit for each digit."
+            images = "1 image" if count == 1 else f"{count} images"
+            return f"For {images} it returns {shape}, and should return ({count}, 10): a logit for each digit."
     return badly_made(result) or too_large(result)
 
 

@@ -24,9 +24,10 @@ from mnist_helpers.checks.exercise import (
     same,
 )
 from mnist_helpers.checks.networks import NO_WAY_BACK, looked_into, own_copy
+from mnist_helpers.checks.orders import ENOUGH, unlike_chance
 from mnist_helpers.data import to_float
 
-ENOUGH = 30  # images; of fewer, chance may bring the same order twice
+SAME_PLACES = 10  # of an index in two orders: more than one is rare, and so many come once in ten million times
 
 
 def count_and_size(random: np.random.Generator) -> tuple[int, int]:
@@ -39,15 +40,22 @@ def two_epochs(epochs: tuple, count: int, size: int) -> str | None:
     """Say what is wrong with the batches of two epochs."""
     first, second = epochs
     hint = complete(first, count, size) or complete(second, count, size)
-    if not hint and count >= ENOUGH and np.array_equal(np.concatenate(first), np.concatenate(second)):
+    if hint or count < ENOUGH:
+        return hint
+    alike = np.concatenate(first) == np.concatenate(second)
+    if alike.all():
         return "Two epochs have the same order. Draw a new one each time; who wants a seed sets it once, outside."
-    return hint
+    if alike.sum() >= SAME_PLACES:
+        return "In two epochs many images have the same place. Shuffle all of them anew."
+    return None
 
 
 def complete(batches: object, count: int, size: int) -> str | None:
     """Say what is wrong with the batches of an epoch."""
-    if not isinstance(batches, list | tuple) or not batches:
+    if not isinstance(batches, list | tuple):
         return "It should return a list of tensors: the indices of each batch."
+    if not batches:
+        return f"There is no batch at all for {count} images and a size of {size}. The last one may be smaller."
     rows = [numbers(batch) for batch in batches]
     if any(row is None or row.ndim != 1 or (row.size and row.dtype.kind != "i") for row in rows):
         return "Each batch should be a row of indices: whole numbers, in one dimension."
@@ -74,12 +82,20 @@ def shuffled(rows: list[np.ndarray], flat: np.ndarray, size: int) -> str | None:
         return "The images are not shuffled."
     if all(np.ptp(row) < 2 * size for row in rows[:-1]):
         return "The same images always share a batch: shuffle all of them before they are cut into batches."
-    return None
+    return unlike_chance(flat)
 
 
 @exercise(
     draw=count_and_size,
-    edges=[lambda: (40, 8), lambda: (41, 8), lambda: (6, 6), lambda: (3, 8), lambda: (4, 1), lambda: (1, 5)],
+    edges=[
+        lambda: (40, 8),
+        lambda: (41, 8),
+        lambda: (60, 12),
+        lambda: (6, 6),
+        lambda: (3, 8),
+        lambda: (4, 1),
+        lambda: (1, 5),
+    ],
     notice="Every image once, shuffled; the last batch takes what is left.",
     hint="Shuffle the indices, then cut them into pieces.",
     examine=two_epochs,
@@ -166,6 +182,23 @@ def gradient_of(weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
         Mistake(
             lambda weights, x, y, lr: weights - lr * gradient_of(weights, x, y).mean(),
             "All weights go the same way. The gradient has a number for each of them.",
+        ),
+        Mistake(
+            lambda weights, x, y, lr: weights - 0.1 * gradient_of(weights, x, y),
+            "The rate is always 0.1 here. It is `lr`.",
+        ),
+        Mistake(
+            lambda weights, x, y, lr: weights - lr * gradient_of(weights, x, y).sign(),
+            "Only the sign of the gradient is used. Where it is larger the step is longer.",
+        ),
+        Mistake(
+            lambda weights, x, y, lr: weights - lr * 2 * x.mean(dim=0) * (x @ weights - y).mean(),
+            "It multiplies two means. Each row's error belongs to the numbers of that row: multiply, then take the "
+            "mean.",
+        ),
+        Mistake(
+            lambda weights, x, y, lr: weights - lr * gradient_of(weights, x, y.mean().expand_as(y)),
+            "Each prediction meets every number of `y`, not its own alone: the errors make a square. See both shapes.",
         ),
     ],
     gaps=[
@@ -279,6 +312,22 @@ SMOOTH = 80  # largest exponent that float32 takes well
             lambda logits, labels: pulls(logits, labels, dim=0),
         ),
         pulled_by(
+            "Each class is taken by itself, with a sigmoid. The ten of a row share one probability: softmax.",
+            lambda logits, labels: logits.sigmoid() - F.one_hot(labels, 10),
+        ),
+        pulled_by(
+            "These are logarithms of probabilities. The gradient is made of the probabilities themselves.",
+            lambda logits, labels: logits.log_softmax(dim=1) - F.one_hot(labels, 10),
+        ),
+        pulled_by(
+            "In each row, 1 is taken at the labels of all rows. Take it at the row's own: give the rows as well.",
+            lambda logits, labels: logits.softmax(dim=1) - F.one_hot(labels, 10).amax(dim=0),
+        ),
+        Mistake(
+            lambda x, *given: layer_gradients(x, *given, shares=(x.shape[1], x.shape[1])),
+            "It divides by the length of a row. The mean is over the rows: divide by how many there are.",
+        ),
+        pulled_by(
             "The softmax is missing: it takes the labels from the logits. Take them from the probabilities.",
             lambda logits, labels: logits - F.one_hot(labels, 10),
         ),
@@ -360,6 +409,23 @@ def stopping(
         if waited >= patience:
             return best, epoch
     return best, len(losses) - 1
+
+
+def set_back(losses: list[float], patience: int) -> tuple[int, int]:
+    """Begin the count again where a loss is lower than the one before, a new best or not."""
+    best, waited = 0, 0
+    for epoch in range(1, len(losses)):
+        best = epoch if losses[epoch] < losses[best] else best
+        waited = 0 if losses[epoch] < losses[epoch - 1] else waited + 1
+        if waited >= patience:
+            return best, epoch
+    return best, len(losses) - 1
+
+
+def stopped(losses: list[float], patience: int) -> bool:
+    """Say whether patience runs out."""
+    best, last = stopping(losses, patience)
+    return last - best >= patience
 
 
 def lowest(losses: list[float], patience: int) -> tuple[int, int]:
@@ -445,6 +511,25 @@ def rising(losses: list[float], patience: int) -> tuple[int, int]:
             "The last epoch is one too high. Count from 0; the epoch in which patience runs out is the last.",
         ),
         Mistake(
+            lambda losses, patience: tuple(losses[epoch] for epoch in stopping(losses, patience)),
+            "These are losses. Return the two epochs.",
+        ),
+        Mistake(
+            lambda losses, patience: (
+                stopping(losses, patience)[0],
+                stopping(losses, patience)[1] - stopped(losses, patience),
+            ),
+            "The last epoch is one too low: the one in which patience runs out was trained as well.",
+        ),
+        Mistake(
+            lambda losses, patience: stopping(losses, 1),
+            "It stops at the first epoch that is no better. `patience` of them in a row are needed for that.",
+        ),
+        Mistake(
+            set_back,
+            "The count begins again where a loss is lower than the one before. Only a new best begins it again.",
+        ),
+        Mistake(
             lambda losses, patience: (stopping(losses, patience)[0], losses[stopping(losses, patience)[1]]),
             "The second number is a loss. Return the epoch.",
         ),
@@ -462,6 +547,10 @@ def rising(losses: list[float], patience: int) -> tuple[int, int]:
         Gap(
             lambda losses, patience: stopping(losses, patience) == (losses.index(min(losses)), len(losses) - 1),
             "It is right where nothing stops the training before its end. What is `patience` for?",
+        ),
+        Gap(
+            stopped,
+            "It is wrong where nothing stops the training. Then the last epoch is the end of the list, counted from 0.",
         ),
         Gap(
             lambda losses, patience: len(losses) > 1,
@@ -567,6 +656,10 @@ def falling(fall: Callable[[float], float]) -> Callable[..., float]:
             "The fall takes `steps - warm_up` steps: it has to end at 0, at step `steps`.",
         ),
         Mistake(
+            lambda at, warm_up, steps, peak: rate(at, warm_up, steps - (at >= warm_up), peak),
+            "The fall ends one step too early. At step `steps` the rate is 0, and not before.",
+        ),
+        Mistake(
             falling(lambda way: math.cos(math.pi / 2 * way)),
             "This is a quarter of a wave. Half of one goes from 1 to -1: bring it between `peak` and 0.",
         ),
@@ -648,6 +741,34 @@ def labels_and_amount(random: np.random.Generator) -> tuple[Tensor, float]:
             lambda labels, amount: F.one_hot(labels, 10) + amount / 10,
             "Each row adds up to more than 1: what is dealt out must be taken from the right class first.",
         ),
+        Mistake(
+            lambda labels, amount: F.one_hot(labels, 10) * (1 - amount) + amount / 9,
+            "Each row adds up to more than 1: all ten classes get a share, so it is a tenth.",
+        ),
+        Mistake(
+            lambda labels, amount: F.one_hot(labels, 10) * (1 - amount) + amount / len(labels),
+            "It divides by the number of labels. The amount of one label is dealt out among the ten classes.",
+        ),
+        Mistake(
+            lambda labels, amount: (
+                F.one_hot(labels, 10).amax(dim=0).expand(len(labels), 10) * (1 - amount) + amount / 10
+            ),
+            "Each row has the labels of all rows. Each has one of its own: give the rows as well as the columns.",
+        ),
+        Mistake(
+            lambda labels, amount: F.one_hot(labels, 10) * 0.9 + 0.01,
+            "This is for an amount of 0.1. The function is asked about others.",
+        ),
+    ],
+    gaps=[
+        Gap(
+            lambda labels, amount: amount > 0,
+            "It is wrong where `amount` is 0. Then nothing is taken away: these are the plain labels.",
+        ),
+        Gap(
+            lambda labels, amount: amount < 1,
+            "It is wrong where `amount` is 1. Then all ten classes get a tenth, whatever the label is.",
+        ),
     ],
 )
 def smoothed(labels: Tensor, amount: float) -> Tensor:
@@ -676,7 +797,8 @@ def some_values(share: float, kept: bool | None = None) -> Callable[[], tuple[Te
     draw=values_and_share,
     edges=[some_values(0.25), some_values(0.5, kept=True), some_values(0.5, kept=False), some_values(0.0, kept=True)],
     notice="What is left is made larger, so that the next layer gets as much as when nothing is dropped.",
-    hint="Of a hundred values of 1, how many stay on average, and what do they add up to? It should be a hundred.",
+    hint="What `kept` does not name becomes 0, each value by itself. And the rest: of a hundred values of 1, how many "
+    "stay on average, and what do they add up to? It should be a hundred.",
     mistakes=[
         Mistake(
             lambda values, kept, share: values,
@@ -702,9 +824,28 @@ def some_values(share: float, kept: bool | None = None) -> Callable[[], tuple[Te
             lambda values, kept, share: values * kept * share,
             "It scales down. What is kept has to grow: divide by 1 - share.",
         ),
+        *[
+            Mistake(
+                answer, "What is kept grows by what chance has kept this time. Divide by the probability, 1 - share."
+            )
+            for answer in (
+                lambda values, kept, share: values * kept / kept.float().mean(),
+                lambda values, kept, share: values * kept / kept.float().mean(dim=1, keepdim=True),
+                lambda values, kept, share: values * kept / kept.float().mean(dim=1, keepdim=True).clamp(min=1e-6),
+                lambda values, kept, share: values * kept * values.sum() / (values * kept).sum(),
+            )
+        ],
         Mistake(
-            lambda values, kept, share: values * kept / kept.float().mean(),
-            "It divides by the share that chance has kept this time. Divide by the probability, 1 - share.",
+            lambda values, kept, share: values * kept * 2,
+            "What is kept is doubled: that suits a share of 0.5 alone.",
+        ),
+        Mistake(
+            lambda values, kept, share: values * kept * (1 + share),
+            "It multiplies by 1 + share. Where half is dropped, the rest has to double: divide by 1 - share.",
+        ),
+        Mistake(
+            lambda values, kept, share: torch.where(kept, values / (1 - share), values),
+            "What is dropped passes on as it is. It becomes 0.",
         ),
         Mistake(
             lambda values, kept, share: values / (1 - share),
@@ -851,6 +992,27 @@ def normed(hint: str, **faults: Any) -> Mistake:
         normed("Nothing is remembered: while training, mean and variance move a tenth of the way.", move=0.0),
         normed("The shares are exchanged: nine tenths of the old value stay, and one tenth is new.", move=0.9),
         normed("It forgets what was before: only a tenth of the way is gone with each batch.", move=1.0),
+        normed("It moves a hundredth of the way. Nine tenths of the old value stay, and one tenth is new.", move=0.01),
+        normed(
+            "The small number is another one. It is 0.00001, `1e-5`.",
+            scaled=lambda centred, spread: centred / (spread + 1e-3).sqrt(),
+        ),
+        Mistake(
+            lambda values, mean, variance, training: batch_norm(values, mean, variance, not training),
+            "The two modes are exchanged: while training the batch's own mean and variance count, and are remembered.",
+        ),
+        Mistake(
+            lambda *given: tuple(batch_norm(*given)[place] for place in (0, 2, 1)),
+            "The last two are exchanged: the remembered mean comes before the variance.",
+        ),
+        Mistake(
+            lambda values, mean, variance, training: (
+                batch_norm(values, mean, variance, training)[0],
+                *((values.mean(dim=0), values.var(dim=0, correction=0)) if training else (mean, variance)),
+            ),
+            "It returns the batch's own mean and variance. Return what is remembered: the old values, moved a tenth of "
+            "the way.",
+        ),
         normed(
             "The variance that is remembered divides by N here. Only the one in the fraction does; the one that is "
             "remembered divides by N - 1.",
@@ -923,7 +1085,10 @@ def normalised(values: Tensor, mean: Tensor, variance: Tensor, training: bool) -
 def network_and_digits(random: np.random.Generator) -> tuple[nn.Sequential, Optimizer, Tensor, Tensor]:
     """Draw a network, its optimizer, which has made steps before and remembers them, and a batch, sometimes small."""
     images, labels = inputs.float_digits(random, int(random.choice([7, 40])))
-    model = nn.Sequential(inputs.network(random), nn.BatchNorm1d(10))  # whose results tell in which mode it is
+    # A batch norm, whose results tell in which mode it is, behind an ELU: right behind a layer it would leave that
+    # layer's bias no gradient but noise, of which Adam makes whole steps; in front of all it would hide other scales.
+    model = inputs.network(random)
+    model.elu1 = nn.Sequential(model.elu1, nn.BatchNorm2d(4))
     lr = float(random.uniform(0.1, 0.3))
     adam = random.random() < 0.5
     optimizer = torch.optim.Adam(model.parameters(), lr / 10) if adam else torch.optim.SGD(model.parameters(), lr, 0.9)
@@ -932,11 +1097,15 @@ def network_and_digits(random: np.random.Generator) -> tuple[nn.Sequential, Opti
 
 
 def learn(
-    model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor, forget: bool = True, softmax: bool = False
+    model: nn.Module,
+    optimizer: Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    forget: bool = True,
+    loss_of: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
 ) -> Tensor:
     """Make one step; the arguments put mistakes in."""
-    logits = model(images)
-    loss = F.cross_entropy(logits.softmax(dim=1) if softmax else logits, labels)
+    loss = loss_of(model(images), labels)
     if forget:
         optimizer.zero_grad()
     loss.backward()
@@ -989,12 +1158,14 @@ def after_step(loss: object, model: nn.Module, optimizer: Optimizer, *_rest: Ten
         "weights": parameters_to_vector(model.parameters()),
         "remembered": torch.cat(remembered),
         "training": all(part.training for part in model.modules()),
+        "rates": [group["lr"] for group in optimizer.param_groups],
+        "seen": [buffer.float() for buffer in model.buffers()],
     }
 
 
 DID_NOT_CHANGE = (
     "The weights did not change. Is there a `backward()`, and after it a `step()`, both with their brackets? "
-    "And is no gradient cleared between them?"
+    "Is no gradient cleared between them? And does the loss come from this network itself, outside of any `no_grad`?"
 )
 
 
@@ -1009,12 +1180,23 @@ def right_step(result: dict[str, object], *given: object) -> str | None:
     if same(result["remembered"], before["remembered"]):
         return "The optimiser that is handed over has made no step. It remembers earlier ones, so let it make this one."
     if not same(result["weights"], right["weights"]) or not same(result["remembered"], right["remembered"]):
-        return "The weights are not those after one step. Compare with the loop in notebook 3: is each line there once?"
+        return (
+            "The weights are not those after one step. Compare with the loop in notebook 3: is each line there once? "
+            "The loss is the mean cross-entropy of the logits, for all images and labels as they were given."
+        )
+    if not same(result["rates"], right["rates"]):
+        return "The step is right, but afterwards the optimiser has another rate. One step leaves it as it is."
     if isinstance(result["loss"], str):
         return f"The step is right. Return the loss, one number; it returns {result['loss']}."
     if same(result["loss"], right["loss"] * len(given[3])):
         return "The step is right, and the loss is the sum of the images'. Return their mean."
-    return None if same(result["loss"], right["loss"]) else "The step is right, but not the loss that is returned."
+    if not same(result["loss"], right["loss"]):
+        return "The step is right, but not the loss that is returned."
+    if not same(result["seen"], right["seen"]):
+        return (
+            "The step is right, but the images go through the network more than once. One pass gives the loss for both."
+        )
+    return None
 
 
 @exercise(
@@ -1030,8 +1212,12 @@ def right_step(result: dict[str, object], *given: object) -> str | None:
             "The gradient of the step before is still there, and the new one is added to it: `zero_grad`.",
         ),
         Mistake(
-            lambda *given: learn(*given, softmax=True),
+            lambda *given: learn(*given, loss_of=lambda logits, labels: F.cross_entropy(logits.softmax(dim=1), labels)),
             "`cross_entropy` applies the softmax itself. Give it the logits.",
+        ),
+        Mistake(
+            lambda *given: learn(*given, loss_of=F.nll_loss),
+            "`nll_loss` expects logarithms of probabilities. The cross-entropy of logits is `cross_entropy`.",
         ),
         Mistake(step_too_early, "The optimiser steps before the new gradient is there: first `backward`, then `step`."),
         Mistake(only_loss, DID_NOT_CHANGE),

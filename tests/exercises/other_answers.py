@@ -286,6 +286,14 @@ loss.backward()
 optimizer.step()
 return loss.detach()
 """,
+        """
+z = model(images)
+loss = (z.logsumexp(dim=1) - z.gather(1, labels[:, None])[:, 0]).mean()
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+return loss.double()
+""",
     ],
     "early_stopping": [
         """
@@ -1624,6 +1632,40 @@ return (found * kernel).sum((2, 3))
             "return nn.Conv2d(1, 1, tuple(kernel.shape), stride, padding)(image[None, None])[0, 0]",
             "without it",
         ),
+        (
+            """
+kernel = kernel.T
+big = F.pad(image, (padding,) * 4)
+found = big.unfold(0, kernel.shape[0], stride).unfold(1, kernel.shape[1], stride)
+return (found * kernel).sum((2, 3))
+""",
+            "on its side",
+        ),
+        (
+            """
+h, w = kernel.shape
+big = F.pad(image, (padding,) * 4)
+result = torch.zeros((big.shape[0] - h) // stride + 1, (big.shape[1] - w) // stride + 1)
+for r in range(result.shape[0]):
+    for c in range(result.shape[1]):
+        result[r, c] = (big[r * stride : r * stride + h, c * stride : c * stride + w] * kernel).sum()
+    return result
+""",
+            "within the loop",
+        ),
+        (
+            """
+h, w = kernel.shape
+big = F.pad(image, (padding,) * 4)
+n, m = (big.shape[0] - h) // stride + 1, (big.shape[1] - w) // stride + 1
+result = torch.zeros(n, m, dtype=int)
+for r in range(n):
+    for c in range(m):
+        result[r, c] = (big[r * stride : r * stride + h, c * stride : c * stride + w] * kernel).sum()
+return result
+""",
+            "behind the point",
+        ),
     ],
     "convolve_channels": [
         (
@@ -1661,6 +1703,25 @@ return torch.stack(parts)
         (
             "return torch.stack([convolve(m, k, 1, 0) for m in maps for f in kernels for k in f])",
             "One filter at a time",
+        ),
+        (
+            """
+parts = [sum(convolve(m, k, 1, 0) for m, k in zip(maps[:-1], f[:-1])) + b for f, b in zip(kernels, biases)]
+height, width = maps.shape[1] - kernels.shape[2] + 1, maps.shape[2] - kernels.shape[3] + 1
+return torch.stack([part.expand(height, width) for part in parts])
+""",
+            "last channel",
+        ),
+        (
+            """
+parts, total = [], 0
+for f, b in zip(kernels, biases):
+    for m, k in zip(maps, f):
+        total = total + convolve(m, k, 1, 0)
+    parts.append(total + b)
+return torch.stack(parts)
+""",
+            "Begin each sum at 0",
         ),
     ],
     "patches": [
@@ -1703,6 +1764,20 @@ return found.permute(0, 2, 3, 1, 4, 5)
 """,
             "not laid in rows",
         ),
+        (
+            """
+n, _, rows, columns = images.shape
+return F.unfold(images, (height, width)).reshape(n, rows - height + 1, columns - width + 1, -1)
+""",
+            "several places",
+        ),
+        (
+            """
+found = images.unfold(2, height, height).unfold(3, width, width)
+return found.permute(0, 2, 3, 1, 4, 5).flatten(3)
+""",
+            "side by side",
+        ),
     ],
     "network_cost": [
         (
@@ -1732,7 +1807,7 @@ for kind, n, *more in layers:
         p, channels = p + n * (channels * k * k + 1), n
 return p, m, channels * side * side
 """,
-            "Not right yet: multiplications",
+            "goes into a layer",
         ),
         (
             """
@@ -1764,6 +1839,25 @@ return p, m, channels * side * side
         ),
         ("return 1376, 198272, 576", "Not right yet: parameters"),
         ("return 'many'", "tuple of length 3"),
+        (
+            """
+p = m = 0
+for kind, n, *more in layers:
+    if kind == "conv":
+        side = (side + 2 * more[2] - more[0]) // more[1] + 1
+        p += n * (channels * more[0] ** 2 + 1)
+        m += n * channels * more[0] ** 2 * side**2
+        channels = n
+    else:
+        side //= n
+return m, p, channels * side**2
+""",
+            "parameters come first",
+        ),
+        (
+            "print(side, channels, layers)",
+            "returns None",
+        ),
     ],
     "receptive_field": [
         (
@@ -1811,6 +1905,35 @@ return seen
             "return 1 + sum(kernel - 1 for kernel, _ in layers)",
             "strides are not used",
         ),
+        (
+            """
+seen = 1
+for kernel, stride in reversed(layers):
+    seen = seen * stride + kernel
+return seen
+""",
+            "one step too many",
+        ),
+        (
+            """
+seen = step = 1
+for stride, kernel in layers:
+    seen += (kernel - 1) * step
+    step *= stride
+return seen
+""",
+            "kernel comes first",
+        ),
+        (
+            """
+side = step = 1
+for kernel, stride in layers:
+    side += (kernel - 1) * step
+    step *= stride
+return side * side
+""",
+            "Return its side",
+        ),
     ],
     "cross_entropy": [
         (
@@ -1850,6 +1973,30 @@ return -p.clamp(min=1e-9).log().mean()
         (
             "return logits.double().exp().sum(1).log().sub(logits[range(len(labels)), labels]).mean()",
             "some hundreds",
+        ),
+        (
+            "return -logits.log_softmax(dim=1).mean()",
+            "labels are not used",
+        ),
+        (
+            "return -logits.log_softmax(dim=1)[:, labels].mean()",
+            "give the rows",
+        ),
+        (
+            "return logits.logsumexp(dim=1).mean()",
+            "logit of the label is missing",
+        ),
+        (
+            "return (logits.amax(dim=1) - logits[range(len(labels)), labels]).mean()",
+            "stands in for all ten",
+        ),
+        (
+            """
+e = logits.exp()
+p = e / e.sum(dim=1, keepdim=True)
+return -p[range(len(labels)), labels].log().mean()
+""",
+            "exponential of a large one is infinite",
         ),
     ],
     "small_network": [
@@ -1975,6 +2122,26 @@ return Net
 """,
             "It returns a class",
         ),
+        (
+            """
+class Net(nn.Sequential):
+    def forward(self, x):
+        x -= 0.1307
+        return super().forward(x)
+return Net(nn.Conv2d(1, 4, 5, 4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
+""",
+            "changes the images",
+        ),
+        (
+            """
+class Net(nn.Sequential):
+    def forward(self, x):
+        logits = super().forward(x)
+        return logits, logits.softmax(dim=1)
+return Net(nn.Conv2d(1, 4, 5, 4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
+""",
+            "returns a tuple",
+        ),
     ],
     # 3 · Training
     "epoch_of_batches": [
@@ -2030,6 +2197,28 @@ for at in range(0, count, size):
 """,
             "are served",
         ),
+        (
+            "return list(torch.arange(count).roll(count // 2).split(size))",
+            "still follow the one",
+        ),
+        (
+            """
+rest = size + torch.randperm(max(count - size, 0))
+return list(torch.cat([torch.arange(min(size, count)), rest]).split(size))
+""",
+            "same place",
+        ),
+        (
+            """
+half = count // 2
+return list(torch.cat([torch.randperm(half), half + torch.randperm(count - half)]).split(size))
+""",
+            "certain places",
+        ),
+        (
+            "return list(torch.randperm(count).split(size)) if count >= size else []",
+            "no batch at all",
+        ),
     ],
     "step": [
         (
@@ -2078,6 +2267,33 @@ w = weights.clone().requires_grad_()
 return w + lr * w.grad
 """,
             "uphill",
+        ),
+        (
+            "return weights - 0.1 * 2 * x.T @ (x @ weights - y) / len(y)",
+            "always 0.1",
+        ),
+        (
+            "return weights - lr * (x.T @ (x @ weights - y)).sign()",
+            "sign of the gradient",
+        ),
+        (
+            "return weights - lr * 2 * x.mean(0) * (x @ weights - y).mean()",
+            "two means",
+        ),
+        (
+            """
+w = weights.clone().requires_grad_()
+((x @ w - y[:, None]) ** 2).mean().backward()
+return w.detach() - lr * w.grad
+""",
+            "make a square",
+        ),
+        (
+            """
+slope = 2 * x.T @ (x @ weights - y) / len(y)
+return weights - lr * slope, slope, lr
+""",
+            "returns 3 things",
         ),
     ],
     "classifier_gradients": [
@@ -2133,6 +2349,35 @@ F.cross_entropy(x @ w.T + bias, labels).backward()
 return w.grad, bias
 """,
             "without it",
+        ),
+        (
+            """
+d = ((x @ weights.T + bias).sigmoid() - F.one_hot(labels, 10)) / len(x)
+return d.T @ x, d.sum(0)
+""",
+            "share one probability",
+        ),
+        (
+            """
+d = ((x @ weights.T + bias).log_softmax(1) - F.one_hot(labels, 10)) / len(x)
+return d.T @ x, d.sum(0)
+""",
+            "probabilities themselves",
+        ),
+        (
+            """
+d = (x @ weights.T + bias).softmax(1)
+d[:, labels] -= 1
+return d.T @ x / len(x), d.mean(0)
+""",
+            "labels of all rows",
+        ),
+        (
+            """
+d = ((x @ weights.T + bias).softmax(1) - F.one_hot(labels, 10)) / x.shape[1]
+return d.T @ x, d.sum(0)
+""",
+            "length of a row",
         ),
     ],
     "train_step": [
@@ -2247,6 +2492,58 @@ return loss
 """,
             "Gradients are still off",
         ),
+        (
+            """
+with torch.no_grad():
+    before = F.cross_entropy(model(images), labels)
+optimizer.zero_grad()
+F.cross_entropy(model(images), labels).backward()
+optimizer.step()
+return before
+""",
+            "more than once",
+        ),
+        (
+            """
+optimizer.zero_grad()
+loss = F.cross_entropy(model(images), labels)
+loss.backward()
+optimizer.step()
+optimizer.param_groups[0]["lr"] *= 0.9
+return loss
+""",
+            "another rate",
+        ),
+        (
+            """
+optimizer.zero_grad()
+loss = F.nll_loss(model(images), labels)
+loss.backward()
+optimizer.step()
+return loss
+""",
+            "logarithms of probabilities",
+        ),
+        (
+            """
+optimizer.zero_grad()
+loss = F.cross_entropy(model(images[::2]), labels[::2])
+loss.backward()
+optimizer.step()
+return loss
+""",
+            "all images",
+        ),
+        (
+            """
+optimizer.zero_grad()
+loss = F.cross_entropy(model((images - 0.1307) / 0.3081), labels)
+loss.backward()
+optimizer.step()
+return loss
+""",
+            "as they were given",
+        ),
     ],
     "early_stopping": [
         (
@@ -2300,7 +2597,7 @@ for epoch, loss in enumerate(losses):
     if epoch - best == patience:
         return best, epoch
 """,
-            "returns None",
+            "nothing stops the training",
         ),
         (
             """
@@ -2329,6 +2626,67 @@ for epoch in range(1, len(losses)):
 return best, epoch
 """,
             "only one loss",
+        ),
+        (
+            """
+best = 0
+for at, loss in enumerate(losses):
+    if loss < losses[best]:
+        best = at
+    if at - best == patience:
+        return losses[best], loss
+return losses[best], losses[-1]
+""",
+            "These are losses",
+        ),
+        (
+            """
+best = 0
+for at, loss in enumerate(losses):
+    if loss < losses[best]:
+        best = at
+    if at - best == patience:
+        return best, at - 1
+return best, len(losses) - 1
+""",
+            "one too low",
+        ),
+        (
+            """
+best = 0
+for at, loss in enumerate(losses):
+    if loss < losses[best]:
+        best = at
+    elif at:
+        return best, at
+return best, len(losses) - 1
+""",
+            "first epoch that is no better",
+        ),
+        (
+            """
+best = bad = 0
+for at in range(1, len(losses)):
+    if losses[at] < losses[best]:
+        best = at
+    bad = 0 if losses[at] < losses[at - 1] else bad + 1
+    if bad == patience:
+        return best, at
+return best, len(losses) - 1
+""",
+            "Only a new best",
+        ),
+        (
+            """
+best = 0
+for at, loss in enumerate(losses):
+    if loss < losses[best]:
+        best = at
+    if at - best == patience:
+        return best, at
+return best, len(losses)
+""",
+            "nothing stops the training",
         ),
     ],
     "learning_rate": [
@@ -2390,6 +2748,14 @@ return peak * math.exp(-(at - warm_up) / (steps - warm_up))
 """,
             "the fall is not",
         ),
+        (
+            """
+if at < warm_up:
+    return peak * at / warm_up
+return peak * (1 + math.cos(math.pi * (at - warm_up) / max(steps - warm_up - 1, 1))) / 2
+""",
+            "one step too early",
+        ),
     ],
     "smoothed": [
         (
@@ -2424,6 +2790,40 @@ return rows
 """,
             "whole numbers, as",
         ),
+        (
+            "return F.one_hot(labels, 10) * (1 - amount) + amount / 9",
+            "it is a tenth",
+        ),
+        (
+            "return F.one_hot(labels, 10) * (1 - amount) + amount / len(labels)",
+            "number of labels",
+        ),
+        (
+            """
+rows = torch.full((len(labels), 10), amount / 10)
+rows[:, labels] += 1 - amount
+return rows
+""",
+            "labels of all rows",
+        ),
+        (
+            "return F.one_hot(labels, 10) * 0.9 + 0.01",
+            "amount of 0.1",
+        ),
+        (
+            """
+amount = amount or 0.1
+return F.one_hot(labels, 10) * (1 - amount) + amount / 10
+""",
+            "`amount` is 0",
+        ),
+        (
+            """
+rows = F.one_hot(labels, 10) + amount / (1 - amount) / 10
+return rows / rows.sum(dim=1, keepdim=True)
+""",
+            "`amount` is 1",
+        ),
     ],
     "dropped": [
         (
@@ -2456,6 +2856,26 @@ return values
         (
             "return values * kept / (1 - share) if share else values * 0",
             "`share` is 0",
+        ),
+        (
+            "return values * kept / kept.float().mean(dim=1, keepdim=True)",
+            "chance has kept",
+        ),
+        (
+            "return values * kept * 2",
+            "doubled",
+        ),
+        (
+            "return values * kept * (1 + share)",
+            "1 + share",
+        ),
+        (
+            "return torch.where(kept, values / (1 - share), values)",
+            "as it is",
+        ),
+        (
+            "return values * kept[:1] / (1 - share)",
+            "each value by itself",
         ),
     ],
     "normalised": [
@@ -2529,6 +2949,42 @@ if training:
 return (values - mean) / (variance + 1e-5).sqrt(), mean, variance
 """,
             "changes what it was given",
+        ),
+        (
+            """
+if training:
+    m, v = values.mean(0), values.var(0, correction=0)
+    return (values - m) / (v + 1e-5).sqrt(), m, v
+return (values - mean) / (variance + 1e-5).sqrt(), mean, variance
+""",
+            "batch's own",
+        ),
+        (
+            """
+if training:
+    m, v = values.mean(0), values.var(0, correction=0)
+    return (values - m) / (v + 1e-5).sqrt(), 0.9 * variance + 0.1 * values.var(0), 0.9 * mean + 0.1 * m
+return (values - mean) / (variance + 1e-5).sqrt(), variance, mean
+""",
+            "mean comes before",
+        ),
+        (
+            """
+if not training:
+    m, v = values.mean(0), values.var(0, correction=0)
+    return (values - m) / (v + 1e-5).sqrt(), 0.9 * mean + 0.1 * m, 0.9 * variance + 0.1 * values.var(0)
+return (values - mean) / (variance + 1e-5).sqrt(), mean, variance
+""",
+            "modes are exchanged",
+        ),
+        (
+            """
+if training:
+    m, v = values.mean(0), values.var(0, correction=0)
+    return (values - m) / (v + 1e-3).sqrt(), 0.9 * mean + 0.1 * m, 0.9 * variance + 0.1 * values.var(0)
+return (values - mean) / (variance + 1e-3).sqrt(), mean, variance
+""",
+            "1e-5",
         ),
     ],
     "trained_within_budget": [
@@ -4028,6 +4484,14 @@ return "D", all_moves
         ("return 'G', 1.46", "perfect network hands to the loss"),
         ("return 'G', math.e / (math.e + classes - 1)", "probability that the loss comes to"),
         ("return 'C', 0", "lies level"),
+        (
+            "return 'G', math.log(math.e + 9) - 1",
+            "for ten classes",
+        ),
+        (
+            "return 'G', math.log10(1 + (classes - 1) / math.e)",
+            "base 10",
+        ),
     ],
     "diagnosis_3": [
         ("return 'K', (value, value / (1 - share))", "becomes 0"),
@@ -4038,6 +4502,17 @@ return "D", all_moves
         ("return 'N', max(test_accuracies) - test_accuracies[-1]", "not the last epoch"),
         ("return 'N', max(test_accuracies) - sum(test_accuracies) / len(test_accuracies)", "not a mean"),
         ("return 'J', 0.0", "other preparation"),
+        (
+            """
+best = val_accuracies.index(max(val_accuracies))
+return "N", max(test_accuracies) / test_accuracies[best] - 1
+""",
+            "difference itself",
+        ),
+        (
+            "return 'N', max(test_accuracies) - val_accuracies[test_accuracies.index(max(test_accuracies))]",
+            "not the validation's",
+        ),
     ],
     "diagnosis_5": [
         ("return 'I', math.log2(classes)", "base 2"),
@@ -4048,6 +4523,14 @@ return "D", all_moves
         ("return 'J', (mean * deviation, deviation**2)", "brackets first"),
         ("return 'J', (0.0, 1 / deviation)", "spread grows"),
         ("return 'J', (-0.4, 0.1)", "broken line"),
+        (
+            "return 'J', (0.0, deviation**4)",
+            "variance",
+        ),
+        (
+            "return 'J', (0.0, 0.3081**2)",
+            "MNIST",
+        ),
     ],
     "diagnosis_7": [
         ("return 'C', 0.1 - 0.1 * 0.95**at", "what is lost"),
@@ -4059,6 +4542,14 @@ return "D", all_moves
         ("return 'H', math.log2(batch_size)", "base 2"),
         ("return 'A', math.log(batch_size)", "jumps about"),
         ("return math.log(batch_size)", "two things"),
+        (
+            "return 'H', math.log10(batch_size)",
+            "base 10",
+        ),
+        (
+            "return 'H', batch_size",
+            "number of those",
+        ),
     ],
     "patient_1": [
         (
@@ -4118,6 +4609,39 @@ model.dropout.p = 0.5
 """,
             "dropout",
         ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    opt.zero_grad()
+    F.cross_entropy(model(x), y).backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    opt.step()
+""",
+            "Compare your loop",
+        ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+for x, y in zip(images.split(32), labels.split(32)):
+    opt.zero_grad()
+    F.cross_entropy(model(x), y).backward()
+    opt.step()
+""",
+            "Plain gradient descent",
+        ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    opt.zero_grad()
+    loss = F.cross_entropy(model(x), y)
+    loss.backward()
+    opt.step()
+    return loss
+""",
+            "first batch",
+        ),
     ],
     "patient_2": [
         (
@@ -4139,6 +4663,36 @@ for x, y in zip(images.split(32), labels.split(32)):
     opt.step()
 """,
             "applied twice",
+        ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(64), labels.split(64)):
+    opt.zero_grad()
+    F.cross_entropy(model(x), y).backward()
+    opt.step()
+""",
+            "another size",
+        ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    opt.zero_grad()
+    F.nll_loss(model(x).log_softmax(dim=0), y).backward()
+    opt.step()
+""",
+            "dimension 1",
+        ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    opt.zero_grad()
+    F.cross_entropy(model(x), y, reduction="sum").backward()
+    opt.step()
+""",
+            "added up",
         ),
     ],
     "patient_3": [
@@ -4175,6 +4729,37 @@ model.train()
 return l.item()
 """,
             "weights",
+        ),
+        (
+            """
+model.eval()
+model.zero_grad()
+with torch.no_grad():
+    loss = F.cross_entropy(model(images), labels)
+model.train()
+return loss
+""",
+            "clears none",
+        ),
+        (
+            """
+model.eval()
+with torch.no_grad():
+    found = [F.cross_entropy(model(x), y) for x, y in zip(images.split(32), labels.split(32))]
+model.train()
+return sum(found) / len(found)
+""",
+            "short batch",
+        ),
+        (
+            """
+model.eval()
+with torch.no_grad():
+    loss = F.cross_entropy(model(images[:100]), labels[:100])
+model.train()
+return loss
+""",
+            "dropout be at work",
         ),
     ],
     "patient_4": [
@@ -4235,6 +4820,25 @@ return y
 """,
             "changes what it was given",
         ),
+        (
+            """
+x = images / 255
+x = (x - x.mean(dim=(1, 2, 3), keepdim=True)) / x.std(dim=(1, 2, 3), keepdim=True)
+return model(x)
+""",
+            "of each image",
+        ),
+        (
+            "return model((images / images.max() - 0.1307) / 0.3081)",
+            "the largest pixel",
+        ),
+        (
+            """
+x = (images / 255 - 0.1307) / 0.3081
+return model((x - 0.1307) / 0.3081)
+""",
+            "twice",
+        ),
     ],
     "patient_7": [
         (
@@ -4276,6 +4880,19 @@ for _ in range(2):
 """,
             "within the epoch",
         ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+sch = ExponentialLR(opt, gamma=0.95)
+for _ in range(3):
+    for x, y in zip(images.split(32), labels.split(32)):
+        opt.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        opt.step()
+    sch.step()
+""",
+            "3 epochs",
+        ),
     ],
     "patient_8": [
         (
@@ -4301,6 +4918,28 @@ for x, y in zip(images.split(32), labels.split(32)):
     opt.step()
 """,
             "all numbers of the batch",
+        ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    loss = F.kl_div(model(x).log_softmax(1), F.one_hot(y, 10).float(), reduction="batchmean")
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+""",
+            "without it",
+        ),
+        (
+            """
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x, y in zip(images.split(32), labels.split(32)):
+    loss = -model(x).softmax(1).log_softmax(1)[range(len(x)), y].mean()
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+""",
+            "applied twice",
         ),
     ],
 }

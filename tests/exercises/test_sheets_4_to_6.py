@@ -12,6 +12,7 @@ from sheets import SHEETS, by_name
 
 from mnist_helpers.checks import clinic
 from mnist_helpers.checks.exercise import LONGEST_REMARK, Status
+from mnist_helpers.checks.orders import ENOUGH, unlike_chance
 from mnist_helpers.classroom.outcomes import LONGEST_WORDS, read_outcomes, write_outcomes
 
 NAMES = [name for stem, sheet in SHEETS.items() if stem[:2] in ("04", "05", "06") for name in sheet.solutions]
@@ -186,13 +187,8 @@ def test_what_is_said_of_traces_is_short_enough_to_be_carried(name):
 
 def test_an_order_of_chance_is_not_blamed():
     random = np.random.default_rng(0)
-    for count in (60, 97):
-        labels = random.integers(10, size=count)
-        assert not [
-            order
-            for order in (random.permutation(count) for _ in range(5_000))
-            if clinic.unlike_chance(order, labels[order])
-        ]
+    for count in (ENOUGH, 60, 97):
+        assert not [order for order in (random.permutation(count) for _ in range(5_000)) if unlike_chance(order)]
 
 
 def in_parts(count: int, random: np.random.Generator) -> np.ndarray:
@@ -216,15 +212,13 @@ ORDERS = {
 def test_an_order_that_chance_does_not_draw_is_blamed(order_of):
     random = np.random.default_rng(0)
     for _ in range(20):
-        order = order_of(60, random)
-        assert clinic.unlike_chance(order, random.integers(10, size=60))
+        assert unlike_chance(order_of(60, random))
 
 
 def test_images_sorted_by_their_labels_are_no_order_of_chance():
-    random = np.random.default_rng(0)
-    labels = random.integers(10, size=60)
-    order = (labels + random.random(60) / 2).argsort()
-    assert "sorted by their labels" in clinic.unlike_chance(order, labels[order])
+    images, labels = clinic.labelled_digits(np.random.default_rng(0))
+    order = (labels + torch.rand(60) / 2).argsort()
+    assert "sorted by their labels" in clinic.pairs_kept((images[order], labels[order]), images, labels)
 
 
 @pytest.mark.parametrize("name", ["silenced_logits", "worth"])

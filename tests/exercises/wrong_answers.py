@@ -695,7 +695,7 @@ WRONG = {
         (
             "zip(images.split(32), labels.split(32), strict=True)",
             "zip(images.split(32) * 3, labels.split(32) * 3, strict=True)",
-            "three epochs",
+            "3 epochs",
         ),
         ("        optimizer.zero_grad()\n", "", "Which call forgets them"),
         ("        optimizer.step()\n", "", "has not changed"),
