@@ -113,10 +113,6 @@ def with_signs(raw: bytes) -> tuple[int, ...]:
             "It reads three sizes from every file. A file of labels has one; `raw[3]` holds how many.",
         ),
         Gap(
-            lambda raw: len(raw) == 4 + 4 * raw[3] + math.prod(numbers(raw, raw[3])),
-            "How many there are is measured by the length of the file. Read what the header says.",
-        ),
-        Gap(
             lambda raw: numbers(raw, raw[3])[1:] in ((), (28, 28)),
             "It takes every image to be 28 × 28. Read rows and columns from the header.",
         ),
@@ -135,6 +131,10 @@ def with_signs(raw: bytes) -> tuple[int, ...]:
         Gap(
             lambda raw: max(numbers(raw, raw[3])) < 256,
             "It is right where all sizes are below 256: it reads one byte of each number. A number has four bytes.",
+        ),
+        Gap(
+            lambda raw: len(raw) == 4 + 4 * raw[3] + math.prod(numbers(raw, raw[3])),
+            "How many there are is measured by the length of the file. Read what the header says.",
         ),
     ],
 )

@@ -141,7 +141,7 @@ LEFT = {
     freeze: "frozen",
     freeze_one: "frozen",
     stop_gradients: "Gradients are still off",
-    change_dropout: "rate of its dropout",
+    change_dropout: "rate of a dropout",
     leave_hook: "hook of yours",
     paint: "changes what it was given",
     relabel: "changes what it was given",

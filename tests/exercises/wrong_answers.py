@@ -721,7 +721,7 @@ WRONG = {
         ("model(images), labels", "model(images), labels, reduction='sum'", "added up"),
         ("model(images), labels).item()", "model(images), labels, reduction='none')", "single images"),
         ("model(images), labels", "model(images).softmax(dim=1), labels", "twice"),
-        ("    model.eval()\n", "    model.dropout.p = 0.0\n", "rate of its dropout"),
+        ("    model.eval()\n", "    model.dropout.p = 0.0\n", "rate of a dropout"),
         ("    model.eval()\n", "    model.eval()\n    model.requires_grad_(False)\n", "frozen"),
         ("    with torch.no_grad():\n    ", "    torch.set_grad_enabled(False)\n", "Gradients are still off"),
         ("    return loss", "    images.zero_()\n    return loss", "changes what it was given"),
