@@ -75,6 +75,8 @@ OPEN = {
     f"api/kernels/{KERNEL}/channels": VoilaKernelWebsocketHandler,
     f"voila/api/shutdown/{KERNEL}": VoilaShutdownKernelHandler,
 }
+# Of what JupyterLab is extended by on this machine, all that a widget needs; the rest only delays the page.
+EXTENSIONS = ["@voila-dashboards/widgets-manager8", "@jupyter-widgets/jupyterlab-manager", "anywidget"]
 ALONE_SECONDS = 60  # after which a kernel without a page is stopped
 IDLE_MINUTES = 20  # after which a kernel is stopped, also if its page is still open
 
@@ -323,6 +325,7 @@ def settings(port: int, address: str, most: int, base_url: str = "/", theme: str
     config.VoilaConfiguration.preheat_kernel = True
     config.VoilaConfiguration.default_pool_size = min(READY, most)
     config.VoilaConfiguration.file_allowlist = []
+    config.VoilaConfiguration.extension_allowlist = EXTENSIONS
     config.FewKernels.most = most
     config.Voila.identity_provider_class = Visitors
     config.Voila.kernel_websocket_connection_class = OneProtocol

@@ -1,6 +1,5 @@
 """The page that `make app` serves: digits drawn with the mouse are read, visitors are apart, and none runs code."""
 
-import contextlib
 import json
 import re
 import statistics
@@ -12,6 +11,7 @@ import psutil
 import pytest
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_msg_to_ws_v1
 from playwright.sync_api import expect
+from processes import children_with
 from strokes import drawings
 from visitor import SCREENSHOTS, Pad, leave, nothing_sticks_out, screenshot
 
@@ -307,12 +307,7 @@ def test_the_server_hands_out_nothing_else(app, browser, path):
 
 
 def kernels(server: psutil.Process) -> list[psutil.Process]:
-    found = []
-    for child in server.children():
-        with contextlib.suppress(psutil.NoSuchProcess):  # one that ends just now
-            if "mnist_helpers.course.kernel" in " ".join(child.cmdline()):
-                found.append(child)
-    return found
+    return children_with("mnist_helpers.course.kernel", server)
 
 
 def admitted(page) -> None:
@@ -327,7 +322,7 @@ def admitted(page) -> None:
 def test_a_waiting_kernel_that_dies_is_replaced(serve_app, visit):
     with serve_app(most=1) as address:
         port = address.rpartition(":")[2]
-        (server,) = [child for child in psutil.Process().children() if port in child.cmdline()]
+        (server,) = children_with(port)
         (waiting,) = kernels(server)
         waiting.kill()
         for _ in range(300):  # the server looks after its kernels every few seconds

@@ -21,6 +21,7 @@ import nbformat
 import psutil
 import pytest
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_msg_to_ws_v1
+from processes import children_with
 from tornado.httpclient import HTTPRequest
 from tornado.web import HTTPError
 from tornado.websocket import websocket_connect
@@ -256,7 +257,7 @@ def test_the_first_answer_brings_the_cookie_that_the_closing_page_needs(tmp_path
 def test_what_a_killed_server_left_is_removed_by_the_next(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with started(tmp_path / "log") as port:
-        (server,) = [child for child in psutil.Process().children() if str(port) in child.cmdline()]
+        (server,) = children_with(str(port))
         (left,) = tmp_path.glob("digits-page-*")
         server.kill()
         psutil.wait_procs([server], timeout=60)
