@@ -11,7 +11,7 @@ from PIL import Image
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
-SMALLEST, LARGEST = 320, 640  # pixels of the longer side that a picture is looked at with
+SMALLEST, LARGEST = 320, 480  # pixels of the longer side that a picture is looked at with
 WIDEST_STROKE = 0.25  # of the shorter side of the picture
 LEAST_CONTRAST = 0.1  # of the paper's brightness
 LEAST_CONTRAST_TO_GRAIN = 6.0

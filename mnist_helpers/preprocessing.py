@@ -5,7 +5,7 @@ They fitted each digit into 20×20 pixels with its aspect ratio kept and put its
 comes what their scanner spared them: light that falls unevenly, either polarity, dirt, and more than one digit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mnist_helpers.ink import Field, Ink, find_fields, find_ink, working_copy
 from mnist_helpers.pictures import PictureError
-from mnist_helpers.segmentation import LEAST_SIZE, Part, TooManyMarks, find_digits, in_rows, thickness
+from mnist_helpers.segmentation import LEAST_SIZE, Part, TooManyMarks, cuts, find_digits, in_rows, thickness
 
 TINY_SIDE = 64  # pixels of the longer side of a picture so small that a fine pen's strokes have gaps of a pixel
 SMOOTHING = 0.03  # of the digit's longer side
@@ -47,6 +47,7 @@ class DigitSteps:
     digit: Tensor
     box: tuple[int, int, int, int]
     row: int
+    part: Part = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -85,25 +86,30 @@ def read_digits(picture: Image.Image) -> list[DigitSteps]:
         raise PictureError(_why_nothing(grey, reach))
     found = best.ink
     steps = [torch.from_numpy(step.round().astype(np.uint8)) for step in (found.grey, found.paper, found.strength * 255)]
-    digits = []
-    for row, parts in enumerate(best.rows):
-        for part in parts:
-            cropped = (_cropped(found.strength, part, reach) * 255).round().astype(np.uint8)
-            digit = torch.from_numpy(_fit_and_centre(cropped))[None]
-            box = (part.left, part.top, part.right, part.bottom)
-            digits.append(DigitSteps(*steps, torch.from_numpy(cropped), digit, box, row))
-    return digits
+    return [_steps(steps, part, row, reach) for row, parts in enumerate(best.rows) for part in parts]
+
+
+def _steps(steps: list[Tensor], part: Part, row: int, reach: int) -> DigitSteps:
+    cropped = (_cropped(steps[2].numpy() / np.float32(255), part, reach) * 255).round().astype(np.uint8)
+    digit = torch.from_numpy(_fit_and_centre(cropped))[None]
+    return DigitSteps(*steps, torch.from_numpy(cropped), digit, (part.left, part.top, part.right, part.bottom), row, part)
+
+
+def cut_in_two(steps: DigitSteps) -> list[tuple[DigitSteps, DigitSteps]]:
+    """Return what a digit would be as two that touch: each way to cut it."""
+    pictures = [steps.grey, steps.paper, steps.ink]
+    return [tuple(_steps(pictures, piece, steps.row, 0) for piece in pieces) for pieces in cuts(steps.part)]
 
 
 def _read(grey: np.ndarray, reach: int) -> _Reading | None:
     """Read a picture as a whole, and what is a field of its own in it; return the reading that is to be believed."""
     whole, marks = _either_way(grey, reach)
-    for field in find_fields(grey, marks):
-        alone, inner = _field_alone(grey[field.place], field)
+    for region in find_fields(grey, marks):
+        alone, inner = _field_alone(grey[region.place], region)
         inside, _ = _either_way(alone, reach, inner)
         if inside and inside.fit > 0.4 and _tallest(inside) >= LEAST_IN_A_FIELD * min(alone.shape):
-            inside = _placed(inside, field, grey)
-            if whole is None or _is_better(inside, whole, field):
+            inside = _placed(inside, region, grey)
+            if whole is None or _is_better(inside, whole, region):
                 return inside
     return whole
 

@@ -221,24 +221,47 @@ def _grouped(parts: list[Part]) -> list[Part]:
 
 
 def _apart(part: Part) -> list[Part]:
-    """Cut digits that touch apart where the fewest strokes cross from one to the next, if a part is too wide for one."""
+    """Cut digits that touch apart, if a part is too wide for one."""
     if part.width < TOO_WIDE * part.height:
         return [part]
-    pen, crossing = _pen(part.mask), ndimage.uniform_filter1d(part.mask.sum(axis=0).astype(float), 3)
     count = max(2, round(part.width / (USUAL_WIDTH * part.height)))
-    first, last = (round(share * part.width) for share in (0.6 / count, 1 - 0.6 / count))
-    at = first + int(crossing[first:last].argmin()) if first < last else 0
-    if at == 0 or crossing[at] > 1.6 * pen:
-        return [part]
-    pieces = []
-    for columns in (slice(0, at), slice(at, part.width)):
-        mask = part.mask[:, columns]
-        rows, filled = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
-        mask = mask[rows[0] : rows[-1] + 1, filled[0] : filled[-1] + 1]
-        pieces.append(Part(mask, part.top + int(rows[0]), part.left + columns.start + int(filled[0])))
-    if min(piece.height for piece in pieces) < 0.5 * part.height:
-        return [part]
-    return [one for piece in pieces for one in _apart(piece)]
+    pieces = _cut(part, 0.6 / count, 1 - 0.6 / count)
+    return [one for piece in pieces for one in _apart(piece)] if pieces else [part]
+
+
+def cuts(part: Part) -> list[tuple[Part, Part]]:
+    """Return the ways to cut a part into two that could be digits: at its left, in the middle, at its right."""
+    found = (_cut(part, place - 0.12, place + 0.12) for place in (0.35, 0.5, 0.65))
+    return [pieces for pieces in found if pieces]
+
+
+def _cut(part: Part, left: float, right: float) -> tuple[Part, Part] | None:
+    """Cut a part in two from top to bottom, between two shares of its width, where the way crosses the least ink."""
+    first, last = round(left * part.width), round(right * part.width)
+    if last - first < 2:
+        return None
+    cost = part.mask[:, first:last] + 1e-4  # and of ways that cross as much, the shortest
+    total = cost.copy()
+    for row in range(1, len(cost)):
+        above = np.pad(total[row - 1], 1, constant_values=np.inf)
+        total[row] += np.minimum(np.minimum(above[:-2], above[2:]) + 1e-4, above[1:-1])
+    way = np.zeros(len(cost), int)
+    way[-1] = total[-1].argmin()
+    for row in range(len(cost) - 2, -1, -1):
+        near = max(0, way[row + 1] - 1)
+        way[row] = near + total[row, near : way[row + 1] + 2].argmin()
+    beyond = np.arange(part.width) >= first + way[:, None]
+    pieces = tuple(_trimmed(part, part.mask & side) for side in (~beyond, beyond))
+    return pieces if min(piece.height for piece in pieces) >= 0.5 * part.height else None
+
+
+def _trimmed(part: Part, mask: np.ndarray) -> Part:
+    mask = _without_specks(mask)
+    if not mask.any():
+        return Part(mask[:0, :0], part.top, part.left)
+    rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
+    inner = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return Part(inner, part.top + int(rows[0]), part.left + int(columns[0]))
 
 
 def _gap(one: Part, other: Part) -> float:
