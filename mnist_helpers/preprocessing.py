@@ -5,7 +5,7 @@ They fitted each digit into 20×20 pixels with its aspect ratio kept and put its
 comes what their scanner spared them: light that falls unevenly, either polarity, dirt, and more than one digit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -13,20 +13,19 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
+from mnist_helpers.ink import Field, Ink, find_fields, find_ink, working_copy
 from mnist_helpers.pictures import PictureError
+from mnist_helpers.segmentation import LEAST_SIZE, Part, TooManyMarks, cuts, find_digits, in_rows, thickness
 
-WORKING_SIDE = 320  # pixels of the longer side, at least
 TINY_SIDE = 64  # pixels of the longer side of a picture so small that a fine pen's strokes have gaps of a pixel
-LIGHT_SIDE = 48  # the polarity is decided on a small copy
-WIDEST_STROKE = 0.25  # of the shorter side of the picture
-LEAST_CONTRAST = 0.04  # of the paper's brightness, halfway up the edge of a stroke
-LEAST_CONTRAST_TO_GRAIN = 3.0
 SMOOTHING = 0.03  # of the digit's longer side
 DARK = 64  # of 255: a picture that is nowhere brighter
 STEEP = 0.05  # of the whole range, from a pixel to the next: no light falls off so fast
-MOST_PARTS = 100
 LARGEST_RADIUS = 16  # by which strokes are made thinner at full size; thicker ones are looked at from farther away
 PEN = (2.0, 3.5)  # thinnest and thickest stroke, in pixels of the final 28
+SHARP = 20  # times its contrast that the edge of a stroke would rise on its way through the picture
+LEAST_SHARPNESS = 0.3
+LEAST_IN_A_FIELD = 0.2  # of its shorter side
 NO_INK = "There is no ink in this picture, or it does not stand out from the paper and its grain."
 ONLY_SPECKS = "What stands out from the paper in this picture is too small to be a digit."
 
@@ -37,7 +36,8 @@ class DigitSteps:
 
     Shapes: grey (H, W) uint8, the picture, inverted if its ink is the brighter part; paper (H, W) uint8, the brightness
     that it would have without ink; ink (H, W) uint8, from 0 for paper to 255; cropped (h, w) uint8, one digit alone;
-    digit (1, 28, 28) uint8, what the network sees. `box` is the digit's place in these: left, top, right, bottom.
+    digit (1, 28, 28) uint8, what the network sees. `box` is the digit's place in the first three: left, top, right,
+    bottom; `row` counts the rows of digits from 0 at the top.
     """
 
     grey: Tensor
@@ -46,6 +46,17 @@ class DigitSteps:
     cropped: Tensor
     digit: Tensor
     box: tuple[int, int, int, int]
+    row: int
+    part: Part = field(repr=False)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Digits in rows, the ink that they were found in, and how well both go together."""
+
+    ink: Ink
+    rows: list[list[Part]]
+    fit: float
 
 
 def read_digit(picture: Image.Image) -> DigitSteps:
@@ -63,74 +74,207 @@ def read_digit(picture: Image.Image) -> DigitSteps:
 
 
 def read_digits(picture: Image.Image) -> list[DigitSteps]:
-    """Find all digits in a picture, from left to right, and bring each to MNIST's format.
+    """Find all digits in a picture and bring each to MNIST's format: row by row from the top, each from the left.
 
     Raises: PictureError if there is no ink, or far more than a few digits.
     """
-    seen = grey = _working_size(picture.convert("L"))
-    if _ink_is_brighter(grey):
-        grey = 255 - grey
-    paper = _paper(grey)
-    darkness = ((paper - grey) / np.maximum(paper, 1)).clip(0, 1)
-    threshold = _threshold(darkness)
-    if threshold is None:
-        raise PictureError(_full_of_ink(seen) or NO_INK)
-    ink = ((darkness / threshold - 0.25) / 1.75).clip(0, 1)  # the threshold is half of what full ink has
+    grey = working_copy(picture.convert("L"))
     # A gap of a pixel is closed from both sides.
-    reach = round(0.6 * WORKING_SIDE / max(picture.size)) if max(picture.size) <= TINY_SIDE else 0
-    parts = _parts(darkness > threshold, reach)
-    if not parts:
-        raise PictureError(_full_of_ink(seen) or ONLY_SPECKS)
-    steps = [torch.from_numpy(step.round().astype(np.uint8)) for step in (grey, paper, ink * 255)]
-    digits = []
-    for mask in _group(parts):
-        rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
-        box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-        place = np.s_[box[1] : box[3], box[0] : box[2]]
-        size = max(box[2] - box[0], box[3] - box[1])
-        near = ndimage.binary_dilation(mask[place], iterations=max(2, size // 20))
-        alone = np.where(near, ink[place], 0)
-        if reach and ndimage.label(mask[place], structure=np.ones((3, 3)))[1] > 1:
-            alone = ndimage.grey_closing(alone, size=2 * reach + 1)
-        cropped = _smooth(_like_mnist_s_pen(alone))
-        digit = _fit_and_centre((cropped * 255).round().astype(np.uint8))
-        cropped = torch.from_numpy((cropped * 255).round().astype(np.uint8))
-        digits.append(DigitSteps(*steps, cropped, torch.from_numpy(digit)[None], box))
-    return digits
+    reach = round(0.6 * max(grey.shape) / max(picture.size)) if max(picture.size) <= TINY_SIDE else 0
+    best = _read(grey, reach)
+    if best is None:
+        raise PictureError(_why_nothing(grey, reach))
+    found = best.ink
+    steps = [torch.from_numpy(step.round().astype(np.uint8)) for step in (found.grey, found.paper, found.strength * 255)]
+    return [_steps(steps, part, row, reach) for row, parts in enumerate(best.rows) for part in parts]
 
 
-def _working_size(picture: Image.Image) -> np.ndarray:
-    factor = WORKING_SIDE / max(picture.size)
-    if factor > 1:
-        size = [max(1, round(side * factor)) for side in picture.size]
-        picture = picture.resize(size, Image.Resampling.BICUBIC)
-    # The grain of a camera's picture is finer than any stroke.
-    return ndimage.gaussian_filter(np.asarray(picture).astype(np.float32), max(picture.size) / 500)
+def _steps(steps: list[Tensor], part: Part, row: int, reach: int) -> DigitSteps:
+    cropped = (_cropped(steps[2].numpy() / np.float32(255), part, reach) * 255).round().astype(np.uint8)
+    digit = torch.from_numpy(_fit_and_centre(cropped))[None]
+    return DigitSteps(*steps, torch.from_numpy(cropped), digit, (part.left, part.top, part.right, part.bottom), row, part)
 
 
-def _ink_is_brighter(grey: np.ndarray) -> bool:
-    """Decide the polarity: ink is the smaller part of every neighbourhood, so it differs from the local median."""
-    small = Image.fromarray(grey)
-    small.thumbnail((LIGHT_SIDE, LIGHT_SIDE), Image.Resampling.BOX)
-    pixels = np.asarray(small)
-    difference = pixels - ndimage.median_filter(pixels, size=max(3, round(min(pixels.shape) * 0.6)), mode="nearest")
-    return float((difference**3).sum()) > 0
+def cut_in_two(steps: DigitSteps) -> list[tuple[DigitSteps, DigitSteps]]:
+    """Return what a digit would be as two that touch: each way to cut it."""
+    pictures = [steps.grey, steps.paper, steps.ink]
+    return [tuple(_steps(pictures, piece, steps.row, 0) for piece in pieces) for pieces in cuts(steps.part)]
 
 
-def _paper(grey: np.ndarray) -> np.ndarray:
-    """Return the brightness of the paper under the ink: dark strokes are filled, shadows and table edges stay."""
-    size = max(3, round(min(grey.shape) * WIDEST_STROKE))
-    filled = ndimage.grey_closing(grey, size=(size, size), mode="nearest")
-    return np.maximum(filled, grey)
+def _read(grey: np.ndarray, reach: int) -> _Reading | None:
+    """Read a picture as a whole, and what is a field of its own in it; return the reading that is to be believed."""
+    whole, marks = _either_way(grey, reach)
+    for region in find_fields(grey, marks):
+        alone, inner = _field_alone(grey[region.place], region)
+        inside, _ = _either_way(alone, reach, inner)
+        if inside and inside.fit > 0.4 and _tallest(inside) >= LEAST_IN_A_FIELD * min(alone.shape):
+            inside = _placed(inside, region, grey)
+            if whole is None or _is_better(inside, whole, region):
+                return inside
+    return whole
 
 
-def _threshold(darkness: np.ndarray) -> float | None:
-    """Return the darkness halfway up the edges of the strokes; None if nothing stands out from paper and grain."""
-    slope = ndimage.gaussian_gradient_magnitude(darkness, 1.0)
-    steep = slope > max(0.5 * np.quantile(slope, 0.999), 1e-6)
-    threshold = float((darkness[steep] * slope[steep]).sum() / max(slope[steep].sum(), 1e-12)) if steep.any() else 0.0
-    grain = float(np.median(np.abs(darkness - np.median(darkness)))) * 1.5 + float(np.median(darkness))
-    return threshold if threshold >= max(LEAST_CONTRAST, LEAST_CONTRAST_TO_GRAIN * grain) else None
+def _either_way(grey: np.ndarray, reach: int, inside: np.ndarray | None = None) -> tuple[_Reading | None, np.ndarray]:
+    """Read dark ink on bright paper, and bright ink on dark; return the better reading, and where dark ink is."""
+    dark, bright = find_ink(grey), find_ink(255 - grey)
+    readings = [reading for ink in (dark, bright) if (reading := _as_digits(ink, reach, inside))]
+    for one, other in zip(readings, readings[::-1], strict=True) if len(readings) == 2 else ():
+        if _are_holes(one, other):
+            return other, dark.mask
+    return max(readings, key=lambda reading: reading.fit, default=None), dark.mask
+
+
+def _are_holes(one: _Reading, other: _Reading) -> bool:
+    """Decide whether all that one reading found are holes of the other's digits: ink on every side."""
+    outer = np.zeros(other.ink.mask.shape, bool)
+    for part in (part for row in other.rows for part in row):
+        outer[part.place] |= part.mask
+    for part in (part for row in one.rows for part in row):
+        window = tuple(slice(max(0, side.start - 4), side.stop + 4) for side in part.place)
+        mask = np.zeros(outer.shape, bool)
+        mask[part.place] = part.mask
+        ring = ndimage.binary_dilation(mask[window], iterations=4) & ~mask[window]
+        if outer[window][ring].mean() < 0.85:
+            return False
+    return True
+
+
+def _tallest(reading: _Reading) -> int:
+    return max(part.size for row in reading.rows for part in row)
+
+
+def _is_better(inside: _Reading, whole: _Reading, field: Field) -> bool:
+    """Decide whether a field's reading stands for the picture: it leaves no digit out, and is no digit's hole."""
+    (rows, columns), tallest = field.place, _tallest(inside)
+    left_out = 0
+    for part in (part for row in whole.rows for part in row):
+        around = part.top <= rows.start and part.left <= columns.start
+        if around and part.bottom >= rows.stop and part.right >= columns.stop and _contrast(inside) < 0.5 * _contrast(whole):
+            return False
+        if _lies_along(part, field):
+            continue
+        if part.height * part.width > 0.9 * field.mask.size:
+            return False  # what is thought to be a field is a digit with a hole
+        middle = (part.top + part.bottom) // 2 - rows.start, (part.left + part.right) // 2 - columns.start
+        within = all(0 <= at < side for at, side in zip(middle, field.mask.shape, strict=True)) and field.mask[middle]
+        left_out += not within and 0.5 * tallest <= part.size <= 2 * tallest
+    return left_out == 0
+
+
+def _lies_along(part: Part, field: Field) -> bool:
+    """Decide whether a part is a line at the side of a field, as the sides of a form's cell are."""
+    rows, columns = field.place
+    reach = 0.1 * max(field.mask.shape)
+    upright = part.width < 0.15 * part.height and part.height > 0.6 * field.mask.shape[0]
+    level = part.height < 0.15 * part.width and part.width > 0.6 * field.mask.shape[1]
+    beside = min(abs(part.right - columns.start), abs(part.left - columns.stop)) <= reach
+    above = min(abs(part.bottom - rows.start), abs(part.top - rows.stop)) <= reach
+    return (upright and beside) or (level and above)
+
+
+def _contrast(reading: _Reading) -> float:
+    """Return how much darker the ink of the digits is than their paper, as a share of its brightness."""
+    inked = [
+        np.median(1 - (reading.ink.grey / np.maximum(reading.ink.paper, 1))[part.place][part.mask])
+        for row in reading.rows
+        for part in row
+    ]
+    return float(np.median(inked))
+
+
+def _as_digits(ink: Ink, reach: int, inside: np.ndarray | None) -> _Reading | None:
+    """Read ink as digits, if there are some that lie on paper; all of them `inside`, if that is given."""
+    shape = ink.grey.shape
+    try:
+        digits = [part for part in find_digits(ink.mask, reach) if part.size >= LEAST_SIZE * min(shape)]
+    except TooManyMarks:
+        return None
+    if inside is not None:
+        shares = [inside[part.place][part.mask].mean() for part in digits]
+        if any(0.5 < share < 1 for share in shares):
+            return None  # one is cut by the edge: this is no field of its own
+        digits = [part for part, share in zip(digits, shares, strict=True) if share == 1]
+    looks = [(part, _on_paper(ink, part), _sharpness(ink, part)) for part in digits]
+    looks = [(part, paper, sharp) for part, paper, sharp in looks if paper > 0.5 and sharp > LEAST_SHARPNESS]
+    if not looks:
+        return None
+    digits, around, sharp = zip(*looks, strict=True)
+    size = sum(part.size for part in digits) / max(shape)
+    thin = np.median([1 - thickness(part) for part in digits])
+    fit = float(np.median(around) * thin**2 * np.median(sharp)) * min(4 * size, 1) ** 0.5
+    return _Reading(ink, in_rows(list(digits)), fit)
+
+
+def _sharpness(ink: Ink, part: Part) -> float:
+    """Return how steep the edge of a part is, from 0 for a patch of light or shadow to 1 for strokes."""
+    contour = part.mask & ~ndimage.binary_erosion(np.pad(part.mask, 1))[1:-1, 1:-1]
+    grey, paper = ink.grey[part.place], ink.paper[part.place]
+    steep = ndimage.gaussian_gradient_magnitude(grey, max(ink.grey.shape) / 400)[contour]
+    contrast = np.median((paper - grey)[part.mask])
+    return min(1.0, float(np.median(steep)) * max(ink.grey.shape) / max(contrast, 1) / SHARP)
+
+
+def _on_paper(ink: Ink, part: Part) -> float:
+    """Return the share of what surrounds a part that is more like its paper than like its ink.
+
+    The hole of a bright eight on a dark board is a dark blot on bright ink, but ink is not what surrounds it.
+    """
+    edge, reach = (max(1, round(share * part.size)) for share in (0.03, 0.25))
+    top, left = max(0, part.top - reach), max(0, part.left - reach)
+    window = slice(top, part.bottom + reach), slice(left, part.right + reach)
+    around = ink.grey[window]
+    ring, mask = np.ones(around.shape, bool), np.zeros(around.shape, bool)
+    inner = max(0, part.top - edge - top), max(0, part.left - edge - left)
+    ring[inner[0] : part.bottom + edge - top, inner[1] : part.right + edge - left] = False
+    if ring.sum() < 8:
+        ring[[0, -1]] = ring[:, [0, -1]] = True
+    mask[part.top - top : part.bottom - top, part.left - left : part.right - left] = part.mask
+    # Light may fall on a part of it only: each pixel is compared with the ink that is nearest to it.
+    rows, columns = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)[:, ring]
+    paper, inked = (of[window][rows, columns] for of in (ink.paper, ink.grey))
+    return float((around[ring] > (paper + inked) / 2).mean())
+
+
+def _field_alone(grey: np.ndarray, field: Field) -> tuple[np.ndarray, np.ndarray]:
+    """Return a field whose brightness goes on beyond its edge, and the pixels well within it."""
+    edge = max(2, round(0.02 * max(field.mask.shape)))
+    inner = ndimage.binary_erosion(np.pad(field.mask, 1), iterations=edge)[1:-1, 1:-1]
+    if not inner.any():
+        return grey, inner
+    rows, columns = ndimage.distance_transform_edt(~inner, return_distances=False, return_indices=True)
+    return grey[rows, columns], ndimage.binary_erosion(np.pad(inner, 1))[1:-1, 1:-1]
+
+
+def _placed(reading: _Reading, field: Field, grey: np.ndarray) -> _Reading:
+    """Return a field's reading with places in the whole picture."""
+    rows, columns = (side.start for side in field.place)
+    whole = {}
+    for name in ("grey", "paper", "strength", "mask"):
+        part = getattr(reading.ink, name)
+        beyond = np.full(grey.shape, part.dtype.type(0)) if name in ("strength", "mask") else grey.copy()
+        beyond[field.place] = part
+        whole[name] = beyond
+    moved = [[Part(part.mask, part.top + rows, part.left + columns) for part in row] for row in reading.rows]
+    return _Reading(Ink(**whole), moved, reading.fit)
+
+
+def _cropped(strength: np.ndarray, part: Part, reach: int) -> np.ndarray:
+    """Return one digit alone, with strokes of MNIST's width, in [0, 1]."""
+    near = ndimage.binary_dilation(part.mask, iterations=max(2, part.size // 20))
+    alone = np.where(near, strength[part.place], 0)
+    if reach and ndimage.label(part.mask, structure=np.ones((3, 3)))[1] > 1:
+        alone = ndimage.grey_closing(alone, size=2 * reach + 1)
+    return _smooth(_like_mnist_s_pen(alone))
+
+
+def _why_nothing(grey: np.ndarray, reach: int) -> str:
+    marks = [find_ink(side).mask for side in (grey, 255 - grey)]
+    try:
+        for mask in marks:
+            find_digits(mask, reach)
+    except TooManyMarks as error:
+        return f"There are {error} separate marks in this picture. Cut out the digits you mean."
+    return _full_of_ink(grey) or (ONLY_SPECKS if any(mask.any() for mask in marks) else NO_INK)
 
 
 def _full_of_ink(seen: np.ndarray) -> str:
@@ -143,91 +287,6 @@ def _full_of_ink(seen: np.ndarray) -> str:
             "sides of the digit."
         )
     return ""
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Pixels that hang together, and the box around them."""
-
-    mask: np.ndarray
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def height(self) -> int:
-        return self.bottom - self.top
-
-    @property
-    def width(self) -> int:
-        return self.right - self.left
-
-    def joined(self, other: "_Part") -> "_Part":
-        top, left = min(self.top, other.top), min(self.left, other.left)
-        bottom, right = max(self.bottom, other.bottom), max(self.right, other.right)
-        return _Part(self.mask | other.mask, top, left, bottom, right)
-
-
-def _parts(ink: np.ndarray, reach: int = 0) -> list[_Part]:
-    """Return what hangs together, without specks, and without what lies along the edge of the picture.
-
-    Pixels hang together, too, if twice `reach` lies between them.
-
-    Raises: PictureError for a picture full of marks, such as a page of text.
-    """
-    together = ndimage.maximum_filter(ink, size=2 * reach + 1)
-    labels = ndimage.label(together, structure=np.ones((3, 3)))[0] * ink
-    areas = np.bincount(labels.ravel())[1:]
-    large = areas >= max(9, 0.01 * areas.max())
-    if large.sum() > MOST_PARTS:
-        raise PictureError(f"There are {large.sum()} separate marks in this picture. Cut out the digits you mean.")
-    boxes = enumerate(ndimage.find_objects(labels), start=1)
-    parts = [_Part(labels == n, y.start, x.start, y.stop, x.stop) for n, (y, x) in boxes if large[n - 1]]
-    inner = [part for part in parts if not _lies_along_the_edge(part)]
-    return inner or parts
-
-
-def _lies_along_the_edge(part: _Part) -> bool:
-    sides = (part.mask[0], part.mask[-1], part.mask[:, 0], part.mask[:, -1])
-    return max(side.mean() for side in sides) > 0.3 or part.mask[[0, 0, -1, -1], [0, -1, 0, -1]].any()
-
-
-def _group(parts: list[_Part]) -> list[np.ndarray]:
-    """Put parts of one digit together, drop dirt, and return the digits' masks from left to right."""
-    tallest = max(max(part.height for part in parts), max(part.width for part in parts) // 2)
-    digits = sorted(parts, key=lambda part: part.height)
-    joined: list[_Part] = []
-    while digits:
-        part = digits.pop(0)
-        home = next(
-            (other for other in sorted(digits, key=lambda o: _gap(part, o)) if _belong(part, other, tallest)), None
-        )
-        if home is not None:
-            digits = [other for other in digits if other is not home] + [part.joined(home)]
-            digits.sort(key=lambda part: part.height)
-        else:
-            joined.append(part)
-    tall = [part for part in joined if max(part.height, part.width // 2) > 0.4 * tallest]
-    return [part.mask for part in sorted(tall, key=lambda part: part.left + part.right)]
-
-
-def _gap(one: _Part, other: _Part) -> float:
-    across = max(one.left, other.left) - min(one.right, other.right)
-    down = max(one.top, other.top) - min(one.bottom, other.bottom)
-    return float(np.hypot(max(across, 0), max(down, 0)))
-
-
-def _belong(one: _Part, other: _Part, tallest: int) -> bool:
-    """Decide whether the lower of two parts is a stroke of the taller one, such as the bar of a five."""
-    overlap = min(one.right, other.right) - max(one.left, other.left)
-    above = min(one.bottom, other.bottom) - max(one.top, other.top) < 0.5 * min(one.height, other.height)
-    near = _gap(one, other)
-    if near <= 0.05 * tallest:
-        return one.height < 0.6 * tallest or overlap > 0
-    if one.height <= 0.4 * tallest:
-        return near <= 0.25 * tallest
-    return above and overlap >= 0.3 * min(one.width, other.width) and near <= 0.25 * tallest
 
 
 def _smooth(cropped: np.ndarray) -> np.ndarray:

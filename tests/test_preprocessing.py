@@ -8,7 +8,8 @@ from scipy import ndimage
 from scipy.ndimage import center_of_mass, distance_transform_edt, maximum_filter
 
 from mnist_helpers.pictures import PictureError
-from mnist_helpers.preprocessing import WORKING_SIDE, read_digit, read_digits
+from mnist_helpers.ink import SMALLEST
+from mnist_helpers.preprocessing import read_digit, read_digits
 
 SEVEN = [(60, 40), (120, 40), (80, 130)]
 
@@ -143,7 +144,7 @@ def test_what_lies_along_any_edge_is_no_digit(side):
 
 
 def test_the_box_is_where_the_digit_is():
-    picture = Image.new("L", (WORKING_SIDE, WORKING_SIDE), 255)
+    picture = Image.new("L", (SMALLEST, SMALLEST), 255)
     ImageDraw.Draw(picture).rectangle([100, 60, 139, 199], fill=0)
     assert read_digit(picture).box == (100, 60, 140, 200)
 
