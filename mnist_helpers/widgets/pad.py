@@ -16,7 +16,7 @@ from mnist_helpers.checkpoints import find_model, load_model
 from mnist_helpers.data import LabelledImages, load_part, to_float
 from mnist_helpers.errors import CourseError
 from mnist_helpers.inspection import Neighbours, lit_maps, saliency
-from mnist_helpers.preprocessing import DigitSteps
+from mnist_helpers.reading.preprocessing import DigitSteps
 from mnist_helpers.widgets.strokes import keep_digit, read_drawing, strokes_from
 
 INVITATION = "Draw a digit with the mouse, a pen or a finger."

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mnist_helpers.errors import CourseError
 from mnist_helpers.evaluation import predict_logits
-from mnist_helpers.preprocessing import DigitSteps, read_digits
+from mnist_helpers.reading.preprocessing import DigitSteps, read_digits
 from mnist_helpers.runtime import whole_file
 
 SIDE = 224  # pixels of a picture's height; the 28 of MNIST, eight times

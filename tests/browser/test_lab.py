@@ -14,7 +14,7 @@ from strokes import drawings
 from visitor import PATIENCE, Pad, screenshot, sticking_out, zoom_in
 from widget_pictures import take_widget_picture
 
-from mnist_helpers.tables import load_csv
+from mnist_helpers.reading.tables import load_csv
 
 BY_DIGIT = {drawing.digit: drawing for drawing in drawings() if drawing.style == "shape 1, upright"}
 WIDGETS = {  # the classes of the widgets that a lesson shows when it has run

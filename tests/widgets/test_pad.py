@@ -7,7 +7,7 @@ import torch
 
 from mnist_helpers.checkpoints import find_model, load_model
 from mnist_helpers.models import build_model
-from mnist_helpers.tables import load_csv
+from mnist_helpers.reading.tables import load_csv
 from mnist_helpers.widgets import pad as module
 from mnist_helpers.widgets.pad import INVITATION, DrawingPad, close_other_doors, overlay, smaller
 

@@ -6,8 +6,8 @@ import torch
 
 from mnist_helpers.checkpoints import find_model, load_model
 from mnist_helpers.data import load_part
-from mnist_helpers.pictures import PictureError
-from mnist_helpers.tables import load_csv
+from mnist_helpers.reading.pictures import PictureError
+from mnist_helpers.reading.tables import load_csv
 from mnist_helpers.widgets.strokes import (
     MOST_POINTS,
     SIDE,

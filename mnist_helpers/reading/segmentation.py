@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from mnist_helpers.ink import EIGHT, hull_area, hull_corners, lies_along_the_edge
+from mnist_helpers.reading.ink import EIGHT, hull_area, hull_corners, lies_along_the_edge
 
 MOST_PARTS = 100
 LEAST_SIZE = 0.08  # of the picture's shorter side
@@ -114,33 +114,58 @@ def _parts(mask: np.ndarray, reach: int) -> list[Part]:
 
 def find_lines(mask: np.ndarray) -> np.ndarray:
     """Return the pixels of long, thin, straight parts that are no strokes of digits, without what crosses them."""
-    return _level_lines(mask) | _level_lines(mask.T, through=True).T
+    level, upright = _candidates(mask), _candidates(mask.T)
+    through = np.zeros_like(mask)
+    for line in level:
+        through |= line.band & line.goes_through
+    for line in upright:
+        through |= (line.band & line.goes_through).T
+    rest = _without_specks(mask & ~through)
+    pen = _pen(rest) if rest.any() else 0.0
+    return _those_that_go(mask, level, pen) | _those_that_go(mask.T, upright, pen, stems=True).T
 
 
-def _level_lines(mask: np.ndarray, through: bool = False) -> np.ndarray:
-    """Find lines from left to right; only thin ones `through` the whole picture, if so asked, as stems are not."""
-    run, lines = max(15, mask.shape[1] // 10), np.zeros_like(mask)
+@dataclass(frozen=True)
+class _Line:
+    """A straight, thin part from left to right: its columns, its width, and all that lies along it."""
+
+    columns: slice
+    width: float
+    band: np.ndarray
+    goes_through: bool
+
+
+def _candidates(mask: np.ndarray) -> list[_Line]:
+    run, lines = max(15, mask.shape[1] // 10), []
     thin = mask & ~_runs(mask, round(max(3, LINE_WIDTH * max(mask.shape))) + 1, axis=0)
     runs = _runs(thin, run, axis=1)
     # A line that slopes is several runs, one beside the end of the other.
-    labels = ndimage.label(ndimage.maximum_filter(runs, size=(3, 9)))[0] * runs
+    labels, seen = ndimage.label(ndimage.maximum_filter(runs, size=(3, 9)))[0] * runs, np.zeros_like(mask)
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None or lines[box][labels[box] == number].all():
+        if box is None or seen[box][labels[box] == number].all():
             continue
         line = _straight(labels[box] == number, box, mask.shape)
         if line is None:
             continue
         distance, width = line
         whole = distance <= width / 2 + 1.5
-        goes_through = (mask & whole).any(axis=0).mean() > 0.85
+        goes_through = bool((mask & whole).any(axis=0).mean() > 0.85)
         near = np.zeros(mask.shape[1], bool)
         near[max(0, box[1].start - run // 2) : box[1].stop + run // 2] = True
-        band = whole if goes_through else whole & near
-        rest = _without_specks(mask & ~band)
-        thinner = rest.any() and width < 0.7 * _pen(rest)
-        if (goes_through and thinner) or (not through and _goes_on_beyond(box[1], rest)):
-            lines |= mask & band & ~_bridges(rest, band)
+        lines.append(_Line(box[1], width, whole if goes_through else whole & near, goes_through))
+        seen |= lines[-1].band & goes_through
     return lines
+
+
+def _those_that_go(mask: np.ndarray, lines: list[_Line], pen: float, stems: bool = False) -> np.ndarray:
+    """Return the pixels of those that are no strokes; what may be `stems` has to be thin and go all the way."""
+    gone = np.zeros_like(mask)
+    for line in lines:
+        rest = _without_specks(mask & ~line.band)
+        thin = line.goes_through and line.width < 0.7 * pen
+        if thin or (not stems and _goes_on_beyond(line.columns, rest)):
+            gone |= mask & line.band & ~_bridges(rest, line.band)
+    return gone
 
 
 def _runs(mask: np.ndarray, length: int, axis: int) -> np.ndarray:

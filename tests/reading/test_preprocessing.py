@@ -7,9 +7,9 @@ from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 from scipy.ndimage import center_of_mass, distance_transform_edt, maximum_filter
 
-from mnist_helpers.pictures import PictureError
-from mnist_helpers.ink import SMALLEST
-from mnist_helpers.preprocessing import read_digit, read_digits
+from mnist_helpers.reading.pictures import PictureError
+from mnist_helpers.reading.ink import SMALLEST
+from mnist_helpers.reading.preprocessing import read_digit, read_digits
 
 SEVEN = [(60, 40), (120, 40), (80, 130)]
 

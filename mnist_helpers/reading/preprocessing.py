@@ -13,9 +13,9 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
-from mnist_helpers.ink import Field, Ink, find_fields, find_ink, working_copy
-from mnist_helpers.pictures import PictureError
-from mnist_helpers.segmentation import LEAST_SIZE, Part, TooManyMarks, cuts, find_digits, in_rows, thickness
+from mnist_helpers.reading.ink import Field, Ink, find_fields, find_ink, working_copy
+from mnist_helpers.reading.pictures import PictureError
+from mnist_helpers.reading.segmentation import LEAST_SIZE, Part, TooManyMarks, cuts, find_digits, in_rows, thickness
 
 TINY_SIDE = 64  # pixels of the longer side of a picture so small that a fine pen's strokes have gaps of a pixel
 SMOOTHING = 0.03  # of the digit's longer side
@@ -25,6 +25,7 @@ LARGEST_RADIUS = 16  # by which strokes are made thinner at full size; thicker o
 PEN = (2.0, 3.5)  # thinnest and thickest stroke, in pixels of the final 28
 SHARP = 20  # times its contrast that the edge of a stroke would rise on its way through the picture
 LEAST_SHARPNESS = 0.3
+LEAST_CONTRAST_TO_GRAIN = 5.5  # what is less plain than this on its paper is the paper's own texture
 LEAST_IN_A_FIELD = 0.2  # of its shorter side
 NO_INK = "There is no ink in this picture, or it does not stand out from the paper and its grain."
 ONLY_SPECKS = "What stands out from the paper in this picture is too small to be a digit."
@@ -85,14 +86,18 @@ def read_digits(picture: Image.Image) -> list[DigitSteps]:
     if best is None:
         raise PictureError(_why_nothing(grey, reach))
     found = best.ink
-    steps = [torch.from_numpy(step.round().astype(np.uint8)) for step in (found.grey, found.paper, found.strength * 255)]
+    steps = [
+        torch.from_numpy(step.round().astype(np.uint8)) for step in (found.grey, found.paper, found.strength * 255)
+    ]
     return [_steps(steps, part, row, reach) for row, parts in enumerate(best.rows) for part in parts]
 
 
 def _steps(steps: list[Tensor], part: Part, row: int, reach: int) -> DigitSteps:
     cropped = (_cropped(steps[2].numpy() / np.float32(255), part, reach) * 255).round().astype(np.uint8)
     digit = torch.from_numpy(_fit_and_centre(cropped))[None]
-    return DigitSteps(*steps, torch.from_numpy(cropped), digit, (part.left, part.top, part.right, part.bottom), row, part)
+    return DigitSteps(
+        *steps, torch.from_numpy(cropped), digit, (part.left, part.top, part.right, part.bottom), row, part
+    )
 
 
 def cut_in_two(steps: DigitSteps) -> list[tuple[DigitSteps, DigitSteps]]:
@@ -149,11 +154,16 @@ def _is_better(inside: _Reading, whole: _Reading, field: Field) -> bool:
     left_out = 0
     for part in (part for row in whole.rows for part in row):
         around = part.top <= rows.start and part.left <= columns.start
-        if around and part.bottom >= rows.stop and part.right >= columns.stop and _contrast(inside) < 0.5 * _contrast(whole):
+        if (
+            around
+            and part.bottom >= rows.stop
+            and part.right >= columns.stop
+            and _contrast(inside) < 0.5 * _contrast(whole)
+        ):
             return False
         if _lies_along(part, field):
             continue
-        if part.height * part.width > 0.9 * field.mask.size:
+        if part.height * part.width > 0.9 * field.mask.size and inside.fit < whole.fit:
             return False  # what is thought to be a field is a digit with a hole
         middle = (part.top + part.bottom) // 2 - rows.start, (part.left + part.right) // 2 - columns.start
         within = all(0 <= at < side for at, side in zip(middle, field.mask.shape, strict=True)) and field.mask[middle]
@@ -202,7 +212,15 @@ def _as_digits(ink: Ink, reach: int, inside: np.ndarray | None) -> _Reading | No
     size = sum(part.size for part in digits) / max(shape)
     thin = np.median([1 - thickness(part) for part in digits])
     fit = float(np.median(around) * thin**2 * np.median(sharp)) * min(4 * size, 1) ** 0.5
-    return _Reading(ink, in_rows(list(digits)), fit)
+    reading = _Reading(ink, in_rows(list(digits)), fit)
+    return reading if _contrast(reading) >= LEAST_CONTRAST_TO_GRAIN * _grain(ink, inside) else None
+
+
+def _grain(ink: Ink, inside: np.ndarray | None) -> float:
+    """Return how uneven the paper beside the ink is, as a share of its brightness."""
+    off = ~ink.mask if inside is None else ~ink.mask & inside
+    darkness = (1 - ink.grey / np.maximum(ink.paper, 8))[off]
+    return 1.48 * float(np.median(np.abs(darkness - np.median(darkness)))) if darkness.size else 0.0
 
 
 def _sharpness(ink: Ink, part: Part) -> float:

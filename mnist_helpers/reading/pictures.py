@@ -1,9 +1,11 @@
 """Picture files of every common kind → upright grey pictures, or one sentence that says what is wrong with the file."""
 
 import errno
+import io
 import os
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -12,6 +14,7 @@ from mnist_helpers.errors import CourseError
 from mnist_helpers.runtime import is_named_pipe
 
 LARGEST_SIDE = 1_000
+LONGER_SIDE = "longer side"  # under which a smaller copy notes what the picture had
 SMALLEST_SIDE = 4
 MOST_PIXELS = 50_000_000  # that are unpacked: 200 MB of them, where a pixel has four bytes
 # Formats of cameras, scanners and screens; Pillow knows others, of which one (EPS) would run another program.
@@ -40,69 +43,113 @@ class PictureError(CourseError):
     """A picture that no digit can be read from."""
 
 
-def open_picture(path: Path | str) -> Image.Image:
+def as_picture(picture: Path | str | bytes | np.ndarray | Image.Image) -> Image.Image:
+    """Return a picture as `open_picture` does: from a file, its bytes, an array, or a PIL image, which stays as it is.
+
+    Shapes: an array (H, W) or (H, W, 3) uint8.
+    Raises: PictureError.
+    """
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or not (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] in (3, 4))):
+            raise PictureError(
+                f"An array of {picture.dtype} with the shape {picture.shape} is no picture; whole numbers from 0 to "
+                "255 are wanted (uint8), in the shape (height, width) or (height, width, 3)."
+            )
+        picture = Image.fromarray(picture)
+    if isinstance(picture, Image.Image):
+        _check_shape("This picture", *picture.size)
+        copy = picture.copy()
+        copy.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)
+        return _upright(copy, max(picture.size))
+    return open_picture(picture)
+
+
+def longer_side(picture: Image.Image) -> int:
+    """Return how many pixels the longer side of a picture had before it was made smaller."""
+    return picture.info.get(LONGER_SIDE, max(picture.size))
+
+
+def open_picture(path: Path | str | bytes) -> Image.Image:
     """Open a picture file: upright, grey (mode "L"), without transparency, no larger than 1,000 pixels.
+
+    `path` may be the file's bytes, too: a photo that was never stored.
 
     Raises: PictureError if the file is missing, empty, truncated, not a picture, too large to be one in good faith, or
     an animation.
     """
+    name, start = ("This picture", path[:512]) if isinstance(path, bytes) else (path, None)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a damaged EXIF block is no reason not to read the picture
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _open(Path(path))
+            if isinstance(path, bytes):
+                return _read(name, io.BytesIO(path))
+            _check_file(Path(path))
+            # By name, an uncompressed TIFF is mapped into memory, and there Pillow confuses the sides of a turned one.
+            with Path(path).open("rb") as file:
+                start = file.read(512)
+                file.seek(0)
+                return _read(name, file)
     except PictureError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise _too_large(Path(path), Image.MAX_IMAGE_PIXELS) from error
+        raise _too_large(name, Image.MAX_IMAGE_PIXELS) from error
     except UnidentifiedImageError as error:
-        raise PictureError(f"{path} cannot be read as a picture{_what_it_is(Path(path))}") from error
+        raise PictureError(f"{name} cannot be read as a picture{_what_it_is(start)}") from error
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         if error.errno == errno.ENOENT:
             reason = "it does not exist"
-        raise PictureError(f"{path} cannot be read as a picture ({reason}).") from error
+        raise PictureError(f"{name} cannot be read as a picture ({reason}).") from error
     except Exception as error:  # Pillow's decoders meet damaged files with nearly any exception
-        raise PictureError(f"{path} is damaged and cannot be read as a picture ({error}).") from error
+        raise PictureError(f"{name} is damaged and cannot be read as a picture ({error}).") from error
 
 
-def _open(path: Path) -> Image.Image:
+def _check_file(path: Path) -> None:
     if is_named_pipe(path):
         raise PictureError(f"{path} is a pipe, which other programs write to. Save the picture as a file.")
     if path.is_file() and path.stat().st_size == 0:
         raise PictureError(f"{path} is empty (0 bytes). Save the picture again.")
+
+
+def _read(name: Path | str, file: BinaryIO) -> Image.Image:
     Image.init()
-    known = [name for name in FORMATS if name in Image.OPEN]
-    # Opened by name, an uncompressed TIFF is mapped into memory, and there Pillow confuses the sides of a turned one.
-    with path.open("rb") as file, Image.open(file, formats=known) as picture:
+    known = [form for form in FORMATS if form in Image.OPEN]
+    with Image.open(file, formats=known) as picture:
         frames = getattr(picture, "n_frames", 1)
         if frames > 1 and picture.format not in PHONE_FORMATS:
-            raise PictureError(f"{path} holds {frames} pictures (an animation, or pages). Save one as a PNG.")
-        _check_shape(path, *picture.size)
+            raise PictureError(f"{name} holds {frames} pictures (an animation, or pages). Save one as a PNG.")
+        longer = max(picture.size)
+        _check_shape(name, *picture.size)
         picture.draft("L", (LARGEST_SIDE, LARGEST_SIDE))  # lets a JPEG be unpacked at a fraction of its size
         if picture.width * picture.height > MOST_PIXELS:
-            raise _too_large(path, MOST_PIXELS)
+            raise _too_large(name, MOST_PIXELS)
         picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)
-        return _on_paper(ImageOps.exif_transpose(_eight_bits(picture)))
+        return _upright(picture, longer)
 
 
-def _check_shape(path: Path, width: int, height: int) -> None:
-    shape = f"{path} is {width:,} × {height:,} pixels"
+def _upright(picture: Image.Image, longer: int) -> Image.Image:
+    upright = _on_paper(ImageOps.exif_transpose(_eight_bits(picture)))
+    upright.info = {LONGER_SIDE: longer}
+    return upright
+
+
+def _check_shape(name: Path | str, width: int, height: int) -> None:
+    shape = f"{name} is {width:,} × {height:,} pixels"
     if min(width, height) < SMALLEST_SIDE:
         raise PictureError(f"{shape}: too small to show a digit.")
     if max(width, height) * SMALLEST_SIDE > min(width, height) * LARGEST_SIDE:
         raise PictureError(f"{shape}: too long and narrow to show a digit. Cut out the part with the digit.")
 
 
-def _too_large(path: Path, most: int) -> PictureError:
+def _too_large(name: Path | str, most: int) -> PictureError:
     return PictureError(
-        f"{path} claims to have more than {most / 1e6:.0f} million pixels and was not unpacked. Make it smaller."
+        f"{name} claims to have more than {most / 1e6:.0f} million pixels and was not unpacked. Make it smaller."
     )
 
 
-def _what_it_is(path: Path) -> str:
-    with path.open("rb") as file:
-        start = file.read(512).lower().removeprefix(b"\xef\xbb\xbf").lstrip()
+def _what_it_is(start: bytes) -> str:
+    start = start.lower().removeprefix(b"\xef\xbb\xbf").lstrip()
     if start[4:8] == b"ftyp" and start[8:12] in HEIC:
         return ": it is in the HEIC format of iPhones. Export it as JPEG."
     for sign, form in OTHER_FORMS.items():

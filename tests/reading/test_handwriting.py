@@ -10,8 +10,8 @@ from sklearn.datasets import load_digits
 from mnist_helpers.checkpoints import SHIPPED, load_model
 from mnist_helpers.data import LabelledImages, load_part
 from mnist_helpers.evaluation import evaluate, predict_logits, steady_probabilities
-from mnist_helpers.pictures import PictureError
-from mnist_helpers.preprocessing import read_digit
+from mnist_helpers.reading.pictures import PictureError
+from mnist_helpers.reading.preprocessing import read_digit
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import torch
 from mnist_helpers import tables
 from mnist_helpers.data import LabelledImages
 from mnist_helpers.datasets import DataError
-from mnist_helpers.tables import is_table, load_csv, load_pictures
+from mnist_helpers.reading.tables import is_table, load_csv, load_pictures
 
 
 def write_csv(path: Path, labelled: LabelledImages, header: bool = True) -> Path:

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from mnist_helpers.datasets import DataError
-from mnist_helpers.own_images import load_folder, load_npz
-from mnist_helpers.pictures import open_picture
-from mnist_helpers.preprocessing import read_digit
+from mnist_helpers.reading.own_images import load_folder, load_npz
+from mnist_helpers.reading.pictures import open_picture
+from mnist_helpers.reading.preprocessing import read_digit
 
 
 def photo(digit: torch.Tensor) -> Image.Image:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from mnist_helpers.pictures import LARGEST_SIDE, PictureError, open_picture
+from mnist_helpers.reading.pictures import LARGEST_SIDE, PictureError, open_picture
 
 
 def drawn(mode: str = "L", paper=230, ink=20) -> Image.Image:

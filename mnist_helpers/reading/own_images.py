@@ -13,10 +13,10 @@ from torch import Tensor
 
 from mnist_helpers.data import LabelledImages
 from mnist_helpers.datasets import DataError, class_names
-from mnist_helpers.pictures import PictureError, open_picture
-from mnist_helpers.preprocessing import read_digit
+from mnist_helpers.reading.pictures import PictureError, open_picture
+from mnist_helpers.reading.preprocessing import read_digit
+from mnist_helpers.reading.tables import OTHER_FORMS
 from mnist_helpers.runtime import is_named_pipe
-from mnist_helpers.tables import OTHER_FORMS
 
 LITTER = ("Thumbs.db", "desktop.ini")  # what systems leave in folders; hidden files are left out, too
 
