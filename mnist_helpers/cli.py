@@ -71,7 +71,7 @@ def _about_a_file(error: OSError) -> str:
 
 def _app() -> typer.Typer:
     # Imported here: torch comes with it, which takes seconds, and the process must be prepared first.
-    from mnist_helpers.commands import course, networks, studies
+    from mnist_helpers.commands import course, networks, reading, studies
 
     app = typer.Typer(
         add_completion=False,
@@ -84,7 +84,7 @@ def _app() -> typer.Typer:
         networks.recipes,
         networks.train,
         networks.evaluate,
-        networks.predict,
+        reading.predict,
         networks.filters,
         networks.export,
         studies.reproduce,

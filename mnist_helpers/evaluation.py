@@ -48,12 +48,12 @@ def steady_probabilities(model: nn.Module, images: Tensor, views: int = 12) -> T
     Shapes: images (N, 1, 28, 28) uint8 → (N, 10) float32.
     """
     generator = torch.Generator().manual_seed(0)
-    total = predict_logits(model, images).softmax(dim=1)
     together = to_float(images).transpose(0, 1)  # one image of N channels: all of them are changed alike
+    seen = [together]
     for _ in range(views - 1):
-        changed = random_affine(together, generator, degrees=12, shift=1, scale=0.1, squeeze=0.15, slant=0.25)
-        total += predict_logits(model, changed.transpose(0, 1)).softmax(dim=1)
-    return total / views
+        seen.append(random_affine(together, generator, degrees=12, shift=1, scale=0.1, squeeze=0.15, slant=0.25))
+    logits = predict_logits(model, torch.cat(seen).flatten(0, 1)[:, None])
+    return logits.softmax(dim=1).view(views, len(images), -1).mean(dim=0)
 
 
 def evaluate(model: nn.Module, labelled: LabelledImages, label_smoothing: float = 0.0) -> Scores:

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from mnist_helpers import preprocessing, runtime
+from mnist_helpers import runtime
 from mnist_helpers.checkpoints import load_model, model_folder, save_model
 from mnist_helpers.cli import main
 from mnist_helpers.course import workspace
 from mnist_helpers.course.runner import SOURCES, find_notebooks
 from mnist_helpers.data import LabelledImages
 from mnist_helpers.models import build_model, count_parameters
+from mnist_helpers.reading import preprocessing, reader
 from mnist_helpers.recipes import RECIPES
 from mnist_helpers.runtime import PACKAGE_PARENT, ROOT
 
@@ -343,16 +344,16 @@ def test_predict_reads_the_images_of_a_table_row_by_row(call, tmp_path, val):
 def test_predict_keeps_no_picture_that_it_is_done_with(call, tmp_path, monkeypatch):
     made = []
 
-    def read(picture: Image.Image, real=preprocessing.read_digit) -> preprocessing.DigitSteps:
-        assert sum(seen() is not None for seen in made) <= 1
+    def read(picture: Image.Image, real=reader.read_digits) -> list[preprocessing.DigitSteps]:
+        assert sum(seen() is not None for seen in made) <= reader.WAITING + 2
         steps = real(picture)
-        made.append(weakref.ref(steps))
+        made.extend(map(weakref.ref, steps))
         return steps
 
-    monkeypatch.setattr(preprocessing, "read_digit", read)
-    done = call("predict", *[seven(tmp_path / f"{number}.png") for number in range(4)])
+    monkeypatch.setattr(reader, "read_digits", read)
+    done = call("predict", *[seven(tmp_path / f"{number}.png") for number in range(4 * reader.WAITING)])
     assert done.returncode == 0, done.stderr
-    assert len(made) == 4
+    assert len(made) == 4 * reader.WAITING
 
 
 def test_predict_prints_json_and_nothing_else(call, tmp_path):

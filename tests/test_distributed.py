@@ -17,9 +17,9 @@ from mnist_helpers.checkpoints import load_model
 from mnist_helpers.data import hold_out_validation
 from mnist_helpers.errors import CourseError, UsageError
 from mnist_helpers.models import build_model
+from mnist_helpers.reading.tables import load_csv
 from mnist_helpers.recipes import get_recipe
 from mnist_helpers.runtime import ROOT, seed_everything
-from mnist_helpers.reading.tables import load_csv
 from mnist_helpers.training import fit
 
 EPOCHS = 8  # of nine steps each

@@ -1,10 +1,8 @@
 """Commands for networks: train, evaluate, predict, look at the filters, export."""
 
 import json
-import os
 import shlex
 import warnings
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
@@ -21,20 +19,16 @@ from mnist_helpers import (
     evaluation,
     inspection,
     models,
-    own_images,
-    pictures,
-    preprocessing,
-    tables,
     visualization,
 )
 from mnist_helpers.commands.terminal import say
-from mnist_helpers.datasets import DATASETS, DataError
+from mnist_helpers.datasets import DATASETS
 from mnist_helpers.errors import UsageError
+from mnist_helpers.reading import own_images, tables
 from mnist_helpers.recipes import RECIPES, Recipe, get_recipe
-from mnist_helpers.runtime import check_folder, pick_device, real_path, seed_everything, whole_file
+from mnist_helpers.runtime import check_folder, pick_device, seed_everything, whole_file
 from mnist_helpers.training import History, fit
 
-MOST_ROWS = 40  # of the picture that `predict --show` writes
 Checkpoint = Annotated[Path | None, typer.Option(help="folder of a trained network; the shipped one if not given")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
 
@@ -146,7 +140,7 @@ def save_history(history: History, recipe: Recipe, folder: Path) -> None:
         path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
     visualization.draw_history(axes, history.epochs)
-    _save(figure, folder / "curves.png")
+    save(figure, folder / "curves.png")
 
 
 def evaluate(
@@ -209,7 +203,7 @@ def _evaluation_figures(folder: Path, test: data.LabelledImages, logits: torch.T
     predictions = logits.argmax(dim=1)
     figure, ax = plt.subplots(figsize=(6, 5.4), layout="constrained")
     visualization.draw_confusion(ax, matrix, test.classes)
-    _save(figure, folder / "confusion.png")
+    save(figure, folder / "confusion.png")
     shown = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:15]
     worst = evaluation.most_confident_mistakes(logits, test.labels, 30)
     for name, indices, columns in (("predictions", shown, 5), ("mistakes", worst, 6)):
@@ -218,95 +212,7 @@ def _evaluation_figures(folder: Path, test: data.LabelledImages, logits: torch.T
         titles = [f"{test.classes[test.labels[i]]} → {test.classes[predictions[i]]}" for i in indices]
         visualization.draw_images(axes, test.images[indices], titles)
         figure.suptitle("true class → prediction", fontsize=9)
-        _save(figure, folder / f"{name}.png")
-
-
-def predict(
-    images: Annotated[list[Path], typer.Argument(help="picture files, or a CSV file of images, a line each")],
-    checkpoint: Checkpoint = None,
-    as_json: Json = False,
-    every: Annotated[bool, typer.Option("--all", help="read every digit of a picture, from left to right")] = False,
-    show: Annotated[Path | None, typer.Option(help="write a picture of every step to this PNG file")] = None,
-    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
-) -> None:
-    """Read the digit in each picture."""
-    if show and real_path(show) in map(real_path, images):
-        raise UsageError(f"--show {show} would write over that picture. Name another file.")
-    model, card = load(checkpoint, device)
-    answers, shown, digits = [], [], 0
-    for name, steps, row, error in _readings(images, model, every, card.dataset):
-        answers.append(_answer(name, row, error))
-        if error:
-            said = error if name in error else f"{name}: {error}"
-            say(f"error: {said}".replace("\n", r"\n"), err=True)
-            continue
-        digits += 1
-        if show and steps and digits <= MOST_ROWS:
-            shown.append((name, steps, row))
-        if not as_json:
-            likely = [f"{card.classes[i]} {row[i]:.1%}" for i in row.argsort(descending=True)[:3]]
-            say(f"{name}: {card.classes[row.argmax()]}   ({', '.join(likely)})".replace("\n", r"\n"))
-    if as_json:
-        say(json.dumps(answers))
-    if shown:
-        if digits > MOST_ROWS:
-            say(f"{show} shows the first {MOST_ROWS} of {digits} digits", err=True)
-        _show_steps(show, shown, card.classes)
-    elif show and digits:
-        say(f"{show} was not written: the images of a table are digits already, and have no steps", err=True)
-    raise typer.Exit(int(digits < len(answers)))
-
-
-def _readings(paths: list[Path], model: torch.nn.Module, every: bool, dataset: str) -> Iterator[tuple]:
-    """Yield name, steps and probabilities of each digit in pictures, or name and what is wrong with one, one by one.
-
-    The images of a table are digits already, and have no steps.
-    """
-    for path in paths:
-        if tables.is_table(path):
-            yield from _rows(path, model, dataset)
-            continue
-        try:
-            picture = pictures.open_picture(path)
-            found = preprocessing.read_digits(picture) if every else [preprocessing.read_digit(picture)]
-        except pictures.PictureError as error:
-            # The name stands in front of every message, so a message need not repeat it.
-            yield str(path), None, None, str(error)
-            continue
-        rows = evaluation.steady_probabilities(model, torch.stack([steps.digit for steps in found]))
-        for steps, row in zip(found, rows, strict=True):
-            yield str(path), steps, row, None
-
-
-def _rows(path: Path, model: torch.nn.Module, dataset: str) -> Iterator[tuple]:
-    try:
-        images = tables.load_pictures(path, dataset if dataset in DATASETS else "mnist")
-    except DataError as error:
-        yield str(path), None, None, str(error)
-        return
-    probabilities = evaluation.predict_logits(model, images).softmax(dim=1)
-    for number, row in enumerate(probabilities, start=1):
-        yield f"{path}, row {number}", None, row, None
-
-
-def _answer(name: str, row: torch.Tensor | None, error: str | None) -> dict:
-    known = row is not None
-    digit, probabilities = (int(row.argmax()), row.tolist()) if known else (None, [])
-    return {"image": name, "digit": digit, "probabilities": probabilities, "error": error}
-
-
-def _show_steps(path: Path, answers: list, classes: list[str]) -> None:
-    names = ("grey", "paper", "ink", "cropped", "digit")
-    titles = ("picture", "paper without ink", "ink", "digit", "as the network sees it")
-    size = (12, 2.3 * len(answers))
-    figure, axes = plt.subplots(len(answers), 6, figsize=size, layout="constrained", squeeze=False)
-    for row, (file, steps, probabilities) in zip(axes, answers, strict=True):
-        for ax, name, title in zip(row, names, titles, strict=False):
-            visualization.draw_images(ax, getattr(steps, name), [title])
-        name = os.fsencode(Path(file).name[-24:]).decode(errors="replace")
-        row[0].set_title(name, fontsize=9, parse_math=False)
-        visualization.draw_probabilities(row[5], probabilities, classes)
-    _save(figure, path)
+        save(figure, folder / f"{name}.png")
 
 
 def filters(
@@ -343,7 +249,8 @@ def _named(folder: Path) -> str:
     return f"--checkpoint {shlex.quote(str(folder))}"
 
 
-def _save(figure: plt.Figure, path: Path) -> None:
+def save(figure: plt.Figure, path: Path) -> None:
+    """Write a figure whole, or not at all, and close it."""
     with whole_file(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # a sign of a file's name that the font lacks is drawn as a box
         figure.savefig(temporary, format="png", dpi=110, facecolor="white")

@@ -8,9 +8,9 @@ import typer
 HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
-def say(text: str = "", err: bool = False) -> None:
-    """Print a text to standard output, or to standard error, so that all of it is seen."""
-    typer.echo(printable(text), err=err)
+def say(text: str = "", err: bool = False, end: str = "\n") -> None:
+    """Print a text to standard output, or to standard error, so that all of it is seen, and at once."""
+    typer.echo(printable(text) + end, err=err, nl=False)
 
 
 def printable(text: str) -> str:

@@ -15,7 +15,15 @@ from torch import Tensor
 
 from mnist_helpers.reading.ink import Field, Ink, find_fields, find_ink, working_copy
 from mnist_helpers.reading.pictures import PictureError
-from mnist_helpers.reading.segmentation import LEAST_SIZE, Part, TooManyMarks, cuts, find_digits, in_rows, thickness
+from mnist_helpers.reading.segmentation import (
+    LEAST_SIZE,
+    Part,
+    TooManyMarksError,
+    cuts,
+    find_digits,
+    in_rows,
+    thickness,
+)
 
 TINY_SIDE = 64  # pixels of the longer side of a picture so small that a fine pen's strokes have gaps of a pixel
 SMOOTHING = 0.03  # of the digit's longer side
@@ -27,7 +35,12 @@ SHARP = 20  # times its contrast that the edge of a stroke would rise on its way
 LEAST_SHARPNESS = 0.3
 LEAST_CONTRAST_TO_GRAIN = 5.5  # what is less plain than this on its paper is the paper's own texture
 LEAST_IN_A_FIELD = 0.2  # of its shorter side
-NO_INK = "There is no ink in this picture, or it does not stand out from the paper and its grain."
+PERHAPS_INK = 0.04  # of the paper's brightness
+NO_INK = "There is no ink in this picture. Is the digit in it? A photo from closer by shows it larger."
+FAINT = (
+    "There is no ink in this picture that stands out from the paper and its grain. More light, a darker pen, or a "
+    "photo from closer by helps; predict --show draws what was looked at."
+)
 ONLY_SPECKS = "What stands out from the paper in this picture is too small to be a digit."
 
 
@@ -67,11 +80,16 @@ def read_digit(picture: Image.Image) -> DigitSteps:
     """
     digits = read_digits(picture)
     if len(digits) > 1:
-        raise PictureError(
-            f"There are {len(digits)} separate digits in this picture. Read each of them (predict --all, or "
-            "read_digits), or cut out the one you mean."
-        )
+        raise PictureError(several_digits(len(digits)))
     return digits[0]
+
+
+def several_digits(count: int) -> str:
+    """Say that there are several digits where one was asked for."""
+    return (
+        f"There are {count} separate digits in this picture. Read each of them (predict --all, or read_digits), or cut "
+        "out the one you mean."
+    )
 
 
 def read_digits(picture: Image.Image) -> list[DigitSteps]:
@@ -197,7 +215,7 @@ def _as_digits(ink: Ink, reach: int, inside: np.ndarray | None) -> _Reading | No
     shape = ink.grey.shape
     try:
         digits = [part for part in find_digits(ink.mask, reach) if part.size >= LEAST_SIZE * min(shape)]
-    except TooManyMarks:
+    except TooManyMarksError:
         return None
     if inside is not None:
         shares = [inside[part.place][part.mask].mean() for part in digits]
@@ -213,12 +231,16 @@ def _as_digits(ink: Ink, reach: int, inside: np.ndarray | None) -> _Reading | No
     thin = np.median([1 - thickness(part) for part in digits])
     fit = float(np.median(around) * thin**2 * np.median(sharp)) * min(4 * size, 1) ** 0.5
     reading = _Reading(ink, in_rows(list(digits)), fit)
-    return reading if _contrast(reading) >= LEAST_CONTRAST_TO_GRAIN * _grain(ink, inside) else None
+    return reading if _contrast(reading) >= LEAST_CONTRAST_TO_GRAIN * _grain(reading, inside) else None
 
 
-def _grain(ink: Ink, inside: np.ndarray | None) -> float:
-    """Return how uneven the paper beside the ink is, as a share of its brightness."""
-    off = ~ink.mask if inside is None else ~ink.mask & inside
+def _grain(reading: _Reading, inside: np.ndarray | None) -> float:
+    """Return how uneven the paper around the digits is, as a share of its brightness."""
+    ink, near = reading.ink, np.zeros(reading.ink.mask.shape, bool)
+    for part in (part for row in reading.rows for part in row):
+        reach = part.size // 2
+        near[max(0, part.top - reach) : part.bottom + reach, max(0, part.left - reach) : part.right + reach] = True
+    off = near & ~ink.mask if inside is None else near & ~ink.mask & inside
     darkness = (1 - ink.grey / np.maximum(ink.paper, 8))[off]
     return 1.48 * float(np.median(np.abs(darkness - np.median(darkness)))) if darkness.size else 0.0
 
@@ -285,14 +307,36 @@ def _cropped(strength: np.ndarray, part: Part, reach: int) -> np.ndarray:
     return _smooth(_like_mnist_s_pen(alone))
 
 
+def first_steps(picture: Image.Image) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the steps of a picture in which no digit can be read, as far as they go.
+
+    Shapes: grey, paper and ink (H, W) uint8, as in `DigitSteps`.
+    """
+    grey = working_copy(picture.convert("L"))
+    either = [find_ink(side) for side in (grey, 255 - grey)]
+    found = max(either, key=lambda ink: float(np.quantile((ink.paper - ink.grey) / np.maximum(ink.paper, 8), 0.99)))
+    steps = (found.grey, found.paper, found.strength * 255)
+    return tuple(torch.from_numpy(step.round().astype(np.uint8)) for step in steps)
+
+
 def _why_nothing(grey: np.ndarray, reach: int) -> str:
-    marks = [find_ink(side).mask for side in (grey, 255 - grey)]
+    found = [find_ink(side) for side in (grey, 255 - grey)]
     try:
-        for mask in marks:
-            find_digits(mask, reach)
-    except TooManyMarks as error:
+        for ink in found:
+            find_digits(ink.mask, reach)
+    except TooManyMarksError as error:
         return f"There are {error} separate marks in this picture. Cut out the digits you mean."
-    return _full_of_ink(grey) or (ONLY_SPECKS if any(mask.any() for mask in marks) else NO_INK)
+    if full := _full_of_ink(grey):
+        return full
+    if any(ink.mask.any() for ink in found):
+        large = any(part.size >= LEAST_SIZE * min(grey.shape) for ink in found for part in find_digits(ink.mask, reach))
+        return FAINT if large else ONLY_SPECKS
+    return FAINT if max(map(_plainness, found)) > PERHAPS_INK else NO_INK
+
+
+def _plainness(ink: Ink) -> float:
+    """Return how much darker than the paper the darkest marks are, as a share of its brightness."""
+    return float(np.quantile(1 - ink.grey / np.maximum(ink.paper, 8), 0.995))
 
 
 def _full_of_ink(seen: np.ndarray) -> str:

@@ -26,29 +26,36 @@ class Part:
 
     @property
     def height(self) -> int:
+        """Return its height in pixels."""
         return self.mask.shape[0]
 
     @property
     def width(self) -> int:
+        """Return its width in pixels."""
         return self.mask.shape[1]
 
     @property
     def bottom(self) -> int:
+        """Return the first row below it."""
         return self.top + self.height
 
     @property
     def right(self) -> int:
+        """Return the first column beside it."""
         return self.left + self.width
 
     @property
     def size(self) -> int:
+        """Return its longer side in pixels."""
         return max(self.mask.shape)
 
     @property
     def place(self) -> tuple[slice, slice]:
+        """Return its rows and columns in the picture."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def joined(self, other: "Part") -> "Part":
+        """Return both as one part."""
         top, left = min(self.top, other.top), min(self.left, other.left)
         mask = np.zeros((max(self.bottom, other.bottom) - top, max(self.right, other.right) - left), bool)
         for part in (self, other):
@@ -56,18 +63,19 @@ class Part:
         return Part(mask, top, left)
 
 
-class TooManyMarks(ValueError):
+class TooManyMarksError(ValueError):
     """A picture full of marks, such as a page of text; the number is its argument."""
 
 
 def find_digits(mask: np.ndarray, reach: int = 0) -> list[Part]:
     """Return the digits of a mask (H, W) bool; pixels hang together, too, if twice `reach` lies between them.
 
-    Raises: TooManyMarks.
+    Raises: TooManyMarksError.
     """
     parts = _parts(mask & ~find_lines(mask), reach)
     inner = [part for part in parts if not _comes_from_the_edge(part, mask.shape)]
-    digits = [digit for digit in _grouped(inner or parts) if thickness(digit) <= WIDEST and not _is_frame(digit)]
+    parts = inner or [part for part in parts if not _fills_a_side(part, mask.shape)]
+    digits = [digit for digit in _grouped(parts) if thickness(digit) <= WIDEST and not _is_frame(digit)]
     return [piece for digit in digits for piece in _apart(digit)]
 
 
@@ -97,6 +105,14 @@ def _comes_from_the_edge(part: Part, shape: tuple[int, int]) -> bool:
     return along or lies_along_the_edge(mask, part.place, shape)
 
 
+def _fills_a_side(part: Part, shape: tuple[int, int]) -> bool:
+    """Decide whether a part runs along a whole side of the picture, as light that falls off does."""
+    mask, (rows, columns) = part.mask, part.place
+    level = (rows.start == 0 and mask[0].sum()) or (rows.stop == shape[0] and mask[-1].sum())
+    upright = (columns.start == 0 and mask[:, 0].sum()) or (columns.stop == shape[1] and mask[:, -1].sum())
+    return level > 0.9 * shape[1] or upright > 0.9 * shape[0]
+
+
 def _parts(mask: np.ndarray, reach: int) -> list[Part]:
     labels = ndimage.label(ndimage.maximum_filter(mask, size=2 * reach + 1), structure=EIGHT)[0] * mask
     areas = np.bincount(labels.ravel())[1:]
@@ -104,7 +120,7 @@ def _parts(mask: np.ndarray, reach: int) -> list[Part]:
         return []
     large = areas >= max(9, 0.01 * areas.max())
     if large.sum() > MOST_PARTS:
-        raise TooManyMarks(int(large.sum()))
+        raise TooManyMarksError(int(large.sum()))
     boxes = enumerate(ndimage.find_objects(labels), start=1)
     return [Part(labels[box] == n, box[0].start, box[1].start) for n, box in boxes if box and large[n - 1]]
 

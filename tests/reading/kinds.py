@@ -8,6 +8,7 @@ import io
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def by_hand(rng: Generator, height: int | None = None) -> tuple[np.ndarray, int]
 
 def _trace(ink: np.ndarray, points: np.ndarray, pen: float) -> None:
     rows, columns = np.mgrid[: ink.shape[0], : ink.shape[1]]
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(points):
         along = max((x1 - x0) ** 2 + (y1 - y0) ** 2, 1e-9)
         t = (((columns - x0) * (x1 - x0) + (rows - y0) * (y1 - y0)) / along).clip(0, 1)
         distance = np.hypot(columns - x0 - t * (x1 - x0), rows - y0 - t * (y1 - y0))
@@ -164,7 +165,9 @@ def turned(ink: np.ndarray, rng: Generator, degrees: float = 7) -> np.ndarray:
 PENS = {"pencil": (0.2, 0.45), "ball": (0.45, 0.75), "felt": (0.6, 0.9)}  # how much of the light the ink takes
 
 
-def written(ink: np.ndarray, rng: Generator, texture: str = "smooth", pen: str = "", brightness: float = 0) -> np.ndarray:
+def written(
+    ink: np.ndarray, rng: Generator, texture: str = "smooth", pen: str = "", brightness: float = 0
+) -> np.ndarray:
     """Return a sheet with ink on it, evenly lit: brightness in [0, 1]."""
     taken_away = rng.uniform(*PENS[pen or str(rng.choice(list(PENS)))])
     uneven = 1 - 0.1 * np.abs(smooth_noise(rng, ink.shape, 6))
@@ -207,7 +210,8 @@ def bright_patch(rng: Generator, digits: Digits) -> Sample:
 def textured(rng: Generator, digits: Digits) -> Sample:
     ink, label = digits(rng, None)
     sheet = alone(turned(ink, rng), rng, 1.15, 2.2)
-    seen = written(sheet, rng, str(rng.choice(["rough", "ribbed", "spotted"])), "felt" if rng.random() < 0.6 else "ball")
+    texture = str(rng.choice(["rough", "ribbed", "spotted"]))
+    seen = written(sheet, rng, texture, "felt" if rng.random() < 0.6 else "ball")
     return Sample(taken(seen * light(rng, seen.shape), rng), (str(label),), "textured paper")
 
 
@@ -221,7 +225,12 @@ def filling(rng: Generator, digits: Digits) -> Sample:
 
 def noisy(rng: Generator, digits: Digits) -> Sample:
     ink, label = digits(rng, None)
-    seen = written(alone(turned(ink, rng), rng, 1.3, 2.5), rng, pen=str(rng.choice(["ball", "felt"])), brightness=rng.uniform(0.3, 0.7))
+    seen = written(
+        alone(turned(ink, rng), rng, 1.3, 2.5),
+        rng,
+        pen=str(rng.choice(["ball", "felt"])),
+        brightness=rng.uniform(0.3, 0.7),
+    )
     return Sample(taken(seen * light(rng, seen.shape), rng, (10, 22)), (str(label),), "noisy camera")
 
 
@@ -231,7 +240,9 @@ def screen(rng: Generator, digits: Digits) -> Sample:
     sheet = alone(ink, rng, 1.1, 3)
     dark, bright = rng.choice([0, 20, 40]), rng.choice([200, 255])
     seen = bright - (bright - dark) * sheet
-    return Sample(Image.fromarray((255 - seen if rng.random() < 0.4 else seen).astype(np.uint8)), (str(label),), "screen")
+    return Sample(
+        Image.fromarray((255 - seen if rng.random() < 0.4 else seen).astype(np.uint8)), (str(label),), "screen"
+    )
 
 
 def board(rng: Generator, digits: Digits) -> Sample:
@@ -340,7 +351,9 @@ def underlined(rng: Generator, digits: Digits) -> Sample:
 def plotted(rng: Generator, digits: Digits) -> Sample:
     """An image as plotting libraries show it: enlarged pixels in a frame, with ticks."""
     ink, label = digits(rng, None)
-    small = np.asarray(Image.fromarray((alone(ink, rng, 1.3, 1.6) * 255).astype(np.uint8)).resize((28, 28), Image.Resampling.BOX))
+    small = np.asarray(
+        Image.fromarray((alone(ink, rng, 1.3, 1.6) * 255).astype(np.uint8)).resize((28, 28), Image.Resampling.BOX)
+    )
     large = np.kron(small, np.ones((8, 8))) / 255
     dark = rng.random() < 0.5
     seen = np.pad(large if dark else 1 - large, 2, constant_values=0.0)
