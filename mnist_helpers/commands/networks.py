@@ -1,8 +1,6 @@
 """Commands for networks: train, evaluate, predict, look at the filters, export."""
 
 import json
-import shlex
-import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +19,7 @@ from mnist_helpers import (
     models,
     visualization,
 )
+from mnist_helpers.commands.loading import Checkpoint, Json, load, named, save_figure
 from mnist_helpers.commands.terminal import say
 from mnist_helpers.datasets import DATASETS
 from mnist_helpers.errors import UsageError
@@ -28,9 +27,6 @@ from mnist_helpers.reading import own_images, tables
 from mnist_helpers.recipes import RECIPES, Recipe, get_recipe
 from mnist_helpers.runtime import check_folder, pick_device, seed_everything, whole_file
 from mnist_helpers.training import History, fit
-
-Checkpoint = Annotated[Path | None, typer.Option(help="folder of a trained network; the shipped one if not given")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
 
 
 def recipes() -> None:
@@ -88,7 +84,7 @@ def train(
     say(f"Best epoch {best.epoch}: validation loss {best.val_loss:.4f}, accuracy {best.val_accuracy:.2%}")
     if test_images:
         say(_accuracy_line("Test", evaluation.evaluate(network, test_images)))
-    say(f"Network, history and curves are in {folder}\nIt is used with: evaluate {_named(folder)}")
+    say(f"Network, history and curves are in {folder}\nIt is used with: evaluate {named(folder)}")
 
 
 def _images(dataset: str, csv: Path | None, folder: Path | None, npz: Path | None, test_csv: Path | None) -> tuple:
@@ -140,7 +136,7 @@ def save_history(history: History, recipe: Recipe, folder: Path) -> None:
         path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
     visualization.draw_history(axes, history.epochs)
-    save(figure, folder / "curves.png")
+    save_figure(figure, folder / "curves.png")
 
 
 def evaluate(
@@ -203,7 +199,7 @@ def _evaluation_figures(folder: Path, test: data.LabelledImages, logits: torch.T
     predictions = logits.argmax(dim=1)
     figure, ax = plt.subplots(figsize=(6, 5.4), layout="constrained")
     visualization.draw_confusion(ax, matrix, test.classes)
-    save(figure, folder / "confusion.png")
+    save_figure(figure, folder / "confusion.png")
     shown = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:15]
     worst = evaluation.most_confident_mistakes(logits, test.labels, 30)
     for name, indices, columns in (("predictions", shown, 5), ("mistakes", worst, 6)):
@@ -212,7 +208,7 @@ def _evaluation_figures(folder: Path, test: data.LabelledImages, logits: torch.T
         titles = [f"{test.classes[test.labels[i]]} → {test.classes[predictions[i]]}" for i in indices]
         visualization.draw_images(axes, test.images[indices], titles)
         figure.suptitle("true class → prediction", fontsize=9)
-        save(figure, folder / f"{name}.png")
+        save_figure(figure, folder / f"{name}.png")
 
 
 def filters(
@@ -235,23 +231,3 @@ def export(
     model, _ = load(checkpoint)
     difference = export_onnx(model, output)
     say(f"Written to {output}; onnxruntime's logits differ from torch's by {difference:.1e} at most")
-
-
-def load(checkpoint: Path | None, device: str = "cpu") -> tuple[torch.nn.Sequential, checkpoints.Card]:
-    """Load the network of a folder, or the shipped one that reads handwriting; say so if the reader has trained one."""
-    own = None if checkpoint else checkpoints.newest_model()
-    if own:
-        say(f"This is the network that comes with the project; for yours: {_named(own)}", err=True)
-    return checkpoints.load_model(checkpoint or checkpoints.SHIPPED, pick_device(device))
-
-
-def _named(folder: Path) -> str:
-    return f"--checkpoint {shlex.quote(str(folder))}"
-
-
-def save(figure: plt.Figure, path: Path) -> None:
-    """Write a figure whole, or not at all, and close it."""
-    with whole_file(path) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # a sign of a file's name that the font lacks is drawn as a box
-        figure.savefig(temporary, format="png", dpi=110, facecolor="white")
-    plt.close(figure)

@@ -12,14 +12,14 @@ import torch
 import typer
 
 from mnist_helpers import evaluation, visualization
-from mnist_helpers.commands.networks import Checkpoint, Json, load, save
+from mnist_helpers.commands.loading import Checkpoint, Json, load, save_figure
 from mnist_helpers.commands.terminal import say
 from mnist_helpers.datasets import DATASETS, DataError
 from mnist_helpers.errors import UsageError
 from mnist_helpers.reading import tables
 from mnist_helpers.reading.pictures import PictureError, open_picture
 from mnist_helpers.reading.preprocessing import first_steps, several_digits
-from mnist_helpers.reading.reader import DigitReading, is_sure, read_pictures
+from mnist_helpers.reading.reader import LEAST_ENERGY, DigitReading, Reader, is_sure
 from mnist_helpers.runtime import real_path
 
 MOST_ROWS = 40  # of the picture that `predict --show` writes
@@ -49,9 +49,15 @@ class Answer:
         known, found = self.probabilities is not None, self.reading
         facts = {"image": self.name, "digit": int(self.probabilities.argmax()) if known else None}
         facts |= {"probabilities": self.probabilities.tolist() if known else [], "error": self.error}
-        facts |= {"sure": known and is_sure(self.probabilities), "box": list(found.box) if found else None}
+        facts |= {"sure": self._is_sure(), "perhaps_no_digit": bool(found and found.perhaps_no_digit)}
+        facts |= {"box": list(found.box) if found else None}
         facts |= {name: getattr(found, name) if found else None for name in ("row", "place", "turned")}
         return json.dumps(facts)
+
+    def _is_sure(self) -> bool:
+        if self.reading:
+            return self.reading.sure
+        return self.probabilities is not None and is_sure(self.probabilities)
 
     def as_text(self, classes: list[str]) -> str:
         """Return the answer as a line for a person."""
@@ -60,7 +66,9 @@ class Answer:
         best = self.probabilities.argsort(descending=True)[:3].tolist()
         likely = ", ".join(f"{classes[label]} {self.probabilities[label]:.1%}" for label in best)
         line = f"{self.name}: {classes[best[0]]}   ({likely})"
-        if not is_sure(self.probabilities):
+        if self.reading and self.reading.perhaps_no_digit:
+            line += "   perhaps no digit"
+        elif not self._is_sure():
             line += f"   unsure: {classes[best[0]]} or {classes[best[1]]}"
         if self.reading and self.reading.turned:
             line += f"   turned by {self.reading.turned}°"
@@ -83,8 +91,9 @@ def predict(
     if as_json and json_lines:
         raise UsageError("Name one of --json and --json-lines.")
     model, card = load(checkpoint, device)
+    reader = Reader(model, LEAST_ENERGY) if checkpoint is None else Reader(model)
     shown, count, read = [], 0, 0
-    for answer in _answers(images, model, every, turn == "auto", card.dataset):
+    for answer in _answers(images, reader, every, turn == "auto", card.dataset):
         if as_json:  # begun before the last is known: what is printed is held in no memory
             say(("[" if count == 0 else ", ") + answer.as_json(), end="")
         elif json_lines:
@@ -101,18 +110,18 @@ def predict(
     raise typer.Exit(int(read < count))
 
 
-def _answers(paths: list[Path], model: torch.nn.Module, every: bool, turn: bool, dataset: str) -> Iterator[Answer]:
+def _answers(paths: list[Path], reader: Reader, every: bool, turn: bool, dataset: str) -> Iterator[Answer]:
     """Yield an answer for each digit in pictures and tables, in their order."""
     together: list[Path] = []
     for path in [*paths, None]:  # pictures between two tables are read side by side
         if path is not None and not tables.is_table(path):
             together.append(path)
             continue
-        for picture, found in read_pictures(together, model, turn):
+        for picture, found in reader.read_files(together, turn):
             yield from _of_a_picture(str(picture), found, every)
         together = []
         if path is not None:
-            yield from _of_a_table(path, model, dataset)
+            yield from _of_a_table(path, reader.model, dataset)
 
 
 def _of_a_picture(name: str, found: list[DigitReading] | PictureError, every: bool) -> Iterator[Answer]:
@@ -160,7 +169,7 @@ def _show(path: Path, answers: list[Answer], count: int, classes: list[str]) -> 
             row[5].text(0, 0.5, answer.error, fontsize=7, wrap=True, va="center", parse_math=False)
         else:
             visualization.draw_probabilities(row[5], answer.probabilities, classes)
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def _steps(answer: Answer) -> list[torch.Tensor] | None:

@@ -328,9 +328,10 @@ def _why_nothing(grey: np.ndarray, reach: int) -> str:
         return f"There are {error} separate marks in this picture. Cut out the digits you mean."
     if full := _full_of_ink(grey):
         return full
-    if any(ink.mask.any() for ink in found):
-        large = any(part.size >= LEAST_SIZE * min(grey.shape) for ink in found for part in find_digits(ink.mask, reach))
-        return FAINT if large else ONLY_SPECKS
+    marks = [box for ink in found for box in ndimage.find_objects(ndimage.label(ink.mask)[0])]
+    if marks:
+        largest = max(max(side.stop - side.start for side in box) for box in marks)
+        return FAINT if largest >= LEAST_SIZE * min(grey.shape) else ONLY_SPECKS
     return FAINT if max(map(_plainness, found)) > PERHAPS_INK else NO_INK
 
 

@@ -107,10 +107,13 @@ def _comes_from_the_edge(part: Part, shape: tuple[int, int]) -> bool:
 
 def _fills_a_side(part: Part, shape: tuple[int, int]) -> bool:
     """Decide whether a part runs along a whole side of the picture, as light that falls off does."""
-    mask, (rows, columns) = part.mask, part.place
-    level = (rows.start == 0 and mask[0].sum()) or (rows.stop == shape[0] and mask[-1].sum())
-    upright = (columns.start == 0 and mask[:, 0].sum()) or (columns.stop == shape[1] and mask[:, -1].sum())
-    return level > 0.9 * shape[1] or upright > 0.9 * shape[0]
+    sides = [
+        (part.top == 0, part.mask[:3], shape[1]),
+        (part.bottom == shape[0], part.mask[-3:], shape[1]),
+        (part.left == 0, part.mask[:, :3].T, shape[0]),
+        (part.right == shape[1], part.mask[:, -3:].T, shape[0]),
+    ]
+    return any(touches and strip.any(axis=0).sum() > 0.8 * length for touches, strip, length in sides)
 
 
 def _parts(mask: np.ndarray, reach: int) -> list[Part]:

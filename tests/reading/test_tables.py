@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mnist_helpers.reading import tables
 from mnist_helpers.data import LabelledImages
 from mnist_helpers.datasets import DataError
+from mnist_helpers.reading import tables
 from mnist_helpers.reading.tables import is_table, load_csv, load_pictures
 
 
