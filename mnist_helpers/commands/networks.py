@@ -20,6 +20,7 @@ from mnist_helpers import (
     visualization,
 )
 from mnist_helpers.commands.loading import Checkpoint, Json, load, named, save_figure
+from mnist_helpers.commands.reading import evaluate_handwriting
 from mnist_helpers.commands.terminal import say
 from mnist_helpers.datasets import DATASETS
 from mnist_helpers.errors import UsageError
@@ -144,9 +145,20 @@ def evaluate(
     dataset: Annotated[str | None, typer.Option(help="the one that it was trained on, if not given")] = None,
     as_json: Json = False,
     figures: Annotated[Path | None, typer.Option(help="folder for its three figures")] = None,
+    handwriting: Annotated[
+        Path | None, typer.Option(help="score it on pictures instead: a folder with a labels.csv (file,label,kind)")
+    ] = None,
+    page: Annotated[Path | None, typer.Option(help="with --handwriting: where to write what went wrong (HTML)")] = None,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
 ) -> None:
-    """Score a trained network on the test images."""
+    """Score a trained network on the test images, or on your own pictures."""
+    if handwriting:
+        if dataset or figures:
+            raise UsageError("--handwriting goes with neither --dataset nor --figures.")
+        evaluate_handwriting(handwriting, checkpoint, as_json, page, device)
+        return
+    if page:
+        raise UsageError("--page goes with --handwriting.")
     if figures:
         check_folder(figures)
     model, card = load(checkpoint, device)

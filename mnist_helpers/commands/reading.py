@@ -1,7 +1,12 @@
 """Commands for other people's pictures: read the digits in them."""
 
+import base64
+import html
+import io
 import json
+import math
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +15,22 @@ from typing import Annotated, Literal
 import matplotlib.pyplot as plt
 import torch
 import typer
+from PIL import Image
 
 from mnist_helpers import evaluation, visualization
+from mnist_helpers.checkpoints import Card
 from mnist_helpers.commands.loading import Checkpoint, Json, load, save_figure
-from mnist_helpers.commands.terminal import say
+from mnist_helpers.commands.terminal import printable, say
 from mnist_helpers.datasets import DATASETS, DataError
 from mnist_helpers.errors import UsageError
-from mnist_helpers.reading import tables
+from mnist_helpers.reading import handwriting, tables
 from mnist_helpers.reading.pictures import PictureError, open_picture
 from mnist_helpers.reading.preprocessing import first_steps, several_digits
 from mnist_helpers.reading.reader import LEAST_ENERGY, DigitReading, Reader, is_sure
-from mnist_helpers.runtime import real_path
+from mnist_helpers.runtime import artifacts_folder, check_folder, real_path, whole_file
 
 MOST_ROWS = 40  # of the picture that `predict --show` writes
+MOST_FAILURES, MOST_SHOWN = 200, 6  # pictures on the page of failures, and digits of one
 STEPS = {
     "grey": "picture",
     "paper": "paper without ink",
@@ -90,8 +98,7 @@ def predict(
         raise UsageError(f"--show {show} would write over that picture. Name another file.")
     if as_json and json_lines:
         raise UsageError("Name one of --json and --json-lines.")
-    model, card = load(checkpoint, device)
-    reader = Reader(model, LEAST_ENERGY) if checkpoint is None else Reader(model)
+    reader, card = _reader(checkpoint, device)
     shown, count, read = [], 0, 0
     for answer in _answers(images, reader, every, turn == "auto", card.dataset):
         if as_json:  # begun before the last is known: what is printed is held in no memory
@@ -147,7 +154,7 @@ def _of_a_table(path: Path, model: torch.nn.Module, dataset: str) -> Iterator[An
 
 def _show(path: Path, answers: list[Answer], count: int, classes: list[str]) -> None:
     """Draw the steps of digits, and of pictures that were refused as far as they came."""
-    rows = [(answer, steps) for answer in answers if (steps := _steps(answer)) is not None]
+    rows = [(answer, steps) for answer in answers if (steps := _steps(answer))]
     if not rows:
         if count and not answers:
             said = "the images of a table are digits already, and have no steps"
@@ -172,11 +179,84 @@ def _show(path: Path, answers: list[Answer], count: int, classes: list[str]) -> 
     save_figure(figure, path)
 
 
-def _steps(answer: Answer) -> list[torch.Tensor] | None:
-    """Return the pictures of a digit's steps; of a refused picture those of its ink; nothing for what is no picture."""
+def _steps(answer: Answer) -> list[torch.Tensor]:
+    """Return the pictures of a digit's steps, and of a refused picture those of its ink."""
     if answer.reading:
         return [getattr(answer.reading.steps, name) for name in STEPS]
+    return _of_the_refused(Path(answer.name))
+
+
+def _of_the_refused(path: Path) -> list[torch.Tensor]:
+    """Return the steps of a picture without a reading, as far as they go: none of a file that is no picture."""
     try:
-        return list(first_steps(open_picture(Path(answer.name))))
+        return list(first_steps(open_picture(path)))
     except PictureError:
-        return None
+        return []
+
+
+def _reader(checkpoint: Path | None, device: str) -> tuple[Reader, Card]:
+    model, card = load(checkpoint, device)
+    return Reader(model, LEAST_ENERGY if checkpoint is None else -math.inf), card
+
+
+def evaluate_handwriting(folder: Path, checkpoint: Path | None, as_json: bool, page: Path | None, device: str) -> None:
+    """Score a network on a folder of pictures with a labels.csv, kind by kind, and write a page of what went wrong."""
+    page = page or artifacts_folder() / "handwriting.html"
+    check_folder(page.parent)
+    labelled = handwriting.load_labels(folder)
+    reader, _ = _reader(checkpoint, device)
+    counts: dict[str, Counter] = {}
+    failures = []
+    for outcome in handwriting.read_labelled(labelled, reader):
+        handwriting.add(counts, outcome)
+        if not outcome.right and len(failures) < MOST_FAILURES:
+            failures.append(_failure(outcome))
+    total = sum(counts.values(), Counter())
+    with whole_file(page) as temporary:
+        temporary.write_text(_page(folder, failures, total), encoding="utf-8")
+    if as_json:
+        say(json.dumps({"folder": str(folder), "kinds": counts, "all": total, "page": str(page)}))
+        return
+    say(f"{'kind':24} pictures    right  refused  unsure  right if sure")
+    for kind, count in [*counts.items(), ("all", total)] if len(counts) > 1 else counts.items():
+        sure = f"{count['sure and right'] / count['sure']:13.1%}" if count["sure"] else f"{'–':>13}"
+        right = count["right"] / count["pictures"]
+        say(f"{kind[:24]:24} {count['pictures']:8,} {right:8.1%} {count['refused']:8,} {count['unsure']:7,}  {sure}")
+    say(f"What was not read rightly, with its steps, is in {page}")
+
+
+def _failure(outcome: handwriting.Outcome) -> str:
+    """Return a part of the page: a picture, what should have been read, what was, and the steps of its first digits."""
+    wanted, readings = outcome.wanted, outcome.readings
+    if readings:
+        rows = [[getattr(reading.steps, name) for name in STEPS] for reading in readings[:MOST_SHOWN]]
+        said = f"{outcome.said} ({', '.join(f'{reading.probabilities.max():.0%}' for reading in readings)})"
+    else:
+        rows, said = [_of_the_refused(wanted.path)], f"nothing: {outcome.why}"
+    pictures = "<br>".join("".join(map(_image, steps)) for steps in rows)
+    name, label = html.escape(printable(wanted.path.name)), wanted.label or "nothing"
+    return (
+        f"<section><h2>{name}</h2><p>{html.escape(wanted.kind)}; there is {label}, read was {html.escape(said)}</p>"
+        f"{pictures}</section>"
+    )
+
+
+def _image(values: torch.Tensor) -> str:
+    """Return a step's picture for a page that stands alone."""
+    picture, file = Image.fromarray(values.squeeze(0).numpy()), io.BytesIO()
+    picture.thumbnail((160, 160), Image.Resampling.BOX)
+    picture.save(file, "PNG")
+    return f'<img alt="" height="112" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'
+
+
+def _page(folder: Path, failures: list[str], total: Counter) -> str:
+    wrong = total["pictures"] - total["right"]
+    shown = f", the first {len(failures)} below" if wrong > len(failures) else ""
+    return f"""<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Handwriting: what was not read</title>
+<style>body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem; }} h2 {{ font-size: 1rem; margin-bottom: 0; }}
+p {{ margin: 0.2rem 0; }} img {{ margin: 2px; image-rendering: pixelated; border: 1px solid #888; }}</style>
+<h1>{html.escape(printable(str(folder)))}</h1>
+<p>{total["right"]:,} of {total["pictures"]:,} pictures were read rightly, {total["refused"]:,} refused; {wrong:,} were
+not{shown}. From left to right: {", ".join(STEPS.values())}.</p>
+{"".join(failures)}</html>
+"""
