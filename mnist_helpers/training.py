@@ -24,6 +24,7 @@ from mnist_helpers.data import BatchLoader, LabelledImages
 from mnist_helpers.distributed import from_first, mean, process, share, together
 from mnist_helpers.errors import CourseError
 from mnist_helpers.evaluation import evaluate
+from mnist_helpers.forms import with_forms
 from mnist_helpers.models import check_architecture, mode_kept
 from mnist_helpers.recipes import Recipe, make_optimizer
 from mnist_helpers.runtime import autocast, pick_device, seed_everything
@@ -66,7 +67,12 @@ class History:
 
 
 def make_loader(labelled: LabelledImages, recipe: Recipe, seed: int) -> BatchLoader:
-    """Return the batches that a recipe asks for: shuffled, and augmented if it says so, both drawn from the seed."""
+    """Return the batches that a recipe asks for: shuffled, and augmented if it says so, both drawn from the seed.
+
+    To vary "handwriting" means other people's forms of the digits, too: those are drawn, and shown beside MNIST's.
+    """
+    if recipe.augment == "handwriting" and labelled.dataset == "mnist":
+        labelled = with_forms(labelled, seed)
     augment = AUGMENTATIONS[recipe.augment] if recipe.augment else None
     return BatchLoader(labelled, recipe.batch_size, shuffle=True, seed=seed, augment=augment)
 

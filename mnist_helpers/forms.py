@@ -1,0 +1,110 @@
+"""Digits drawn by rule: the forms that are usual elsewhere and that MNIST, written by Americans, hardly has.
+
+A one with a flag, with or without a foot; a seven with a bar; a closed or an open four of straight strokes; an angular
+three and five; a nine on a straight stem; a nought that does not close. `handwriting` learns from them, too.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from mnist_helpers.data import LabelledImages
+
+SHARE = 0.1  # so many for each training image
+FINE = 4  # times as many pixels are drawn as are kept, both ways
+PEN = (1.9, 3.8)  # pixels of 28, as wide as MNIST's strokes
+Strokes = list[list[tuple[float, float]]]  # points (right, down) in a box of 1 × 1
+
+
+def _one(r: list[float]) -> Strokes:
+    top = 0.45 + 0.3 * r[0]
+    flag = (top - 0.15 - 0.4 * r[1], 0.1 + 0.35 * r[2])
+    foot = [[(top - 0.35, 1.0), (top + 0.35, 1.0)]] if r[3] < 0.4 else []
+    return [[flag, (top, 0.0), (top - 0.1 + 0.1 * r[4], 1.0)], *foot]
+
+
+def _seven(r: list[float]) -> Strokes:
+    end, middle = 0.3 + 0.3 * r[0], 0.42 + 0.15 * r[1]
+    serif = [(0.08, 0.15)] if r[2] < 0.3 else []
+    slope = 0.1 * (r[4] - 0.5)
+    bar = [[(0.3 + 0.1 * r[3], middle - slope), (0.9, middle + slope)]] if r[3] < 0.75 else []
+    return [[*serif, (0.08, 0.0), (0.92, 0.02), (0.85 - 0.2 * r[2], 0.25), (end, 1.0)], *bar]
+
+
+def _four(r: list[float]) -> Strokes:
+    level, stem = 0.55 + 0.15 * r[0], 0.6 + 0.2 * r[1]
+    if r[2] < 0.5:  # closed
+        return [[(stem, 0.0), (0.05, level), (1.0, level)], [(stem, 0.0), (stem, 1.0)]]
+    return [[(0.15 + 0.2 * r[3], 0.0), (0.05, level), (1.0, level)], [(stem, 0.2 * r[4]), (stem, 1.0)]]
+
+
+def _five(r: list[float]) -> Strokes:
+    corner = 0.4 + 0.1 * r[0]
+    belly = [(0.65, corner - 0.03), (0.9, 0.6), (0.85, 0.88), (0.5, 1.0), (0.08, 0.92)]
+    return [[(0.85 + 0.1 * r[1], 0.0), (0.15, 0.0), (0.12, corner)], [(0.12, corner + 0.03 * r[2]), *belly]]
+
+
+def _three(r: list[float]) -> Strokes:
+    waist = (0.4 + 0.15 * r[0], 0.38 + 0.08 * r[1])
+    return [[(0.1, 0.02), (0.9, 0.0), waist, (0.75, 0.48), (0.92, 0.7), (0.75, 0.95), (0.4, 1.0), (0.05, 0.9)]]
+
+
+def _nine(r: list[float]) -> Strokes:
+    ring = _arc(0.48, 0.27, 0.36, 0.27, -10, 350)
+    return [ring, [(0.84, 0.1), (0.82 - 0.25 * r[0], 1.0)]]
+
+
+def _nought(r: list[float]) -> Strokes:
+    start, gap = -90 + 60 * (r[0] - 0.5), 20 + 25 * r[1]
+    return [_arc(0.5, 0.5, 0.42, 0.5, start + gap, start + 360)]
+
+
+def _arc(right: float, down: float, wide: float, high: float, start: float, end: float) -> list[tuple[float, float]]:
+    angles = [math.radians(start + (end - start) * step / 16) for step in range(17)]
+    return [(right + wide * math.cos(angle), down + high * math.sin(angle)) for angle in angles]
+
+
+FORMS = {1: _one, 7: _seven, 4: _four, 9: _nine, 5: _five, 3: _three, 0: _nought}
+OFTEN = [0.34, 0.18, 0.14, 0.12, 0.08, 0.07, 0.07]  # in the order of `FORMS`
+
+
+def drawn_digits(count: int, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Draw digits in the forms of this module, each with its own proportions, tremor and pen.
+
+    Shapes: images (N, 1, 28, 28) uint8, in 20×20 pixels with the centre of mass in the middle; labels (N,) int64.
+    """
+    which = torch.multinomial(torch.tensor(OFTEN), count, replacement=True, generator=generator).tolist()
+    kinds, draws = list(FORMS), torch.rand(count, 8, generator=generator).tolist()
+    images = [_draw(FORMS[kinds[kind]](r), r, generator) for kind, r in zip(which, draws, strict=True)]
+    return torch.stack(images), torch.tensor([kinds[kind] for kind in which])
+
+
+def _draw(strokes: Strokes, r: list[float], generator: Generator) -> Tensor:
+    """Draw strokes into an image of MNIST's form; (1, 28, 28) uint8."""
+    starts = torch.tensor([point for stroke in strokes for point in stroke[:-1]])
+    ends = torch.tensor([point for stroke in strokes for point in stroke[1:]])
+    starts, ends = (points + 0.02 * torch.randn(points.shape, generator=generator) for points in (starts, ends))
+    points = torch.cat([starts, ends])
+    low, size = points.amin(dim=0), (points.amax(dim=0) - points.amin(dim=0)).clamp(min=1e-3)
+    wide = min(1.0, float(size[0]) * (0.45 + 0.5 * r[5]))  # of the height, which is 1
+    pen = PEN[0] + (PEN[1] - PEN[0]) * r[6]
+    room = torch.tensor([wide, 1.0]) * (20 - pen)
+    starts, ends = ((at - low) / size * room + 14 - room / 2 for at in (starts, ends))
+    axis = (torch.arange(28 * FINE) + 0.5) / FINE
+    pixels = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)[:, :, None]
+    along = ends - starts
+    place = ((pixels - starts) * along).sum(-1) / along.square().sum(-1).clamp(min=1e-6)
+    distance = (pixels - starts - place.clamp(0, 1)[..., None] * along).norm(dim=-1).amin(dim=-1)
+    image = F.avg_pool2d((pen / 2 - distance + 0.5).clamp(0, 1)[None, None], FINE)[0, 0]
+    middle = (torch.arange(28) + 0.5) @ torch.stack([image.sum(dim=1), image.sum(dim=0)], dim=1) / image.sum()
+    return image.roll((14 - middle).round().int().tolist(), (0, 1)).mul(255).round().to(torch.uint8)[None]
+
+
+def with_forms(labelled: LabelledImages, seed: int) -> LabelledImages:
+    """Return labelled digits and drawn ones beside them, `SHARE` for each; the same for the same seed."""
+    images, labels = drawn_digits(round(SHARE * len(labelled)), torch.Generator().manual_seed(seed))
+    images, labels = (part.to(of.device) for part, of in ((images, labelled.images), (labels, labelled.labels)))
+    together = torch.cat([labelled.images, images]), torch.cat([labelled.labels, labels])
+    return LabelledImages(*together, labelled.classes, labelled.dataset)
