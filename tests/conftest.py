@@ -1,6 +1,8 @@
 """What all tests share. Sizes are small for speed; the images are real MNIST."""
 
 import functools
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
@@ -8,6 +10,7 @@ import pytest
 import torch
 
 from mnist_helpers import runtime
+from mnist_helpers.cli import main
 from mnist_helpers.data import LabelledImages, load_part
 from mnist_helpers.recipes import Recipe
 
@@ -81,3 +84,23 @@ def write_notebook(tmp_path):
         return path
 
     return write
+
+
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Call the command line in this process, which saves importing torch again; one test below starts a real one."""
+
+    def call(*arguments: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", ["mnist-helpers", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Done(ended.value.code or 0, *capsys.readouterr())
+
+    return call

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import weakref
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from PIL import Image, ImageDraw
 
 from mnist_helpers import runtime
 from mnist_helpers.checkpoints import load_model, model_folder, save_model
-from mnist_helpers.cli import main
 from mnist_helpers.course import workspace
 from mnist_helpers.course.runner import SOURCES, find_notebooks
 from mnist_helpers.data import LabelledImages
@@ -25,26 +23,6 @@ from mnist_helpers.models import build_model, count_parameters
 from mnist_helpers.reading import preprocessing, reader
 from mnist_helpers.recipes import RECIPES
 from mnist_helpers.runtime import PACKAGE_PARENT, ROOT
-
-
-@dataclass
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Call the command line in this process, which saves importing torch again; one test below starts a real one."""
-
-    def call(*arguments: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["mnist-helpers", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Done(ended.value.code or 0, *capsys.readouterr())
-
-    return call
 
 
 @pytest.mark.slow

@@ -35,6 +35,7 @@ QUARTERS = {  # Pillow turns the other way
     180: Image.Transpose.ROTATE_180,
     270: Image.Transpose.ROTATE_90,
 }
+VIEWS = 12
 WAITING = 4  # pictures that are prepared before it is their turn
 
 
@@ -97,10 +98,14 @@ def shipped_reader() -> "Reader":
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads pictures with a network; what has less energy than `least_energy` is perhaps no digit."""
+    """Reads pictures with a network, each digit in so many slightly changed `views`.
+
+    What has less energy than `least_energy` is perhaps no digit.
+    """
 
     model: nn.Module
     least_energy: float = -math.inf
+    views: int = VIEWS
 
     def read(self, picture: Image.Image, turn: bool = False) -> list[DigitReading]:
         """Read every digit in an opened picture, as it is or turned by quarters: then the surest reading counts.
@@ -139,7 +144,7 @@ class Reader:
         digits = [piece for digit in read_digits(picture) for piece in self._apart(digit)]
         images = torch.stack([steps.digit for steps in digits])
         energies = predict_logits(self.model, images).logsumexp(dim=1).tolist()
-        rows = steady_probabilities(self.model, images)
+        rows = steady_probabilities(self.model, images, self.views)
         scale = longer_side(picture) / max(digits[0].grey.shape)
         readings, place = [], 0
         for steps, energy, probabilities in zip(digits, energies, rows, strict=True):

@@ -1,6 +1,7 @@
 """A pad to draw digits on, with what the network reads in them, and why."""
 
 import copy
+import math
 import time
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from mnist_helpers.data import LabelledImages, load_part, to_float
 from mnist_helpers.errors import CourseError
 from mnist_helpers.inspection import Neighbours, lit_maps, saliency
 from mnist_helpers.reading.preprocessing import DigitSteps
-from mnist_helpers.widgets.strokes import keep_digit, read_drawing, strokes_from
+from mnist_helpers.reading.reader import LEAST_ENERGY
+from mnist_helpers.widgets.strokes import Reading, keep_digit, read_drawing, strokes_from
 
 INVITATION = "Draw a digit with the mouse, a pen or a finger."
 KNOWN_DIGITS = 2_000  # among which the most similar are sought
@@ -62,6 +64,7 @@ class DrawingPad(anywidget.AnyWidget):
         `known` are digits to show the most similar of; `keep_in` is a file that "Keep it" adds to; a pad that is
         `aspect` times as wide as high has room for several digits.
         """
+        self.least_energy = LEAST_ENERGY if model is None else -math.inf
         if model is None:
             model, card = load_model(find_model("mnist", "handwriting"))
             classes = tuple(card.classes)
@@ -97,19 +100,33 @@ class DrawingPad(anywidget.AnyWidget):
         if not strokes:
             self.digits = []
             return {"message": INVITATION}
-        reading = read_drawing(self.model, strokes, self.aspect)
+        reading = read_drawing(self.model, strokes, self.aspect, self.least_energy)
         self.digits, labels = reading.steps, reading.labels
         chosen = drawing.get("chosen", -1) if -len(labels) <= drawing.get("chosen", -1) < len(labels) else -1
         digit, label = self.digits[chosen], labels[chosen]
-        names, sure = [self.classes[label] for label in labels], reading.probabilities.amax(dim=1).prod().item()
         return {
-            "reading": f"{' '.join(names) if max(map(len, names)) > 1 else ''.join(names)} ({sure:.0%} sure)",
+            "reading": f"{self._name(labels)} ({self._how_sure(reading)})",
             "probabilities": reading.probabilities.tolist(),
             "chosen": chosen % len(labels),
             "steps": pictures_of_steps(digit),
             "maps": [picture(f"layer {name}", maps) for name, maps in lit_maps(self.model, digit.digit).items()],
             "why": self._why(digit.digit, label) if drawing.get("lifted", True) else [],
         }
+
+    def _name(self, labels: list[int]) -> str:
+        names = [self.classes[label] for label in labels]
+        return (" " if max(map(len, names)) > 1 else "").join(names)
+
+    def _how_sure(self, reading: Reading) -> str:
+        """Say how sure the network is; what else it may be, if it is not; that it is perhaps no digit."""
+        if reading.perhaps_no_digit:
+            return "perhaps no digit"
+        best = reading.probabilities.amax(dim=1)
+        if reading.sure:
+            return f"{best.prod():.0%} sure"
+        other, doubtful = reading.labels, int(best.argmin())
+        other[doubtful] = int(reading.probabilities[doubtful].argsort(descending=True)[1])
+        return f"unsure: perhaps {self._name(other)}"
 
     def _why(self, digit: Tensor, label: int) -> list[dict]:
         heat = saliency(self.model, to_float(digit), label)

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from mnist_helpers.errors import CourseError
-from mnist_helpers.evaluation import predict_logits
-from mnist_helpers.reading.preprocessing import DigitSteps, read_digits
+from mnist_helpers.reading.preprocessing import DigitSteps
+from mnist_helpers.reading.reader import Reader
 from mnist_helpers.runtime import whole_file
 
 SIDE = 224  # pixels of a picture's height; the 28 of MNIST, eight times
@@ -40,6 +40,8 @@ class Reading:
 
     steps: list[DigitSteps]
     probabilities: Tensor
+    sure: bool
+    perhaps_no_digit: bool
 
     @property
     def labels(self) -> list[int]:
@@ -84,14 +86,19 @@ def draw_strokes(strokes: list[Stroke], aspect: float = 1.0) -> Image.Image:
     return sheet.reduce(2)
 
 
-def read_drawing(model: nn.Module, strokes: list[Stroke], aspect: float = 1.0) -> Reading:
-    """Read the digits of a drawing as `predict` reads those of a photo.
+def read_drawing(
+    model: nn.Module, strokes: list[Stroke], aspect: float = 1.0, least_energy: float = -math.inf
+) -> Reading:
+    """Read the digits of a drawing as `predict` reads those of a photo, but each in one view: a hand does not wait.
+
+    What has less than `least_energy` is perhaps no digit (`reading.reader` has the shipped network's).
 
     Raises: PictureError if there is no ink in it, or more than digits.
     """
-    steps = read_digits(draw_strokes(strokes, aspect))
-    images = torch.stack([step.digit for step in steps])
-    return Reading(steps, predict_logits(model, images).softmax(dim=1))
+    found = Reader(model, least_energy, views=1).read(draw_strokes(strokes, aspect))
+    probabilities = torch.stack([one.probabilities for one in found])
+    sure, none = all(one.sure for one in found), any(one.perhaps_no_digit for one in found)
+    return Reading([one.steps for one in found], probabilities, sure, none)
 
 
 def keep_digit(path: Path, digit: Tensor, label: int, classes: int = 10) -> int:

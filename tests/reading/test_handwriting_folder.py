@@ -1,0 +1,80 @@
+"""`evaluate --handwriting`: a folder of pictures with known digits is scored, kind by kind; what is wrong is named."""
+
+import json
+
+import numpy as np
+import pytest
+from kinds import by_hand, write_folder
+from PIL import Image
+
+from mnist_helpers.datasets import DataError
+from mnist_helpers.reading.handwriting import load_labels
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("pictures")
+    write_folder(place, 1, 5, by_hand)
+    return place
+
+
+def test_a_folder_is_scored_kind_by_kind_and_what_was_not_read_is_on_a_page(call, folder, tmp_path):
+    page = tmp_path / "failures.html"
+    done = call("evaluate", "--handwriting", folder, "--json", "--page", page)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert facts["all"]["pictures"] == len(load_labels(folder)) == sum(k["pictures"] for k in facts["kinds"].values())
+    assert facts["all"]["right"] >= 0.7 * facts["all"]["pictures"]
+    wrong = facts["all"]["pictures"] - facts["all"]["right"]
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<section>") == wrong
+    assert "http" not in text
+    assert text.count("data:image/png;base64,") >= wrong
+    lines = call("evaluate", "--handwriting", folder, "--page", page).stdout.splitlines()
+    assert lines[0].startswith("kind")
+    assert sum(line.startswith("all ") for line in lines) == 1
+
+
+def test_names_are_text_on_the_page_and_a_wrong_label_is_a_failure(call, tmp_path):
+    picture = Image.new("L", (100, 100), 255)
+    picture.paste(0, (45, 20, 55, 80))
+    picture.save(tmp_path / "<b>1.png")
+    (tmp_path / "labels.csv").write_text("\ufefffile,label,kind\n<b>1.png,8,<i>x\n", encoding="utf-8")
+    done = call("evaluate", "--handwriting", tmp_path, "--page", tmp_path / "page.html")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<b>" not in text
+    assert "<i>" not in text
+    assert "there is 8" in text
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (None, "cannot be read"),
+        ("", "no column"),
+        ("file\na.png\n", "no column label"),
+        ("file,label\n", "names no picture"),
+        ("file,label\nnone.png,3\n", "line 2: there is no file 'none.png'"),
+        ("file,label\n,3\n", "line 2: there is no file ''"),
+        ("file,label\na.png,three\n", "line 2: 'three' is no label"),
+        ("file,label\na.png,٣\n", "is no label"),
+        ("file,label\na.png," + "1" * 500 + "\n", "is no label"),
+        ("file,label\na.png\n", None),
+    ],
+)
+def test_a_table_that_is_wrong_is_refused_with_its_line(tmp_path, table, message):
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "a.png")
+    if table is not None:
+        (tmp_path / "labels.csv").write_text(table, encoding="utf-8")
+    if message is None:
+        assert load_labels(tmp_path)[0].label == ""
+        return
+    with pytest.raises(DataError, match=message):
+        load_labels(tmp_path)
+
+
+def test_what_does_not_go_together_is_said(call, folder):
+    for others in (["--dataset", "mnist"], ["--figures", "x"]):
+        assert call("evaluate", "--handwriting", folder, *others).returncode == 2
+    assert call("evaluate", "--page", "x.html").returncode == 2
