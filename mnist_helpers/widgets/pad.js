@@ -1,9 +1,11 @@
-// A sheet to draw on. The pen is drawn here, in the browser, so a slow kernel never makes it lag. The strokes are the
-// truth (`drawing`); what the network makes of them comes back (`answer`), with its pictures as grey values.
+// A sheet to draw on. The pen is drawn here, in the browser, so a slow kernel never makes it lag. The strokes, or a photo
+// laid on the sheet, are the truth (`drawing`); what the network makes of them comes back (`answer`), with its pictures as
+// grey values.
 
 const HEIGHT = 280; // CSS pixels of the sheet
 const PATIENCE = 4000; // milliseconds without an answer before the pad says so
 const NEAREST_POINTS = 0.004; // of the sheet's height
+const LONGEST_SIDE = 1000; // pixels of a photo: more are not looked at
 let pads = 0; // on this page
 
 function element(tag, attributes = {}, ...children) {
@@ -77,10 +79,26 @@ function copy(strokes) {
   return list(strokes).map((stroke) => ({ points: list(stroke?.points).map((point) => [...list(point)]), width: stroke?.width }));
 }
 
+// A picture file, upright and no larger than needed, as a canvas and as the bytes of a JPEG file.
+async function photograph(file) {
+  const bitmap = await createImageBitmap(file);
+  const factor = Math.min(1, LONGEST_SIDE / Math.max(bitmap.width, bitmap.height));
+  const canvas = element("canvas", {
+    width: Math.max(1, Math.round(bitmap.width * factor)), height: Math.max(1, Math.round(bitmap.height * factor)),
+  });
+  const context = canvas.getContext("2d");
+  context.fillStyle = "white"; // behind what is transparent
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  const blob = await new Promise((done) => { canvas.toBlob(done, "image/jpeg", 0.92); });
+  return { canvas, bytes: new Uint8Array(await blob.arrayBuffer()) };
+}
+
 function render({ model, el }) {
   const aspect = model.get("aspect");
   const group = `digit-${++pads}`;
   let strokes = copy(model.get("drawing").strokes);
+  let photo = null; // a picture in place of strokes
   let pen = null; // the stroke being drawn, and the pointer that draws it
   let sent = null; // the number of the newest drawing that was sent, until it is answered
   let late = false; // its answer is overdue
@@ -90,10 +108,12 @@ function render({ model, el }) {
 
   const sheet = element("canvas", {
     class: "sheet", width: 2 * HEIGHT * aspect, height: 2 * HEIGHT, tabindex: 0, role: "img",
-    "aria-label": "Sheet to draw on with a mouse, a pen or a finger. Ctrl+Z takes back the last stroke.",
+    "aria-label": "Sheet to draw on with a mouse, a pen or a finger. Ctrl+Z takes back the last stroke. "
+      + "A picture can be dropped or pasted here.",
   });
   sheet.style.width = `${HEIGHT * aspect}px`;
   const width = element("input", { type: "range", min: 0.03, max: 0.16, step: 0.01, value: model.get("pen") });
+  const file = element("input", { type: "file", accept: "image/*", onchange: () => { lay(file.files[0]); file.value = ""; } });
   const state = element("p", { class: "state" });
   const trouble = element("p", { class: "trouble", role: "alert" });
   const reading = element("p", { class: "reading" });
@@ -115,7 +135,8 @@ function render({ model, el }) {
       element("div", { class: "tools" },
         element("button", { type: "button", onclick: undo }, "Undo"),
         element("button", { type: "button", onclick: clear }, "Clear"),
-        element("label", {}, "Pen ", width)),
+        element("label", {}, "Pen ", width),
+        element("label", { class: "file" }, "Photo", file)),
       keeping, state, trouble),
     element("div", { class: "answer" }, reading, choice, chart, spoken), insight);
 
@@ -124,6 +145,11 @@ function render({ model, el }) {
     context.fillStyle = "white";
     context.fillRect(0, 0, sheet.width, sheet.height);
     context.strokeStyle = "black";
+    if (photo) {
+      const { width: wide, height: high } = photo.canvas;
+      const scale = Math.min(sheet.width / wide, sheet.height / high);
+      context.drawImage(photo.canvas, (sheet.width - scale * wide) / 2, (sheet.height - scale * high) / 2, scale * wide, scale * high);
+    }
     for (const stroke of strokes) ink(context, stroke, sheet.height);
   }
 
@@ -150,7 +176,8 @@ function render({ model, el }) {
     again = late = false;
     sent = (model.get("drawing").number || 0) + 1;
     sentAt = performance.now();
-    model.set("drawing", { number: sent, strokes: copy(strokes), lifted: !pen, chosen });
+    const laid = photo ? { photo: photo.bytes } : {};
+    model.set("drawing", { number: sent, strokes: copy(strokes), lifted: !pen, chosen, ...laid });
     model.save_changes();
     clearTimeout(timer);
     timer = setTimeout(overdue, PATIENCE);
@@ -210,7 +237,23 @@ function render({ model, el }) {
     send();
   }
 
+  // A photo takes the place of the strokes, and strokes that of a photo.
+  async function lay(chosenFile) {
+    if (!chosenFile) return;
+    try {
+      photo = await photograph(chosenFile);
+    } catch {
+      trouble.textContent = `${chosenFile.name || "This"} is no picture that a browser can show. Use a PNG or JPEG file.`;
+      return;
+    }
+    trouble.textContent = "";
+    pen = null;
+    strokes = [];
+    changed();
+  }
+
   function begun(point) {
+    photo = null;
     const stroke = { points: [point], width: Number(width.value) };
     strokes.push(stroke);
     return stroke;
@@ -236,12 +279,14 @@ function render({ model, el }) {
 
   function undo() {
     pen = null;
-    strokes.pop();
+    if (photo) photo = null;
+    else strokes.pop();
     changed();
   }
 
   function clear() {
     pen = null;
+    photo = null;
     strokes = [];
     changed();
   }
@@ -274,10 +319,21 @@ function render({ model, el }) {
     undo();
   });
 
+  el.addEventListener("dragover", (event) => event.preventDefault());
+  el.addEventListener("drop", (event) => {
+    event.preventDefault();
+    lay(event.dataTransfer.files[0]);
+  });
+  el.addEventListener("paste", (event) => {
+    if (!event.clipboardData.files.length) return;
+    event.preventDefault();
+    lay(event.clipboardData.files[0]);
+  });
+
   function drawnElsewhere() {
     const drawing = model.get("drawing");
     if (sent !== null && drawing.number === sent) return; // it is ours
-    pen = null;
+    pen = photo = null;
     strokes = copy(drawing.strokes);
     show();
   }

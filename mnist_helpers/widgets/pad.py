@@ -19,9 +19,9 @@ from mnist_helpers.errors import CourseError
 from mnist_helpers.inspection import Neighbours, lit_maps, saliency
 from mnist_helpers.reading.preprocessing import DigitSteps
 from mnist_helpers.reading.reader import LEAST_ENERGY
-from mnist_helpers.widgets.strokes import Reading, keep_digit, read_drawing, strokes_from
+from mnist_helpers.widgets.strokes import Reading, keep_digit, read_drawing, read_photo, strokes_from
 
-INVITATION = "Draw a digit with the mouse, a pen or a finger."
+INVITATION = "Draw a digit with the mouse, a pen or a finger, or drop a photo of one here."
 KNOWN_DIGITS = 2_000  # among which the most similar are sought
 LONGEST_SIDE = 112  # of a step's picture, in pixels
 ORANGE = torch.tensor([230.0, 159.0, 0.0])  # bright on dark: seen without colour, too
@@ -37,8 +37,9 @@ def close_other_doors() -> None:
 class DrawingPad(anywidget.AnyWidget):
     """A sheet to draw on: what a network reads is shown while one draws.
 
-    `drawing` is what the browser sends: a number, the strokes, whether the pen is lifted, and which digit is looked
-    into (-1: the last). `answer` is what comes back, under the same number. Setting `drawing` from Python draws, too.
+    `drawing` is what the browser sends: a number, the strokes (or the bytes of a `photo`), whether the pen is lifted,
+    and which digit is looked into (-1: the last). `answer` is what comes back, under the same number. Setting `drawing`
+    from Python draws, too.
     """
 
     _esm = Path(__file__).parent / "pad.js"
@@ -96,11 +97,15 @@ class DrawingPad(anywidget.AnyWidget):
         self.answer = {"number": number, "milliseconds": milliseconds, **answer}
 
     def _read(self, drawing: dict) -> dict:
-        strokes = strokes_from(drawing["strokes"])
-        if not strokes:
+        photo = drawing.get("photo")
+        strokes = [] if photo else strokes_from(drawing["strokes"])
+        if not (photo or strokes):
             self.digits = []
             return {"message": INVITATION}
-        reading = read_drawing(self.model, strokes, self.aspect, self.least_energy)
+        if photo:
+            reading = read_photo(self.model, photo, self.least_energy)
+        else:
+            reading = read_drawing(self.model, strokes, self.aspect, self.least_energy)
         self.digits, labels = reading.steps, reading.labels
         chosen = drawing.get("chosen", -1) if -len(labels) <= drawing.get("chosen", -1) < len(labels) else -1
         digit, label = self.digits[chosen], labels[chosen]
@@ -108,7 +113,7 @@ class DrawingPad(anywidget.AnyWidget):
             "reading": f"{self._name(labels)} ({self._how_sure(reading)})",
             "probabilities": reading.probabilities.tolist(),
             "chosen": chosen % len(labels),
-            "steps": pictures_of_steps(digit),
+            "steps": pictures_of_steps(digit, "your photo" if photo else "your drawing"),
             "maps": [picture(f"layer {name}", maps) for name, maps in lit_maps(self.model, digit.digit).items()],
             "why": self._why(digit.digit, label) if drawing.get("lifted", True) else [],
         }
@@ -164,10 +169,10 @@ def picture(caption: str, values: Tensor) -> dict:
     return {"caption": caption, "width": width, "height": height, "pixels": values.contiguous().numpy().tobytes()}
 
 
-def pictures_of_steps(steps: DigitSteps) -> list[dict]:
+def pictures_of_steps(steps: DigitSteps, what: str) -> list[dict]:
     """Return the pictures of a digit's way from the sheet to the network."""
     return [
-        picture("your drawing, smoothed", smaller(steps.grey)),
+        picture(f"{what}, smoothed", smaller(steps.grey)),
         picture("the digit, as ink", smaller(steps.cropped)),
         picture("28 × 28, centred by its mass", steps.digit[0]),
     ]

@@ -10,8 +10,9 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from mnist_helpers.errors import CourseError
+from mnist_helpers.reading.pictures import open_picture
 from mnist_helpers.reading.preprocessing import DigitSteps
-from mnist_helpers.reading.reader import Reader
+from mnist_helpers.reading.reader import DigitReading, Reader
 from mnist_helpers.runtime import whole_file
 
 SIDE = 224  # pixels of a picture's height; the 28 of MNIST, eight times
@@ -86,6 +87,16 @@ def draw_strokes(strokes: list[Stroke], aspect: float = 1.0) -> Image.Image:
     return sheet.reduce(2)
 
 
+def read_photo(model: nn.Module, photo: bytes, least_energy: float = -math.inf) -> Reading:
+    """Read the digits of a picture file's bytes as `predict` does; nothing is stored.
+
+    Raises: DrawingError if it is no bytes; PictureError if it is no picture, or no digit can be read in it.
+    """
+    if not isinstance(photo, bytes | memoryview):
+        raise DrawingError(f"A photo must be the bytes of a picture file, and this is {type(photo).__name__}.")
+    return _reading(Reader(model, least_energy).read(open_picture(bytes(photo))))
+
+
 def read_drawing(
     model: nn.Module, strokes: list[Stroke], aspect: float = 1.0, least_energy: float = -math.inf
 ) -> Reading:
@@ -95,7 +106,10 @@ def read_drawing(
 
     Raises: PictureError if there is no ink in it, or more than digits.
     """
-    found = Reader(model, least_energy, views=1).read(draw_strokes(strokes, aspect))
+    return _reading(Reader(model, least_energy, views=1).read(draw_strokes(strokes, aspect)))
+
+
+def _reading(found: list[DigitReading]) -> Reading:
     probabilities = torch.stack([one.probabilities for one in found])
     sure, none = all(one.sure for one in found), any(one.perhaps_no_digit for one in found)
     return Reading([one.steps for one in found], probabilities, sure, none)

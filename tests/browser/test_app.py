@@ -1,5 +1,6 @@
 """The page that `make app` serves: digits drawn with the mouse are read, visitors are apart, and none runs code."""
 
+import io
 import json
 import re
 import statistics
@@ -10,6 +11,7 @@ import uuid
 import psutil
 import pytest
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_msg_to_ws_v1
+from PIL import Image, ImageDraw
 from playwright.sync_api import expect
 from processes import children_with
 from strokes import drawings
@@ -59,6 +61,44 @@ def test_digits_side_by_side_are_read_as_a_number_and_each_can_be_looked_into(ap
     pad.answered()
     expect(seen).to_have_text("4")
     screenshot(page, "app-number", height=1500)
+
+
+def as_file(strokes: list[list[tuple[float, float]]], pen: float) -> bytes:
+    """Draw strokes on grey paper, as a photo has it, in a PNG file."""
+    sheet, file = Image.new("L", (900, 700), 190), io.BytesIO()
+    for stroke in strokes:
+        ImageDraw.Draw(sheet).line([(150 + 600 * x, 50 + 600 * y) for x, y in stroke], fill=40, width=round(600 * pen))
+    sheet.save(file, "PNG")
+    return file.getvalue()
+
+
+LAID = """([pad, kind, bytes]) => {
+    const data = new DataTransfer();
+    data.items.add(new File([new Uint8Array(bytes)], "photo.png", { type: "image/png" }));
+    const options = { bubbles: true, cancelable: true };
+    pad.dispatchEvent(kind === "drop" ? new DragEvent("drop", { ...options, dataTransfer: data })
+        : new ClipboardEvent("paste", { ...options, clipboardData: data }));
+}"""
+
+
+def test_a_photo_is_read_when_it_is_chosen_dropped_or_pasted_and_none_is_said(app, visit):
+    page = visit(app)
+    pad = Pad(page)
+    seven, four = (as_file(BY_DIGIT[digit].strokes, BY_DIGIT[digit].pen) for digit in (7, 4))
+    pad.root.locator("input[type=file]").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": seven})
+    reading = pad.root.locator(".reading")
+    expect(reading).to_contain_text("7 (")
+    for kind, file, digit in (("drop", four, 4), ("paste", seven, 7)):
+        page.evaluate(LAID, [pad.root.element_handle(), kind, list(file)])
+        expect(reading).to_contain_text(f"{digit} (")
+        pad.answered()
+    screenshot(page, "app-photo", height=1500)
+    page.evaluate(LAID, [pad.root.element_handle(), "drop", list(b"no picture")])
+    expect(pad.root.locator(".trouble")).to_contain_text("photo.png is no picture that a browser can show")
+    pad.press("Clear")
+    assert pad.reading.startswith(INVITATION)
+    pad.draw(BY_DIGIT[1])
+    assert pad.reading.startswith("1 (")
 
 
 def test_undo_clear_and_the_pen(app, visit):

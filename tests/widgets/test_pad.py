@@ -1,9 +1,13 @@
 """The pad without a browser: its traits are the truth, so a drawing set from Python is read as one from the mouse."""
 
+import io
+from dataclasses import replace
+
 import comm
 import ipywidgets
 import pytest
 import torch
+from PIL import Image, ImageDraw
 
 from mnist_helpers.checkpoints import find_model, load_model
 from mnist_helpers.models import build_model
@@ -70,6 +74,40 @@ def test_several_digits_are_read_as_a_number_and_each_can_be_looked_into(network
     assert first["chosen"] == 0
     assert first["steps"][-1]["pixels"] != both["steps"][-1]["pixels"]
     assert draw(pad, [*ONE, *SEVEN], number=3, chosen=7)["chosen"] == 1
+
+
+def test_a_photo_in_place_of_strokes_is_read_and_shown_in_steps(pad):
+    file = io.BytesIO()
+    sheet = Image.new("L", (400, 300), 210)
+    ImageDraw.Draw(sheet).line([(150, 60), (260, 60), (190, 240)], fill=60, width=16)
+    sheet.save(file, "JPEG")
+    pad.drawing = {"number": 3, "strokes": [], "photo": memoryview(file.getvalue()), "lifted": True, "chosen": -1}
+    assert pad.answer["reading"].startswith("7 (")
+    assert pad.answer["steps"][0]["caption"].startswith("your photo")
+    pad.drawing = {"number": 4, "strokes": SEVEN, "lifted": True, "chosen": -1}
+    assert pad.answer["steps"][0]["caption"].startswith("your drawing")
+
+
+@pytest.mark.parametrize("photo", [b"no picture", b"\x89PNG", "text", 10**12, [1, 2], {"a": 1}])
+def test_a_photo_that_is_none_is_answered_with_a_message(pad, photo):
+    pad.drawing = {"number": 6, "strokes": [], "photo": photo, "lifted": True, "chosen": -1}
+    assert pad.answer["number"] == 6
+    assert "probabilities" not in pad.answer
+    assert "failed" not in pad.answer["message"]
+
+
+def test_the_pad_says_what_else_it_may_be_when_it_is_not_sure(pad, monkeypatch):
+    drawn = module.read_drawing(pad.model, module.strokes_from(SEVEN))
+    shares = torch.full((1, 10), 0.01)
+    shares[0, 7], shares[0, 1] = 0.6, 0.32
+    for changes, said in (
+        ({"probabilities": shares, "sure": False}, "7 (unsure: perhaps 1)"),
+        ({"sure": False, "perhaps_no_digit": True}, "7 (perhaps no digit)"),
+        ({"sure": True}, "7 (100% sure)"),
+    ):
+        changed = replace(drawn, **changes)
+        monkeypatch.setattr(module, "read_drawing", lambda *_arguments, changed=changed: changed)
+        assert draw(pad, SEVEN, number=id(changes))["reading"] == said
 
 
 @pytest.mark.parametrize("strokes", [None, "x", [{}], [{"points": [[9e9, 0]], "width": 0.1}]])
