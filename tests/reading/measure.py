@@ -126,8 +126,8 @@ def main(each: int, seed: int, for_steps: int) -> None:
         f"""# Reading other people's pictures
 
 Pictures of digits as people make them, {each} of each kind, drawn by rule (`tests/reading/kinds.py`, seed {seed}):
-digits of MNIST's validation part and digits written down by hand, on paper, boards and screens, with pens, light and cameras of
-their own. They are no photos, and nothing was trained on them. The preprocessing was made with pictures of these kinds
+digits of MNIST's validation part and digits written down by hand, on paper, boards and screens, with pens, light and
+cameras of their own. They are no photos, and nothing was trained on them. The preprocessing was made with pictures of these kinds
 from other seeds, so real photos will be read less well: measure yours with `mnist-helpers evaluate --handwriting`. This
 page was written by `python tests/reading/measure.py {each} {seed} {for_steps}`; no figure in it was typed.
 
