@@ -127,9 +127,10 @@ def main(each: int, seed: int, for_steps: int) -> None:
 
 Pictures of digits as people make them, {each} of each kind, drawn by rule (`tests/reading/kinds.py`, seed {seed}):
 digits of MNIST's validation part and digits written down by hand, on paper, boards and screens, with pens, light and
-cameras of their own. They are no photos, and nothing was trained on them. The preprocessing was made with pictures of these kinds
-from other seeds, so real photos will be read less well: measure yours with `mnist-helpers evaluate --handwriting`. This
-page was written by `python tests/reading/measure.py {each} {seed} {for_steps}`; no figure in it was typed.
+cameras of their own. They are no photos, and nothing was trained on them. The preprocessing was made with pictures of
+these kinds from other seeds, so real photos will be read less well: measure yours with `mnist-helpers evaluate
+--handwriting`. This page was written by `python tests/reading/measure.py {each} {seed} {for_steps}`; no figure in it
+was typed.
 
 A picture counts as right if just the digits were read that are in it, row by row; a blank one if it was refused. The
 plain pipeline is what most tutorials have: blur, one threshold (Otsu, 1979), one box, and the same network

@@ -34,7 +34,7 @@ def share_read(model, pictures: list[Image.Image], labels: list[int]) -> float:
 
 def test_the_shipped_network_s_card_keeps_its_word(shipped):
     model, card = load_model(SHIPPED)
-    assert (card.recipe, card.architecture, card.train_images) == ("handwriting", "resnet", 55_000)
+    assert (card.recipe, card.architecture, card.train_images) == ("handwriting", "resnet", 60_500)
     scores = evaluate(model, load_part("mnist", "validation"))
     assert scores.accuracy == pytest.approx(card.val_accuracy, abs=5e-4)
     assert scores.accuracy > 0.994
@@ -56,7 +56,7 @@ def test_handwriting_of_13_other_people_is_read(shipped):
     other, rng = load_digits(), np.random.default_rng(0)
     sheets = [on_a_sheet(image, rng) for image in other.images]
     labels = other.target.tolist()
-    assert share_read(shipped, sheets, labels) >= 0.96
+    assert share_read(shipped, sheets, labels) >= 0.98
     squeezed = torch.stack([torch.from_numpy(255 - np.asarray(sheet.resize((28, 28))))[None] for sheet in sheets])
     naive = (predict_logits(shipped, squeezed).argmax(dim=1) == torch.tensor(labels)).float().mean()
     assert naive < 0.9  # what the preprocessing is there for
