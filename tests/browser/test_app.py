@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import expect
 from processes import children_with
 from strokes import drawings
-from visitor import SCREENSHOTS, Pad, leave, nothing_sticks_out, screenshot
+from visitor import SCREENSHOTS, Pad, admitted, leave, nothing_sticks_out, screenshot
 
 from mnist_helpers.widgets.serving import PROTOCOL
 
@@ -348,15 +348,6 @@ def test_the_server_hands_out_nothing_else(app, browser, path):
 
 def kernels(server: psutil.Process) -> list[psutil.Process]:
     return children_with("mnist_helpers.course.kernel", server)
-
-
-def admitted(page) -> None:
-    """Come again until there is a place."""
-    for _ in range(300):
-        if not page.get_by_text("All places are taken").count():
-            break
-        page.wait_for_timeout(200)
-        page.reload()
 
 
 def test_a_waiting_kernel_that_dies_is_replaced(serve_app, visit):
