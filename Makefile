@@ -67,7 +67,7 @@ test: $(READY) ## unit tests, structure of the notebooks, nbval against the comm
 	$(TESTS) --dist=loadfile --nbval-lax -m "not slow" notebooks/*.ipynb tests
 
 quick: $(READY) ## the core's tests and lesson 01 (PYTHON=python3.13 VENV=build/python3.13 for a second Python)
-	$(TESTS) --dist=loadfile -m "not slow" tests/test_*.py
+	$(TESTS) --dist=loadfile -m "not slow" tests/test_*.py tests/reading
 	@$(RUN) run-notebooks --notebooks 01
 
 test-all: test ## and the slow ones: a whole class marked, a real browser, killed processes
