@@ -169,22 +169,27 @@ def evaluate(
     matrix = evaluation.confusion_matrix(test.labels, predictions)
     if figures:
         _evaluation_figures(figures, test, logits, matrix)
-    precision, recall = (shares.nan_to_num().tolist() for shares in evaluation.precision_and_recall(matrix))
-    counts = matrix.sum(dim=1).tolist()
-    per_class = list(zip(test.classes, precision, recall, counts, strict=True))
     if as_json:
-        low, high = evaluation.accuracy_interval(scores.accuracy, scores.count)
         facts = {"dataset": dataset or card.dataset, "recipe": card.recipe, "images": scores.count, "loss": scores.loss}
-        facts |= {"accuracy": scores.accuracy, "interval": [low, high], "confusion_matrix": matrix.tolist()}
-        names = ("class", "precision", "recall", "images")
-        facts["classes"] = [dict(zip(names, row, strict=True)) for row in per_class]
-        say(json.dumps(facts))
+        say(json.dumps(facts | _as_json(scores, matrix, test.classes)))
         return
     say(f"{card.architecture}, recipe {card.recipe}, trained on {card.dataset}")
     say(_accuracy_line("Test", scores))
     say(f"\n{'class':12} precision  recall  images")
-    for name, p, r, count in per_class:
+    for name, p, r, count in _per_class(matrix, test.classes):
         say(f"{name:12} {p:9.4f}  {r:6.4f}  {count:6,}")
+
+
+def _as_json(scores: evaluation.Scores, matrix: torch.Tensor, classes: tuple[str, ...]) -> dict:
+    low, high = evaluation.accuracy_interval(scores.accuracy, scores.count)
+    facts = {"accuracy": scores.accuracy, "interval": [low, high], "confusion_matrix": matrix.tolist()}
+    names = ("class", "precision", "recall", "images")
+    return facts | {"classes": [dict(zip(names, row, strict=True)) for row in _per_class(matrix, classes)]}
+
+
+def _per_class(matrix: torch.Tensor, classes: tuple[str, ...]) -> list[tuple[str, float, float, int]]:
+    precision, recall = (shares.nan_to_num().tolist() for shares in evaluation.precision_and_recall(matrix))
+    return list(zip(classes, precision, recall, matrix.sum(dim=1).tolist(), strict=True))
 
 
 def _test_part(card: checkpoints.Card, dataset: str | None) -> data.LabelledImages:

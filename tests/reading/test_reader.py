@@ -170,7 +170,7 @@ def test_letters_are_doubted_more_often_than_digits_and_another_network_is_not_a
 
     letters = string.ascii_uppercase.translate(str.maketrans("", "", "BIOSZ"))
     assert sum(map(is_doubted, letters)) >= 0.5 * len(letters)
-    assert sum(map(is_doubted, string.digits)) <= 2
+    assert sum(map(is_doubted, string.digits)) <= 4  # typed, not written
     other = Reader(shipped_reader().model).read(typed("W"))
     assert not any(one.perhaps_no_digit for one in other)
 
