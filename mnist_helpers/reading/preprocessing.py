@@ -33,6 +33,7 @@ LARGEST_RADIUS = 16  # by which strokes are made thinner at full size; thicker o
 PEN = (2.0, 3.5)  # thinnest and thickest stroke, in pixels of the final 28
 SHARP = 20  # times its contrast that the edge of a stroke would rise on its way through the picture
 LEAST_SHARPNESS = 0.3
+PLAIN = 0.55  # how well a reading fits that leaves no other polarity to look for
 LEAST_CONTRAST_TO_GRAIN = 5.5  # what is less plain than this on its paper is the paper's own texture
 LEAST_IN_A_FIELD = 0.2  # of its shorter side
 PERHAPS_INK = 0.04  # of the paper's brightness
@@ -138,13 +139,22 @@ def _read(grey: np.ndarray, reach: int) -> _Reading | None:
 
 
 def _either_way(grey: np.ndarray, reach: int, inside: np.ndarray | None = None) -> tuple[_Reading | None, np.ndarray]:
-    """Read dark ink on bright paper, and bright ink on dark; return the better reading, and where dark ink is."""
-    dark, bright = find_ink(grey), find_ink(255 - grey)
-    readings = [reading for ink in (dark, bright) if (reading := _as_digits(ink, reach, inside))]
-    for one, other in zip(readings, readings[::-1], strict=True) if len(readings) == 2 else ():
-        if _are_holes(one, other):
-            return other, dark.mask
-    return max(readings, key=lambda reading: reading.fit, default=None), dark.mask
+    """Read dark ink on bright paper and bright ink on dark; return the better reading, and where the likelier ink is.
+
+    What there is more of is paper; if digits are plain on it, nothing else is looked for.
+    """
+    likely = grey if np.median(grey) > (grey.max() + grey.min()) / 2 else 255 - grey
+    first = find_ink(likely)
+    one = _as_digits(first, reach, inside)
+    if one and one.fit >= PLAIN:
+        return one, first.mask
+    other = _as_digits(find_ink(255 - likely), reach, inside)
+    if not (one and other):
+        return one or other, first.mask
+    for holes, digits in ((one, other), (other, one)):
+        if _are_holes(holes, digits):
+            return digits, first.mask
+    return max(one, other, key=lambda reading: reading.fit), first.mask
 
 
 def _are_holes(one: _Reading, other: _Reading) -> bool:
