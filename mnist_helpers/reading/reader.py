@@ -143,8 +143,10 @@ class Reader:
     def _as_it_is(self, picture: Image.Image, turned: int = 0) -> list[DigitReading]:
         digits = [piece for digit in read_digits(picture) for piece in self._apart(digit)]
         images = torch.stack([steps.digit for steps in digits])
-        energies = predict_logits(self.model, images).logsumexp(dim=1).tolist()
-        rows = steady_probabilities(self.model, images, self.views)
+        logits = predict_logits(self.model, images)
+        energies = logits.logsumexp(dim=1).tolist()
+        several = self.views > 1
+        rows = steady_probabilities(self.model, images, self.views) if several else logits.softmax(dim=1)
         scale = longer_side(picture) / max(digits[0].grey.shape)
         readings, place = [], 0
         for steps, energy, probabilities in zip(digits, energies, rows, strict=True):
