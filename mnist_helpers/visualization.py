@@ -143,7 +143,7 @@ def draw_points(ax: Axes, points: Tensor | np.ndarray, labels: Tensor, classes: 
     for part in range(ROUNDS):  # so that no class covers all others
         for index, mine in enumerate(groups):
             share = mine[part::ROUNDS]
-            ax.scatter(*share.T, s=14, color=palette(index), marker=MARKERS[index], alpha=0.5, linewidths=0)
+            ax.scatter(*share.T, s=26, color=palette(index), marker=MARKERS[index], alpha=0.5, linewidths=0)
     middles = np.array([np.median(mine, axis=0) for mine in groups])
     short = max(map(len, classes)) < 3
     places = _apart(middles, np.ptp(points, axis=0) * ([0.1, 0.1] if short else [0.3, 0.1]))

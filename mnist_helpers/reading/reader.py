@@ -22,7 +22,7 @@ from mnist_helpers.reading.preprocessing import DigitSteps, cut_in_two, read_dig
 # Chosen on drawn pictures (tests/reading/kinds.py): 94 of 100 readings are sure,
 # and of a hundred sure ones one is wrong.
 SURE = 0.99
-# Of the shipped network's logits, see `DigitReading.energy`: 2 of 100 digits have less, half of all letters, three of
+# Of the shipped network's logits, see `DigitReading.energy`: 1 of 100 digits has less, half of all letters, three of
 # four pictures of clothes.
 LEAST_ENERGY = 5.5
 # From so many widths for a height on, a part is looked at as two digits that touch, and from the second one it is so
