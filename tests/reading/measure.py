@@ -112,6 +112,7 @@ def without_each(labelled: list[Labelled]) -> list[str]:
             less = counted(labelled)
         right = sum(count["right"] for count in less.values())
         lost = sorted(whole, key=lambda kind, less=less: less[kind]["right"] - whole[kind]["right"])[:3]
+        lost = [kind for kind in lost if less[kind]["right"] < whole[kind]["right"]]
         shown = [f"{kind} ({whole[kind]['right']} → {less[kind]['right']})" for kind in lost]
         lines.append(f"| {name} | {share(right, pictures)} | {', '.join(shown)} |")
     return lines
