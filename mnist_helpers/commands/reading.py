@@ -44,10 +44,11 @@ STEPS = {
 class Answer:
     """What is said of one digit, or of a picture in which none can be read: `error` says why.
 
-    A row of a table is a digit already: it has probabilities and no `reading`, which knows a place in a picture.
+    A row of a table is a digit already: it has probabilities, but no `picture` and no `reading`, which knows a place.
     """
 
     name: str
+    picture: Path | None = None
     probabilities: torch.Tensor | None = None
     reading: DigitReading | None = None
     error: str | None = None
@@ -108,12 +109,12 @@ def predict(
         if answer.error or not (as_json or json_lines):
             say(answer.as_text(card.classes).replace("\n", r"\n"), err=bool(answer.error))
         count, read = count + 1, read + (answer.error is None)
-        if show and len(shown) < MOST_ROWS and (answer.reading or not tables.is_table(Path(answer.name))):
+        if show and len(shown) < MOST_ROWS and answer.picture:
             shown.append(answer)
     if as_json:
         say("]" if count else "[]")
     if show:
-        _show(show, [answer for answer in shown if answer.reading or answer.error], count, card.classes)
+        _show(show, shown, read, card.classes)
     raise typer.Exit(int(read < count))
 
 
@@ -125,20 +126,20 @@ def _answers(paths: list[Path], reader: Reader, every: bool, turn: bool, dataset
             together.append(path)
             continue
         for picture, found in reader.read_files(together, turn):
-            yield from _of_a_picture(str(picture), found, every)
+            yield from _of_a_picture(picture, found, every)
         together = []
         if path is not None:
             yield from _of_a_table(path, reader.model, dataset)
 
 
-def _of_a_picture(name: str, found: list[DigitReading] | PictureError, every: bool) -> Iterator[Answer]:
+def _of_a_picture(path: Path, found: list[DigitReading] | PictureError, every: bool) -> Iterator[Answer]:
     if isinstance(found, PictureError):
         # The name stands in front of every message, so a message need not repeat it.
-        yield Answer(name, error=str(found))
+        yield Answer(str(path), path, error=str(found))
     elif len(found) > 1 and not every:
-        yield Answer(name, error=several_digits(len(found)))
+        yield Answer(str(path), path, error=several_digits(len(found)))
     else:
-        yield from (Answer(name, reading.probabilities, reading) for reading in found)
+        yield from (Answer(str(path), path, reading.probabilities, reading) for reading in found)
 
 
 def _of_a_table(path: Path, model: torch.nn.Module, dataset: str) -> Iterator[Answer]:
@@ -149,25 +150,25 @@ def _of_a_table(path: Path, model: torch.nn.Module, dataset: str) -> Iterator[An
         return
     probabilities = evaluation.predict_logits(model, images).softmax(dim=1)
     for number, row in enumerate(probabilities, start=1):
-        yield Answer(f"{path}, row {number}", row)
+        yield Answer(f"{path}, row {number}", probabilities=row)
 
 
-def _show(path: Path, answers: list[Answer], count: int, classes: list[str]) -> None:
-    """Draw the steps of digits, and of pictures that were refused as far as they came."""
+def _show(path: Path, answers: list[Answer], read: int, classes: list[str]) -> None:
+    """Draw the steps of digits, and of pictures that were refused as far as they came; so many digits were `read`."""
     rows = [(answer, steps) for answer in answers if (steps := _steps(answer))]
     if not rows:
-        if count and not answers:
+        if read and not answers:
             said = "the images of a table are digits already, and have no steps"
             say(f"{path} was not written: {said}", err=True)
         return
-    if count > MOST_ROWS:
-        say(f"{path} shows the first {MOST_ROWS} of {count} digits", err=True)
+    if read > MOST_ROWS:
+        say(f"{path} shows the first {MOST_ROWS} of {read} digits", err=True)
     size = (12, 2.3 * len(rows))
     figure, axes = plt.subplots(len(rows), 6, figsize=size, layout="constrained", squeeze=False)
     for row, (answer, steps) in zip(axes, rows, strict=True):
         for ax, picture, title in zip(row, steps, STEPS.values(), strict=False):
             visualization.draw_images(ax, picture, [title])
-        name = os.fsencode(Path(answer.name).name[-24:]).decode(errors="replace")
+        name = os.fsencode(answer.picture.name[-24:]).decode(errors="replace")
         row[0].set_title(name, fontsize=9, parse_math=False)
         for ax in row[len(steps) : 5]:
             ax.axis("off")
@@ -183,7 +184,7 @@ def _steps(answer: Answer) -> list[torch.Tensor]:
     """Return the pictures of a digit's steps, and of a refused picture those of its ink."""
     if answer.reading:
         return [getattr(answer.reading.steps, name) for name in STEPS]
-    return _of_the_refused(Path(answer.name))
+    return _of_the_refused(answer.picture)
 
 
 def _of_the_refused(path: Path) -> list[torch.Tensor]:

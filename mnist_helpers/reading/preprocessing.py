@@ -33,8 +33,8 @@ LARGEST_RADIUS = 16  # by which strokes are made thinner at full size; thicker o
 PEN = (2.0, 3.5)  # thinnest and thickest stroke, in pixels of the final 28
 SHARP = 20  # times its contrast that the edge of a stroke would rise on its way through the picture
 LEAST_SHARPNESS = 0.3
-PLAIN = 0.55  # how well a reading fits that leaves no other polarity to look for
-LEAST_CONTRAST_TO_GRAIN = 5.5  # what is less plain than this on its paper is the paper's own texture
+FITS_WELL = 0.55  # how well a reading fits that leaves no other polarity to look for
+LEAST_PLAINNESS = 5.5  # what is less plain than this on its paper is the paper's own texture
 LEAST_IN_A_FIELD = 0.2  # of its shorter side
 PERHAPS_INK = 0.04  # of the paper's brightness
 NO_INK = "There is no ink in this picture. Is the digit in it? A photo from closer by shows it larger."
@@ -146,7 +146,7 @@ def _either_way(grey: np.ndarray, reach: int, inside: np.ndarray | None = None) 
     likely = grey if np.median(grey) > (grey.max() + grey.min()) / 2 else 255 - grey
     first = find_ink(likely)
     one = _as_digits(first, reach, inside)
-    if one and one.fit >= PLAIN:
+    if one and one.fit >= FITS_WELL:
         return one, first.mask
     other = _as_digits(find_ink(255 - likely), reach, inside)
     if not (one and other):
@@ -241,7 +241,7 @@ def _as_digits(ink: Ink, reach: int, inside: np.ndarray | None) -> _Reading | No
     thin = np.median([1 - thickness(part) for part in digits])
     fit = float(np.median(around) * thin**2 * np.median(sharp)) * min(4 * size, 1) ** 0.5
     reading = _Reading(ink, in_rows(list(digits)), fit)
-    return reading if _contrast(reading) >= LEAST_CONTRAST_TO_GRAIN * _grain(reading, inside) else None
+    return reading if _contrast(reading) >= LEAST_PLAINNESS * _grain(reading, inside) else None
 
 
 def _grain(reading: _Reading, inside: np.ndarray | None) -> float:
@@ -342,10 +342,10 @@ def _why_nothing(grey: np.ndarray, reach: int) -> str:
     if marks:
         largest = max(max(side.stop - side.start for side in box) for box in marks)
         return FAINT if largest >= LEAST_SIZE * min(grey.shape) else ONLY_SPECKS
-    return FAINT if max(map(_plainness, found)) > PERHAPS_INK else NO_INK
+    return FAINT if max(map(_darkest, found)) > PERHAPS_INK else NO_INK
 
 
-def _plainness(ink: Ink) -> float:
+def _darkest(ink: Ink) -> float:
     """Return how much darker than the paper the darkest marks are, as a share of its brightness."""
     return float(np.quantile(1 - ink.grey / np.maximum(ink.paper, 8), 0.995))
 
