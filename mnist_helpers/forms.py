@@ -1,7 +1,8 @@
 """Digits drawn by rule: the forms that are usual elsewhere and that MNIST, written by Americans, hardly has.
 
 A one with a flag, with or without a foot; a seven with a bar; a closed or an open four of straight strokes; an angular
-three and five; a nine on a straight stem; a nought that does not close. `handwriting` learns from them, too.
+three and five; a nine on a straight stem or with a hook; a nought that does not close. `handwriting` learns from them,
+too.
 """
 
 import math
@@ -35,8 +36,12 @@ def _seven(r: list[float]) -> Strokes:
 
 def _four(r: list[float]) -> Strokes:
     level, stem = 0.55 + 0.15 * r[0], 0.6 + 0.2 * r[1]
-    if r[2] < 0.5:  # closed
+    if r[2] < 0.35:  # closed
         return [[(stem, 0.0), (0.05, level), (1.0, level)], [(stem, 0.0), (stem, 1.0)]]
+    if r[2] < 0.65:  # like lightning: one stroke slants to the bar, and a short one crosses it
+        corner, end = (0.05, level + 0.05), (1.0, level - 0.1 * r[3])
+        top = (0.45 + 0.3 * r[3], 0.0)
+        return [[top, corner, end], [(stem + 0.1, level - 0.15 - 0.25 * r[4]), (stem - 0.1, 1.0)]]
     return [[(0.15 + 0.2 * r[3], 0.0), (0.05, level), (1.0, level)], [(stem, 0.2 * r[4]), (stem, 1.0)]]
 
 
@@ -52,8 +57,10 @@ def _three(r: list[float]) -> Strokes:
 
 
 def _nine(r: list[float]) -> Strokes:
-    ring = _arc(0.48, 0.27, 0.36, 0.27, -10, 350)
-    return [ring, [(0.84, 0.1), (0.82 - 0.25 * r[0], 1.0)]]
+    if r[1] < 0.5:  # on a straight stem
+        return [_arc(0.48, 0.27, 0.36, 0.27, -10, 350), [(0.84, 0.1), (0.82 - 0.25 * r[0], 1.0)]]
+    ring = _arc(0.48, 0.25, 0.36, 0.25, -40 + 30 * r[2], 330)
+    return [ring, [(0.8, 0.05), (0.86, 0.4), (0.84, 0.75), (0.65, 0.97), (0.35, 1.0), (0.05, 0.85 + 0.1 * r[3])]]
 
 
 def _nought(r: list[float]) -> Strokes:

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
-SMALLEST, LARGEST = 320, 480  # pixels of the longer side that a picture is looked at with
+SMALLEST, LARGEST = 320, 400  # pixels of the longer side that a picture is looked at with
 WIDEST_STROKE = 0.25  # of the shorter side of the picture
 LEAST_CONTRAST = 0.1  # of the paper's brightness
 LEAST_CONTRAST_TO_GRAIN = 6.0
@@ -81,11 +81,12 @@ def _of_the_paper(darkness: np.ndarray, below: np.ndarray | float) -> tuple[np.n
     """Return what the darkness of the paper itself is, place by place, its grain, and what is clearly more."""
     off = darkness <= below
     step = max(1, max(darkness.shape) // 80)  # it changes slowly: a coarse copy will do
-    sums = [ndimage.uniform_filter(part, 2 * step + 1)[::step, ::step] for part in (darkness * off, off.astype(float))]
-    inked, share = (ndimage.gaussian_filter(part, 5, mode="nearest") for part in sums)
-    coarse = inked / np.maximum(share, 1e-3)
-    usual = ndimage.zoom(coarse, step, order=1, mode="nearest", grid_mode=True)[: len(darkness), : darkness.shape[1]]
-    usual = np.pad(usual, [(0, side - has) for side, has in zip(darkness.shape, usual.shape, strict=True)], mode="edge")
+    means = [Image.fromarray(part.astype(np.float32)).reduce(step) for part in (darkness * off, off)]
+    inked, share = (ndimage.gaussian_filter(np.asarray(part), 5, mode="nearest") for part in means)
+    coarse, (height, width) = Image.fromarray(inked / np.maximum(share, np.float32(1e-3))), darkness.shape
+    usual = np.asarray(
+        coarse.resize((width, height), Image.Resampling.BILINEAR, box=(0, 0, width / step, height / step))
+    )
     rest = (darkness - usual)[off]
     grain = 1.48 * float(np.median(np.abs(rest - np.median(rest)))) if rest.size else 1.0
     return usual, grain, max(0.03, 3 * grain)

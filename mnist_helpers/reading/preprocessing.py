@@ -22,7 +22,7 @@ from mnist_helpers.reading.segmentation import (
     cuts,
     find_digits,
     in_rows,
-    thickness,
+    is_rectangle,
 )
 
 TINY_SIDE = 64  # pixels of the longer side of a picture so small that a fine pen's strokes have gaps of a pixel
@@ -191,7 +191,8 @@ def _is_better(inside: _Reading, whole: _Reading, field: Field) -> bool:
             return False
         if _lies_along(part, field):
             continue
-        if part.height * part.width > 0.9 * field.mask.size and inside.fit < whole.fit:
+        covered = part.height * part.width / field.mask.size
+        if (covered > 0.9 and inside.fit < whole.fit) or (covered > 0.75 and not is_rectangle(field.mask)):
             return False  # what is thought to be a field is a digit with a hole
         middle = (part.top + part.bottom) // 2 - rows.start, (part.left + part.right) // 2 - columns.start
         within = all(0 <= at < side for at, side in zip(middle, field.mask.shape, strict=True)) and field.mask[middle]
@@ -238,7 +239,7 @@ def _as_digits(ink: Ink, reach: int, inside: np.ndarray | None) -> _Reading | No
         return None
     digits, around, sharp = zip(*looks, strict=True)
     size = sum(part.size for part in digits) / max(shape)
-    thin = np.median([1 - thickness(part) for part in digits])
+    thin = np.median([1 - part.thickness for part in digits])
     fit = float(np.median(around) * thin**2 * np.median(sharp)) * min(4 * size, 1) ** 0.5
     reading = _Reading(ink, in_rows(list(digits)), fit)
     return reading if _contrast(reading) >= LEAST_PLAINNESS * _grain(reading, inside) else None

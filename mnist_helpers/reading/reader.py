@@ -163,9 +163,11 @@ class Reader:
         if width < PERHAPS_TWO * height:
             return [digit]
         one = self._sureness([digit])
+        if one >= QUITE_SURE and width < WIDE * height:
+            return [digit]
         ways = [(self._sureness(pair), pair) for pair in cut_in_two(digit)]
         surest, both = max(ways, key=lambda way: way[0], default=(0.0, ()))
-        if surest > one if one < QUITE_SURE else surest > SURE_OF_BOTH and width >= WIDE * height:
+        if surest > (one if one < QUITE_SURE else SURE_OF_BOTH):
             return [piece for half in both for piece in self._apart(half)]
         return [digit]
 

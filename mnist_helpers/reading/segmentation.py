@@ -1,6 +1,8 @@
 """A mask of ink → the digits in it, in rows: lines, frames and dirt taken away, loose strokes put to their digits."""
 
+import functools
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
@@ -54,6 +56,11 @@ class Part:
         """Return its rows and columns in the picture."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
+    @functools.cached_property
+    def thickness(self) -> float:
+        """Return the width of its thickest stroke, as a share of its longer side."""
+        return 2 * float(ndimage.distance_transform_edt(np.pad(self.mask, 1)).max()) / self.size
+
     def joined(self, other: "Part") -> "Part":
         """Return both as one part."""
         top, left = min(self.top, other.top), min(self.left, other.left)
@@ -75,7 +82,7 @@ def find_digits(mask: np.ndarray, reach: int = 0) -> list[Part]:
     parts = _parts(mask & ~find_lines(mask), reach)
     inner = [part for part in parts if not _comes_from_the_edge(part, mask.shape)]
     parts = inner or [part for part in parts if not _fills_a_side(part, mask.shape)]
-    digits = [digit for digit in _grouped(parts) if thickness(digit) <= WIDEST and not _is_frame(digit)]
+    digits = [digit for digit in _grouped(parts) if digit.thickness <= WIDEST and not _is_frame(digit)]
     return [piece for digit in digits for piece in _apart(digit)]
 
 
@@ -285,16 +292,13 @@ def _cut(part: Part, left: float, right: float) -> tuple[Part, Part] | None:
     if last - first < 2:
         return None
     cost = part.mask[:, first:last] + 1e-4  # and of ways that cross as much, the shortest
-    total = cost.copy()
-    for row in range(1, len(cost)):
-        above = np.pad(total[row - 1], 1, constant_values=np.inf)
-        total[row] += np.minimum(np.minimum(above[:-2], above[2:]) + 1e-4, above[1:-1])
-    way = np.zeros(len(cost), int)
-    way[-1] = total[-1].argmin()
-    for row in range(len(cost) - 2, -1, -1):
-        near = max(0, way[row + 1] - 1)
-        way[row] = near + total[row, near : way[row + 1] + 2].argmin()
-    beyond = np.arange(part.width) >= first + way[:, None]
+    total = np.pad(cost, ((0, 0), (1, 1)), constant_values=np.inf)
+    for above, below in pairwise(total):
+        below[1:-1] += np.minimum(np.minimum(above[:-2], above[2:]) + 1e-4, above[1:-1])
+    way = [int(total[-1].argmin())]
+    for row in total[-2::-1]:
+        way.append(way[-1] - 1 + int(row[way[-1] - 1 : way[-1] + 2].argmin()))
+    beyond = np.arange(part.width) >= first - 1 + np.array(way[::-1])[:, None]
     pieces = tuple(_trimmed(part, part.mask & side) for side in (~beyond, beyond))
     return pieces if min(piece.height for piece in pieces) >= 0.5 * part.height else None
 
@@ -331,16 +335,16 @@ def _belong(one: Part, other: Part, tallest: int) -> bool:
     return level < 0.5 * one.height and beside and near <= 0.25 * tallest
 
 
-def thickness(part: Part) -> float:
-    """Return the width of a part's thickest stroke, as a share of its longer side."""
-    return 2 * float(ndimage.distance_transform_edt(np.pad(part.mask, 1)).max()) / part.size
-
-
 def _is_frame(part: Part) -> bool:
     """Decide whether a part is the outline of a rectangle, or a panel with something in it."""
     full = ndimage.binary_fill_holes(part.mask)
     if full.sum() - part.mask.sum() < 0.05 * full.sum() or full.sum() < 0.85 * hull_area(full):
         return False
+    return is_rectangle(full)
+
+
+def is_rectangle(full: np.ndarray) -> bool:
+    """Decide whether a mask without holes fills the smallest rectangle around it, turned as it may be."""
     corners = hull_corners(full)
     angles = np.deg2rad(np.arange(0, 90, 3))
     across = corners @ np.stack([np.cos(angles), np.sin(angles)])
