@@ -101,18 +101,20 @@ def predict(
         raise UsageError("Name one of --json and --json-lines.")
     reader, card = _reader(checkpoint, device)
     shown, count, read = [], 0, 0
-    for answer in _answers(images, reader, every, turn == "auto", card.dataset):
-        if as_json:  # begun before the last is known: what is printed is held in no memory
-            say(("[" if count == 0 else ", ") + answer.as_json(), end="")
-        elif json_lines:
-            say(answer.as_json())
-        if answer.error or not (as_json or json_lines):
-            say(answer.as_text(card.classes).replace("\n", r"\n"), err=bool(answer.error))
-        count, read = count + 1, read + (answer.error is None)
-        if show and len(shown) < MOST_ROWS and answer.picture:
-            shown.append(answer)
-    if as_json:
-        say("]" if count else "[]")
+    try:
+        for answer in _answers(images, reader, every, turn == "auto", card.dataset):
+            if as_json:  # begun before the last is known: what is printed is held in no memory
+                say(("[" if count == 0 else ", ") + answer.as_json(), end="")
+            elif json_lines:
+                say(answer.as_json())
+            if answer.error or not (as_json or json_lines):
+                say(answer.as_text(card.classes).replace("\n", r"\n"), err=bool(answer.error))
+            count, read = count + 1, read + (answer.error is None)
+            if show and len(shown) < MOST_ROWS and answer.picture:
+                shown.append(answer)
+    finally:  # who stops it gets a whole list of what was read
+        if as_json:
+            say("]" if count else "[]")
     if show:
         _show(show, shown, read, card.classes)
     raise typer.Exit(int(read < count))

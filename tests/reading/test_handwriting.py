@@ -52,10 +52,10 @@ def on_a_sheet(image: np.ndarray, rng: np.random.Generator) -> Image.Image:
 
 @pytest.mark.slow
 def test_handwriting_of_13_other_people_is_read(shipped):
-    """The test part of Alpaydin and Kaynak's digits (1998), 1,797 by 13 people; nothing was ever trained on it."""
+    """Every third of the test part of Alpaydin and Kaynak's digits (1998), by 13 people; none was ever trained on."""
     other, rng = load_digits(), np.random.default_rng(0)
-    sheets = [on_a_sheet(image, rng) for image in other.images]
-    labels = other.target.tolist()
+    sheets = [on_a_sheet(image, rng) for image in other.images[::3]]
+    labels = other.target[::3].tolist()
     assert share_read(shipped, sheets, labels) >= 0.97
     squeezed = torch.stack([torch.from_numpy(255 - np.asarray(sheet.resize((28, 28))))[None] for sheet in sheets])
     naive = (predict_logits(shipped, squeezed).argmax(dim=1) == torch.tensor(labels)).float().mean()

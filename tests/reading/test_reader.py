@@ -209,6 +209,21 @@ def test_predict_prints_a_line_for_each_digit_before_the_last_picture_is_opened(
     assert (done.returncode, done.stdout) == (2, "")
 
 
+def test_who_stops_predict_gets_a_whole_list_of_what_was_read(call, tmp_path, monkeypatch):
+    typed("3").save(tmp_path / "3.png")
+    waiting = iter([reader.as_picture] * (reader.WAITING + 2))
+
+    def opened(path: Path) -> Image.Image:
+        if step := next(waiting, None):
+            return step(path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reader, "as_picture", opened)
+    done = call("predict", "--json", *[tmp_path / "3.png"] * 20)
+    assert done.returncode == 130
+    assert [answer["digit"] for answer in json.loads(done.stdout)] == [3, 3]
+
+
 def test_predict_doubts_aloud(call, tmp_path):
     between = Image.blend(typed("1"), typed("7"), 0.5)
     between.save(tmp_path / "between.png")
