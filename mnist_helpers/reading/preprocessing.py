@@ -31,8 +31,6 @@ DARK = 64  # of 255: a picture that is nowhere brighter
 STEEP = 0.05  # of the whole range, from a pixel to the next: no light falls off so fast
 LARGEST_RADIUS = 16  # by which strokes are made thinner at full size; thicker ones are looked at from farther away
 PEN = (2.0, 3.5)  # thinnest and thickest stroke, in pixels of the final 28
-SHARP = 20  # times its contrast that the edge of a stroke would rise on its way through the picture
-LEAST_SHARPNESS = 0.3
 FITS_WELL = 0.55  # how well a reading fits that leaves no other polarity to look for
 LEAST_PLAINNESS = 5.5  # what is less plain than this on its paper is the paper's own texture
 LEAST_IN_A_FIELD = 0.2  # of its shorter side
@@ -233,14 +231,13 @@ def _as_digits(ink: Ink, reach: int, inside: np.ndarray | None) -> _Reading | No
         if any(0.5 < share < 1 for share in shares):
             return None  # one is cut by the edge: this is no field of its own
         digits = [part for part, share in zip(digits, shares, strict=True) if share == 1]
-    looks = [(part, _on_paper(ink, part), _sharpness(ink, part)) for part in digits]
-    looks = [(part, paper, sharp) for part, paper, sharp in looks if paper > 0.5 and sharp > LEAST_SHARPNESS]
+    looks = [(part, paper) for part in digits if (paper := _on_paper(ink, part)) > 0.5]
     if not looks:
         return None
-    digits, around, sharp = zip(*looks, strict=True)
+    digits, around = zip(*looks, strict=True)
     size = sum(part.size for part in digits) / max(shape)
     thin = np.median([1 - part.thickness for part in digits])
-    fit = float(np.median(around) * thin**2 * np.median(sharp)) * min(4 * size, 1) ** 0.5
+    fit = float(np.median(around) * thin**2) * min(4 * size, 1) ** 0.5
     reading = _Reading(ink, in_rows(list(digits)), fit)
     return reading if _contrast(reading) >= LEAST_PLAINNESS * _grain(reading, inside) else None
 
@@ -254,15 +251,6 @@ def _grain(reading: _Reading, inside: np.ndarray | None) -> float:
     off = near & ~ink.mask if inside is None else near & ~ink.mask & inside
     darkness = (1 - ink.grey / np.maximum(ink.paper, 8))[off]
     return 1.48 * float(np.median(np.abs(darkness - np.median(darkness)))) if darkness.size else 0.0
-
-
-def _sharpness(ink: Ink, part: Part) -> float:
-    """Return how steep the edge of a part is, from 0 for a patch of light or shadow to 1 for strokes."""
-    contour = part.mask & ~ndimage.binary_erosion(np.pad(part.mask, 1))[1:-1, 1:-1]
-    grey, paper = ink.grey[part.place], ink.paper[part.place]
-    steep = ndimage.gaussian_gradient_magnitude(grey, max(ink.grey.shape) / 400)[contour]
-    contrast = np.median((paper - grey)[part.mask])
-    return min(1.0, float(np.median(steep)) * max(ink.grey.shape) / max(contrast, 1) / SHARP)
 
 
 def _on_paper(ink: Ink, part: Part) -> float:

@@ -40,7 +40,6 @@ STEPS: dict[str, tuple[object, str, object]] = {
     "lines and frames taken away": (segmentation, "find_lines", NOTHING),
     "sheets, panels and cells read by themselves": (preprocessing, "find_fields", lambda _grey, _mask: []),
     "a threshold for each mark": (ink, "_thresholds", otsu_everywhere),
-    "marks that are no sharper than light": (preprocessing, "LEAST_SHARPNESS", -1.0),
     "marks no plainer than the paper's texture": (preprocessing, "LEAST_PLAINNESS", 0.0),
     "the pen brought to MNIST's width": (preprocessing, "_like_mnist_s_pen", lambda cropped: cropped),
     "digits that touch cut apart": (Reader, "_apart", lambda _self, digit: [digit]),
