@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from kinds import KINDS, ONE_DIGIT, by_hand, from_images, touching
-from PIL import ExifTags, Image, ImageDraw, ImageFont
+from PIL import ExifTags, Image, ImageDraw, ImageFilter, ImageFont
 
 import mnist_helpers
 from mnist_helpers import read_picture
@@ -247,6 +247,13 @@ def test_a_grey_that_is_hardly_darker_than_the_paper_is_no_ink_that_stands_out()
         read_picture(faint)
     with pytest.raises(PictureError, match="Is the digit in it"):
         read_picture(Image.new("L", (200, 200), 200))
+
+
+@pytest.mark.parametrize(("width", "pen", "blur"), [(80, 26, 8), (90, 24, 10)])
+def test_a_blurred_nought_is_no_panel_with_a_bright_one_in_it(width, pen, blur):
+    picture = Image.new("L", (200, 220), 250)
+    ImageDraw.Draw(picture).ellipse((50, 25, 50 + width, 175), outline=40, width=pen)
+    assert [reading.digit for reading in read_picture(picture.filter(ImageFilter.GaussianBlur(blur)))] == [0]
 
 
 def test_bytes_of_a_photo_are_never_written_anywhere(tmp_path, monkeypatch):
