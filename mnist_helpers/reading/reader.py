@@ -30,7 +30,7 @@ LEAST_ENERGY = 5.5
 PERHAPS_TWO, WIDE = 0.8, 1.15
 # How sure the network has to be of both: as it is of one digit, but no more than the first; and where it is as sure of
 # one digit as the second, as the third.
-ENOUGH_FOR_BOTH, QUITE_SURE, SURE_OF_BOTH = 0.95, 0.998, 0.998
+ENOUGH_FOR_BOTH, QUITE_SURE, SURE_OF_BOTH = 0.95, 0.999, 0.998
 QUARTERS = {  # Pillow turns the other way
     0: None,
     90: Image.Transpose.ROTATE_270,
