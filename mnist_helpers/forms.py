@@ -1,8 +1,7 @@
 """Digits drawn by rule: the forms that are usual elsewhere and that MNIST, written by Americans, hardly has.
 
 A one with a flag, with or without a foot; a seven with a bar; a closed or an open four of straight strokes; an angular
-three and five; a nine on a straight stem or with a hook; a nought that does not close. `handwriting` learns from them,
-too.
+three and five; a nine on a straight stem or with a hook; an open nought. `handwriting` learns from them, too.
 """
 
 import math

@@ -19,7 +19,7 @@ from mnist_helpers.evaluation import predict_logits, steady_probabilities
 from mnist_helpers.reading.pictures import PictureError, as_picture, longer_side
 from mnist_helpers.reading.preprocessing import DigitSteps, cut_in_two, read_digits
 
-# Chosen on drawn pictures (tests/reading/kinds.py): 94 of 100 readings are sure,
+# Chosen on drawn pictures (tests/reading/kinds.py): 95 of 100 readings are sure,
 # and of a hundred sure ones one is wrong.
 SURE = 0.99
 # Of the shipped network's logits, see `DigitReading.energy`: 1 of 100 digits has less, half of all letters, three of

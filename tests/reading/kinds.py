@@ -421,6 +421,29 @@ def turned_round(rng: Generator, digits: Digits) -> Sample:
     return Sample(sample.picture.rotate(90 * int(rng.integers(1, 4)), expand=True), sample.rows, "turned")
 
 
+# Other people's digits
+
+
+def of_13_people() -> tuple[list[Image.Image], list[int]]:
+    """Return the test part of Alpaydin and Kaynak's digits (1998), each on a sheet of its own, and what they are.
+
+    They are 1,797 images of 8×8, enlarged, in black ink, somewhere on a larger white sheet.
+    """
+    from sklearn.datasets import load_digits
+
+    known, rng = load_digits(), np.random.default_rng(0)
+    return [_on_a_sheet(image, rng) for image in known.images], known.target.tolist()
+
+
+def _on_a_sheet(image: np.ndarray, rng: Generator) -> Image.Image:
+    side = int(rng.integers(60, 160))
+    digit = Image.fromarray((255 - image / 16 * 255).astype(np.uint8)).resize((side, side), Image.Resampling.BICUBIC)
+    width, height = (int(side * rng.uniform(1.3, 3)) for _ in range(2))
+    sheet = Image.new("L", (width, height), 255)
+    sheet.paste(digit, (int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1))))
+    return sheet
+
+
 # Kinds: nothing to read
 
 
