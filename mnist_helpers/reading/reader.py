@@ -28,9 +28,7 @@ LEAST_ENERGY = 5.5
 # From so many widths for a height on, a part is looked at as two digits that touch, and from the second one it is so
 # wide that being sure of one digit is no reason against two.
 PERHAPS_TWO, WIDE = 0.8, 1.15
-# How sure the network has to be of both: as it is of one digit, but no more than the first; and where it is as sure of
-# one digit as the second, as the third.
-ENOUGH_FOR_BOTH, QUITE_SURE, SURE_OF_BOTH = 0.95, 0.999, 0.998
+QUITE_SURE, SURE_OF_BOTH = 0.99, 0.998
 QUARTERS = {  # Pillow turns the other way
     0: None,
     90: Image.Transpose.ROTATE_270,
@@ -169,7 +167,7 @@ class Reader:
             return [digit]
         ways = [(self._sureness(pair), pair) for pair in cut_in_two(digit)]
         surest, both = max(ways, key=lambda way: way[0], default=(0.0, ()))
-        if surest > (min(one, ENOUGH_FOR_BOTH) if one < QUITE_SURE else SURE_OF_BOTH):
+        if surest > (one if one < QUITE_SURE else SURE_OF_BOTH):
             return [piece for half in both for piece in self._apart(half)]
         return [digit]
 
