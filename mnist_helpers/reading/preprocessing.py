@@ -19,6 +19,7 @@ from mnist_helpers.reading.segmentation import (
     LEAST_SIZE,
     Part,
     TooManyMarksError,
+    comes_from_the_edge,
     cuts,
     find_digits,
     in_rows,
@@ -187,7 +188,7 @@ def _is_better(inside: _Reading, whole: _Reading, field: Field) -> bool:
             and _contrast(inside) < 0.5 * _contrast(whole)
         ):
             return False
-        if _lies_along(part, field):
+        if _lies_along(part, field) or comes_from_the_edge(part, whole.ink.mask.shape):
             continue
         covered = part.height * part.width / field.mask.size
         if (covered > 0.9 and inside.fit < whole.fit) or (covered > 0.75 and not is_rectangle(field.mask)):

@@ -80,7 +80,7 @@ def find_digits(mask: np.ndarray, reach: int = 0) -> list[Part]:
     Raises: TooManyMarksError.
     """
     parts = _parts(mask & ~find_lines(mask), reach)
-    inner = [part for part in parts if not _comes_from_the_edge(part, mask.shape)]
+    inner = [part for part in parts if not comes_from_the_edge(part, mask.shape)]
     parts = inner or [part for part in parts if not _fills_a_side(part, mask.shape)]
     digits = [digit for digit in _grouped(parts) if digit.thickness <= WIDEST and not _is_frame(digit)]
     return [piece for digit in digits for piece in _apart(digit)]
@@ -101,7 +101,7 @@ def in_rows(digits: list[Part]) -> list[list[Part]]:
     return [sorted(row, key=lambda digit: digit.left + digit.right) for row in rows]
 
 
-def _comes_from_the_edge(part: Part, shape: tuple[int, int]) -> bool:
+def comes_from_the_edge(part: Part, shape: tuple[int, int]) -> bool:
     """Decide whether a part belongs to what is beyond the picture: a table, a shadow, a thumb."""
     mask, (rows, columns) = part.mask, part.place
     at_edge = [
