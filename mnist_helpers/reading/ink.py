@@ -83,10 +83,10 @@ def _of_the_paper(darkness: np.ndarray, below: np.ndarray | float) -> tuple[np.n
     step = max(1, max(darkness.shape) // 80)  # it changes slowly: a coarse copy will do
     means = [Image.fromarray(part.astype(np.float32)).reduce(step) for part in (darkness * off, off)]
     inked, share = (ndimage.gaussian_filter(np.asarray(part), 5, mode="nearest") for part in means)
-    coarse, (height, width) = Image.fromarray(inked / np.maximum(share, np.float32(1e-3))), darkness.shape
-    usual = np.asarray(
-        coarse.resize((width, height), Image.Resampling.BILINEAR, box=(0, 0, width / step, height / step))
-    )
+    coarse = Image.fromarray(inked / np.maximum(share, np.float32(1e-3)))
+    height, width = darkness.shape
+    whole = (0, 0, width / step, height / step)  # the last block may go beyond the picture
+    usual = np.asarray(coarse.resize((width, height), Image.Resampling.BILINEAR, whole))
     rest = (darkness - usual)[off]
     grain = 1.48 * float(np.median(np.abs(rest - np.median(rest)))) if rest.size else 1.0
     return usual, grain, max(0.03, 3 * grain)

@@ -256,6 +256,15 @@ def test_a_blurred_nought_is_no_panel_with_a_bright_one_in_it(width, pen, blur):
     assert [reading.digit for reading in read_picture(picture.filter(ImageFilter.GaussianBlur(blur)))] == [0]
 
 
+def test_slivers_of_the_table_beside_a_sheet_are_no_ones():
+    picture = Image.new("L", (220, 320), 25)
+    draw = ImageDraw.Draw(picture)
+    draw.polygon([(13, 62), (220, 88), (220, 168), (199, 320), (0, 306), (0, 152)], fill=175)
+    draw.ellipse((58, 100, 124, 170), outline=138, width=11)
+    draw.ellipse((34, 170, 126, 246), outline=138, width=11)
+    assert [reading.digit for reading in read_picture(picture)] == [8]
+
+
 def test_bytes_of_a_photo_are_never_written_anywhere(tmp_path, monkeypatch):
     file = io.BytesIO()
     typed("3").save(file, "JPEG")
