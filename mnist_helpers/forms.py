@@ -1,7 +1,9 @@
-"""Digits drawn by rule: the forms that are usual elsewhere and that MNIST, written by Americans, hardly has.
+"""What `handwriting` learns from beside MNIST: other people's forms of the digits, and pairs of digits that touch.
 
-A one with a flag, with or without a foot; a seven with a bar; a closed or an open four of straight strokes; an angular
-three and five; a nine on a straight stem or with a hook; an open nought. `handwriting` learns from them, too.
+MNIST was written by Americans, and hardly has these forms: a one with a flag, with or without a foot; a seven with a
+bar; a closed or an open four of straight strokes; an angular three and five; a nine on a straight stem or with a hook;
+an open nought. They are drawn by rule. Two of MNIST's digits side by side are labelled with one of the two, so that the
+network learns to be sure of neither.
 """
 
 import math
@@ -12,9 +14,10 @@ from torch import Generator, Tensor
 
 from mnist_helpers.data import LabelledImages
 
-SHARE = 0.1  # so many for each training image
+SHARE = 0.1  # so many digits drawn by rule, and so many pairs, for each training image
 FINE = 4  # times as many pixels are drawn as are kept, both ways
 PEN = (1.9, 3.8)  # pixels of 28, as wide as MNIST's strokes
+INKED = 60  # of 255: what counts as a stroke where two digits meet
 Strokes = list[list[tuple[float, float]]]  # points (right, down) in a box of 1 × 1
 
 
@@ -104,13 +107,59 @@ def _draw(strokes: Strokes, r: list[float], generator: Generator) -> Tensor:
     place = ((pixels - starts) * along).sum(-1) / along.square().sum(-1).clamp(min=1e-6)
     distance = (pixels - starts - place.clamp(0, 1)[..., None] * along).norm(dim=-1).amin(dim=-1)
     image = F.avg_pool2d((pen / 2 - distance + 0.5).clamp(0, 1)[None, None], FINE)[0, 0]
-    middle = (torch.arange(28) + 0.5) @ torch.stack([image.sum(dim=1), image.sum(dim=0)], dim=1) / image.sum()
-    return image.roll((14 - middle).round().int().tolist(), (0, 1)).mul(255).round().to(torch.uint8)[None]
+    return _centred(image).mul(255).round().to(torch.uint8)[None]
+
+
+def touching_pairs(labelled: LabelledImages, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Put two digits so near to each other that they touch; label each pair with one of the two, equal ones with any.
+
+    Shapes: images (N, 1, 28, 28) uint8, in 20×20 pixels with the centre of mass in the middle; labels (N,) int64.
+    """
+    which = torch.randint(len(labelled), (2, count), generator=generator).to(labelled.labels.device)
+    any_digit = torch.randint(10, (count,), generator=generator).to(which.device)
+    images = [_side_by_side(one, other) for one, other in labelled.images[which].transpose(0, 1)]
+    first, second = labelled.labels[which]
+    either = torch.where(any_digit % 2 == 0, first, second)
+    return torch.stack(images), torch.where(first == second, any_digit, either)
+
+
+def _side_by_side(one: Tensor, other: Tensor) -> Tensor:
+    """Return two digits, (1, 28, 28) uint8 each, as one image in MNIST's form, the second moved up to the first."""
+    left, right = (digit[0, :, _inked(digit[0].amax(dim=0))].float() for digit in (one, other))
+    over = next(
+        (
+            over
+            for over in range(1, min(left.shape[1], right.shape[1]))
+            if torch.minimum(left[:, -over:], right[:, :over]).max() > INKED
+        ),
+        0,
+    )
+    width = left.shape[1] + right.shape[1] - over
+    both = torch.maximum(F.pad(left, (0, width - left.shape[1])), F.pad(right, (width - right.shape[1], 0)))
+    both = both[_inked(both.amax(dim=1))]
+    scale = 20 / max(both.shape)
+    size = [max(1, round(side * scale)) for side in both.shape]
+    small = F.interpolate(both[None, None], size, mode="bilinear", antialias=True)[0, 0]
+    high, wide = (28 - side for side in size)
+    image = F.pad(small, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
+    return _centred(image).round().to(torch.uint8)[None]
+
+
+def _inked(darkest: Tensor) -> Tensor:
+    return darkest >= min(INKED, float(darkest.max()))
+
+
+def _centred(image: Tensor) -> Tensor:
+    """Move the centre of mass of an image, (28, 28), to its middle, by whole pixels."""
+    places = (torch.arange(28, device=image.device) + 0.5).to(image)
+    middle = places @ torch.stack([image.sum(dim=1), image.sum(dim=0)], dim=1) / image.sum().clamp(min=1e-6)
+    return image.roll((14 - middle).round().int().tolist(), (0, 1))
 
 
 def with_forms(labelled: LabelledImages, seed: int) -> LabelledImages:
-    """Return labelled digits and drawn ones beside them, `SHARE` for each; the same for the same seed."""
-    images, labels = drawn_digits(round(SHARE * len(labelled)), torch.Generator().manual_seed(seed))
-    images, labels = (part.to(of.device) for part, of in ((images, labelled.images), (labels, labelled.labels)))
-    together = torch.cat([labelled.images, images]), torch.cat([labelled.labels, labels])
-    return LabelledImages(*together, labelled.classes, labelled.dataset)
+    """Return labelled digits with drawn ones and pairs beside them, `SHARE` of each; the same for the same seed."""
+    generator, count = torch.Generator().manual_seed(seed), round(SHARE * len(labelled))
+    drawn, pairs = drawn_digits(count, generator), touching_pairs(labelled, count, generator)
+    kinds = zip((labelled.images, labelled.labels), drawn, pairs, strict=True)
+    images, labels = (torch.cat([part.to(labelled.images.device) for part in kind]) for kind in kinds)
+    return LabelledImages(images, labels, labelled.classes, labelled.dataset)

@@ -69,7 +69,8 @@ class History:
 def make_loader(labelled: LabelledImages, recipe: Recipe, seed: int) -> BatchLoader:
     """Return the batches that a recipe asks for: shuffled, and augmented if it says so, both drawn from the seed.
 
-    To vary "handwriting" means other people's forms of the digits, too: those are drawn, and shown beside MNIST's.
+    To vary "handwriting" means other people's forms of the digits, and digits that touch, too: those are shown beside
+    MNIST's.
     """
     if recipe.augment == "handwriting" and labelled.dataset == "mnist":
         labelled = with_forms(labelled, seed)
