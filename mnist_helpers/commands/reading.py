@@ -18,7 +18,7 @@ import typer
 from PIL import Image
 
 from mnist_helpers import evaluation, visualization
-from mnist_helpers.checkpoints import Card
+from mnist_helpers.checkpoints import SHIPPED, Card
 from mnist_helpers.commands.loading import Checkpoint, Json, load, save_figure
 from mnist_helpers.commands.terminal import printable, say
 from mnist_helpers.datasets import DATASETS, DataError
@@ -198,8 +198,10 @@ def _of_the_refused(path: Path) -> list[torch.Tensor]:
 
 
 def _reader(checkpoint: Path | None, device: str) -> tuple[Reader, Card]:
+    """Return a network's reader; what its energies mean is known of the shipped network only."""
     model, card = load(checkpoint, device)
-    return Reader(model, LEAST_ENERGY if checkpoint is None else -math.inf), card
+    shipped = checkpoint is None or real_path(checkpoint) == real_path(SHIPPED)
+    return Reader(model, LEAST_ENERGY if shipped else -math.inf), card
 
 
 def evaluate_handwriting(folder: Path, checkpoint: Path | None, as_json: bool, page: Path | None, device: str) -> None:

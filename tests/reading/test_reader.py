@@ -75,7 +75,7 @@ def test_each_kind_of_picture_is_read(digits, name):
 
 
 @pytest.mark.slow
-def test_two_digits_that_touch_are_two_or_in_doubt_but_seldom_surely_one(digits):
+def test_two_digits_that_touch_are_two_or_in_doubt_but_not_surely_one(digits):
     rng = np.random.default_rng(3)
     right = surely_one = 0
     for number in range(30):
@@ -83,8 +83,8 @@ def test_two_digits_that_touch_are_two_or_in_doubt_but_seldom_surely_one(digits)
         readings = read_picture(sample.picture)
         right += said(readings) == sample.rows[0]
         surely_one += len(readings) == 1 and readings[0].sure
-    assert right >= 14
-    assert surely_one <= 4
+    assert right >= 17
+    assert surely_one <= 1
 
 
 def test_rows_are_read_from_the_top_and_each_from_the_left():
@@ -169,7 +169,7 @@ def test_letters_are_doubted_more_often_than_digits_and_another_network_is_not_a
             return True
 
     letters = string.ascii_uppercase.translate(str.maketrans("", "", "BIOSZ"))
-    assert sum(map(is_doubted, letters)) >= 0.5 * len(letters)
+    assert sum(map(is_doubted, letters)) >= 0.8 * len(letters)
     assert sum(map(is_doubted, string.digits)) <= 4  # typed, not written
     other = Reader(shipped_reader().model).read(typed("W"))
     assert not any(one.perhaps_no_digit for one in other)
