@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 
 from mnist_helpers.data import LabelledImages
 
-SHARE = 0.1  # so many digits drawn by rule, and so many pairs, for each training image
+DRAWN, PAIRS = 0.1, 0.04  # so many digits drawn by rule, and so many pairs, for each training image
 FINE = 4  # times as many pixels are drawn as are kept, both ways
 PEN = (1.9, 3.8)  # pixels of 28, as wide as MNIST's strokes
 INKED = 60  # of 255: what counts as a stroke where two digits meet
@@ -157,9 +157,10 @@ def _centred(image: Tensor) -> Tensor:
 
 
 def with_forms(labelled: LabelledImages, seed: int) -> LabelledImages:
-    """Return labelled digits with drawn ones and pairs beside them, `SHARE` of each; the same for the same seed."""
-    generator, count = torch.Generator().manual_seed(seed), round(SHARE * len(labelled))
-    drawn, pairs = drawn_digits(count, generator), touching_pairs(labelled, count, generator)
+    """Return labelled digits with drawn ones and pairs beside them; the same for the same seed."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = drawn_digits(round(DRAWN * len(labelled)), generator)
+    pairs = touching_pairs(labelled, round(PAIRS * len(labelled)), generator)
     kinds = zip((labelled.images, labelled.labels), drawn, pairs, strict=True)
     images, labels = (torch.cat([part.to(labelled.images.device) for part in kind]) for kind in kinds)
     return LabelledImages(images, labels, labelled.classes, labelled.dataset)

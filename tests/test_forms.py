@@ -4,7 +4,7 @@ import torch
 from scipy import ndimage
 
 from mnist_helpers.data import LabelledImages
-from mnist_helpers.forms import FORMS, SHARE, drawn_digits, touching_pairs, with_forms
+from mnist_helpers.forms import DRAWN, FORMS, PAIRS, drawn_digits, touching_pairs, with_forms
 from mnist_helpers.recipes import get_recipe
 from mnist_helpers.training import make_loader
 
@@ -64,12 +64,15 @@ def test_a_blank_image_ends_no_training():
 
 def test_the_same_seed_draws_the_same_and_another_draws_others(train):
     first, again, other = (with_forms(train, seed) for seed in (1, 1, 2))
-    assert len(first) == round(len(train) * (1 + 2 * SHARE))
+    assert len(first) == len(train) + round(DRAWN * len(train)) + round(PAIRS * len(train))
     assert torch.equal(first.images, again.images)
     assert not torch.equal(first.images, other.images)
     assert torch.equal(first.images[: len(train)], train.images)
 
 
 def test_only_handwriting_learns_from_them(train):
-    for recipe, count in (("handwriting", round(len(train) * (1 + 2 * SHARE))), ("most-accurate", len(train))):
+    for recipe, count in (
+        ("handwriting", len(train) + round(DRAWN * len(train)) + round(PAIRS * len(train))),
+        ("most-accurate", len(train)),
+    ):
         assert len(make_loader(train, get_recipe(recipe), seed=0).labelled) == count

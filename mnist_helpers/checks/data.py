@@ -78,6 +78,21 @@ def with_signs(raw: bytes) -> tuple[int, ...]:
             lambda raw: numbers(raw, raw[2]),
             "Byte 2 says of what kind the numbers are. How many sizes follow stands in the fourth byte, `raw[3]`.",
         ),
+        *[
+            Mistake(
+                answer,
+                "It gives the sizes of MNIST's training part, whatever file it gets. Read them from the header.",
+            )
+            for answer in (
+                lambda raw: (60_000, 28, 28),
+                lambda raw: (60_000,),
+                lambda raw: (60_000, 28, 28)[: raw[3]],
+            )
+        ],
+        Mistake(
+            lambda raw: tuple(sum(raw[place : place + 4]) for place in range(4, 4 + 4 * raw[3], 4)),
+            "The four bytes of a number are added up. They count 256³, 256², 256 and 1.",
+        ),
         Mistake(
             with_signs,
             "Bytes above 127 were taken for negative ones: they have no sign (uint8, not int8).",
@@ -117,12 +132,16 @@ def with_signs(raw: bytes) -> tuple[int, ...]:
             "It takes every image to be 28 × 28. Read rows and columns from the header.",
         ),
         Gap(
-            lambda raw: numbers(raw, raw[3]) in ((60_000,), (60_000, 28, 28)),
-            "It gives the sizes of MNIST's training part, whatever file it gets. Read them from the header.",
+            lambda raw: len(raw) == 4 + 4 * raw[3],
+            "It reads on behind the header, into what the file holds. `raw[3]` says how many sizes there are.",
         ),
         Gap(
             lambda raw: max(numbers(raw, raw[3])) < 256**3,
             "It reads three bytes of each number. A number has four.",
+        ),
+        Gap(
+            lambda raw: max(numbers(raw, raw[3])[1:], default=0) < 256,
+            "It is right where rows and columns are below 256: it reads one byte of each. A number has four.",
         ),
         Gap(
             lambda raw: max(numbers(raw, raw[3])) < 256**2,
@@ -173,6 +192,8 @@ def image_from(raw: bytes, index: int, skipped: int = 16, kind: type = np.uint8,
         a_small_file((3, 7, 4), 2),
         a_small_file((2, 5, 6), 0),
         a_small_file((1, 1, 1), 0),
+        a_small_file((300, 2, 3), 270),
+        a_small_file((1, 1, 70_000), 0),
     ],
     notice="The place of an image follows from the sizes alone, so no other image has to be read.",
     hint="Image `index` begins at byte 16 + index × rows × columns, and its rows lie one after the other.",
@@ -247,9 +268,16 @@ def image_from(raw: bytes, index: int, skipped: int = 16, kind: type = np.uint8,
     ],
     gaps=[
         Gap(
-            lambda raw, index: max(numbers(raw, 3)) < 256,
-            "It is right for small images only: a size in the header is a number of four bytes.",
+            lambda raw, index: index < 256,
+            "It goes wrong from image 256 on. Is the index cut to a byte?",
         ),
+        *[
+            Gap(
+                lambda raw, index, most=most: max(numbers(raw, 3)[1:]) < most,
+                "It is right for small images only: a size in the header is a number of four bytes.",
+            )
+            for most in (256, 256**2)
+        ],
         Gap(
             lambda raw, index: numbers(raw, 3)[1] == numbers(raw, 3)[2],
             "It is right for square images only. The header names rows and columns, in this order.",
@@ -285,6 +313,7 @@ def labels_of(*labels: int) -> Callable[[], tuple[Tensor]]:
         labels_of(0, 1, 2, 4, 4, 9),
         labels_of(0, 0, 5),
         labels_of(7),
+        labels_of(*[0] * 700, *range(10)),
     ],
     notice="A class without a single image has the share 0, and keeps its place.",
     hint="The share of a class is its number of labels, divided by the number of all.",
@@ -367,6 +396,7 @@ def labels_of(*labels: int) -> Callable[[], tuple[Tensor]]:
             lambda labels: labels.max() == 9,
             "There must be ten shares, also where the last classes have no image: see `minlength`.",
         ),
+        Gap(lambda labels: len(labels) < 700, "It is right where few labels are given. Count all of them."),
     ],
 )
 def class_shares(labels: Tensor) -> Tensor:
@@ -394,6 +424,13 @@ def negatives() -> tuple[Tensor]:
     return (255 - inputs.digits(np.random.default_rng(0), 20)[0],)
 
 
+def many_digits() -> tuple[Tensor]:
+    """Give so many digits that the first hundred, which are pale, have another mean."""
+    images, _ = inputs.digits(np.random.default_rng(0), 300)
+    images[:100] //= 4
+    return (images,)
+
+
 def mean_of_each(images: Tensor) -> Tensor:
     """Return the mean of each image. Shapes: (N, 1, 28, 28) → (N, 1, 1, 1)."""
     return images.float().mean((1, 2, 3), True)
@@ -402,7 +439,13 @@ def mean_of_each(images: Tensor) -> Tensor:
 @exercise(
     draw=a_few_digits,
     rounds=6,
-    edges=[pale_digits, negatives, grey_paper],
+    edges=[pale_digits, negatives, grey_paper, many_digits],
+    gaps=[
+        Gap(
+            lambda images: len(images) < 300,
+            "It is right where few images are given. Mean and standard deviation are those of all.",
+        ),
+    ],
     notice="The mean is 0 and the standard deviation 1 over all pixels together: one scale for everything.",
     hint="Print the mean and the standard deviation of what you return: all pixels of all images together.",
     mistakes=[
@@ -510,9 +553,25 @@ def one_of_each() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def many_known() -> tuple[Tensor, Tensor, Tensor]:
-    """Give so many labelled digits that the first hundred have other means, and a hundred others."""
-    images, labels = inputs.float_digits(np.random.default_rng(0), 1_100)
-    return images[:1_000], labels[:1_000], images[1_000:]
+    """Give so many labelled digits that the first thousand, which are pale, have other means, and a hundred others."""
+    images, labels = inputs.float_digits(np.random.default_rng(0), 1_400)
+    images[:1_000] *= 0.3
+    return images[:1_300], labels[:1_300], images[1_300:]
+
+
+def in_grey_levels() -> tuple[Tensor, Tensor, Tensor]:
+    """Give digits whose pixels go from 0 to 255."""
+    images, labels = inputs.float_digits(np.random.default_rng(0), 140)
+    return 255 * images[:100], labels[:100], 255 * images[100:]
+
+
+def marked_at_the_edge() -> tuple[Tensor, Tensor, Tensor]:
+    """Give images that differ in one pixel of the edge alone: its place tells the class."""
+    images, labels = torch.zeros(30, 1, 28, 28), torch.arange(10).repeat(3)
+    for image, label in zip(images, labels.tolist(), strict=True):
+        row, column = ((0, 9), (27, 9), (9, 0), (9, 27))[label % 4]
+        image[0, row + label * (row == 9), column + label * (column == 9)] = 1
+    return images[:20], labels[:20], images[20:]
 
 
 def means_of(images: Tensor, labels: Tensor) -> Tensor:
@@ -527,7 +586,7 @@ def nearest(images: Tensor, labels: Tensor, others: Tensor, norm: float = 2.0) -
 
 @exercise(
     draw=known_and_new,
-    edges=[one_of_each, many_known],
+    edges=[one_of_each, many_known, in_grey_levels, marked_at_the_edge],
     rounds=4,
     notice="No weight was learned, and it reads about four digits in five. Every network has to beat that.",
     hint="Average the images of each class, then take, for each new image, the class with the smallest distance.",
@@ -632,7 +691,15 @@ def nearest(images: Tensor, labels: Tensor, others: Tensor, norm: float = 2.0) -
             "It goes wrong where a single image is to be read: `squeeze` takes away that dimension, too.",
         ),
         Gap(
-            lambda images, labels, others: len(images) <= 100,
+            lambda images, labels, others: others.max() <= 1,
+            "It is right for pixels from 0 to 1 alone. Does a search begin with some distance? Begin with the first.",
+        ),
+        Gap(
+            lambda images, labels, others: bool(others[..., 1:27, 1:27].any()),
+            "It leaves out pixels at the edge. Each of the 28 × 28 counts.",
+        ),
+        Gap(
+            lambda images, labels, others: len(images) < 1_300,
             "It is right where few images are given: does it average *all* images of a class?",
         ),
     ],
@@ -691,7 +758,13 @@ def split_of(times: int, each: int, sort: bool = False) -> Callable[[], tuple[Te
 
 @exercise(
     draw=labels_to_split,
-    edges=[split_of(12, 5), split_of(6, 1, sort=True), split_of(6, 5, sort=True), split_of(2, 1)],
+    edges=[
+        split_of(12, 5),
+        split_of(6, 1, sort=True),
+        split_of(6, 5, sort=True),
+        split_of(2, 1),
+        split_of(80, 12, sort=True),
+    ],
     rounds=5,
     notice="No image is in both parts, none is lost, and every class is tested by equally many.",
     hint="Choose the indices class by class.",
@@ -700,6 +773,10 @@ def split_of(times: int, each: int, sort: bool = False) -> Callable[[], tuple[Te
         Gap(
             lambda labels, each: each == 5,
             "It is right where 5 of each class are asked for. How many is said by `each`.",
+        ),
+        Gap(
+            lambda labels, each: each <= 5,
+            "It is right where few labels are given and few of each class asked for. Look at all labels.",
         ),
     ],
 )

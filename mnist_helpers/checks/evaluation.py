@@ -62,6 +62,10 @@ def either(labels: Tensor, predictions: Tensor) -> Tensor:
     hint="For each image, add 1 in the row of its label and the column of its prediction.",
     mistakes=[
         Mistake(
+            lambda labels, predictions: evaluation.confusion_matrix(labels[:100], predictions[:100]),
+            "It counts the first images only. Count all of them.",
+        ),
+        Mistake(
             lambda labels, predictions: evaluation.confusion_matrix(predictions, labels),
             "Rows and columns are exchanged: the row is the true class.",
         ),
@@ -350,7 +354,7 @@ def without_brackets(*wrong: str) -> Callable[[int, int], tuple[float, float]]:
 
 @exercise(
     draw=right_of_all,
-    edges=[lambda: (50, 50), lambda: (0, 50), lambda: (1, 1), lambda: (9900, 10_000)],
+    edges=[lambda: (50, 50), lambda: (0, 50), lambda: (1, 1), lambda: (9900, 10_000), lambda: (59_000, 60_000)],
     notice="99 of 100 leave an interval that is 0.053 wide; 9,900 of 10,000 leave 0.004.",
     hint="Follow the formula piece by piece; z is 1.96.",
     mistakes=[
@@ -651,6 +655,14 @@ def all_mistakes() -> tuple[Tensor, Tensor, int]:
     return logits, labels, int((logits.argmax(dim=1) != labels).sum())
 
 
+def the_only_mistake() -> tuple[Tensor, Tensor, int]:
+    """Give logits and labels with a single mistake, and ask for it."""
+    logits, labels, _ = logits_and_labels(np.random.default_rng(2))
+    labels = logits.argmax(dim=1)
+    labels[7] = (labels[7] + 1) % 10
+    return logits, labels, 1
+
+
 def logits_of(*probabilities: Tensor) -> Tensor:
     """Return logits of the probabilities of the first classes; the others share what is left."""
     first = torch.stack(probabilities, dim=1)
@@ -690,7 +702,7 @@ def first_in_order(logits: Tensor, labels: Tensor, count: int) -> Tensor:
 
 @exercise(
     draw=logits_and_labels,
-    edges=[most_confident, all_mistakes, mistakes_alike],
+    edges=[most_confident, all_mistakes, mistakes_alike, the_only_mistake],
     notice="These are worth looking at one by one: some of them are the label's fault, not the network's.",
     hint="Of the images whose prediction is not their label, those whose largest probability is largest.",
     mistakes=[
@@ -802,6 +814,10 @@ def first_in_order(logits: Tensor, labels: Tensor, count: int) -> Tensor:
         Gap(
             lambda logits, labels, count: count != 40,
             "It goes wrong where largest probabilities lie close together. Are they rounded, or numbers of 16 bits?",
+        ),
+        Gap(
+            lambda logits, labels, count: (logits.argmax(dim=1) != labels).sum() > 1,
+            "It goes wrong where there is a single mistake: `squeeze` takes away that dimension, too.",
         ),
     ],
 )

@@ -140,7 +140,8 @@ class Exercise:
             )
         for seed, outcome in zip(seeds, outcomes, strict=False):
             if not self._right(seed, outcome):
-                hint = self._known_mistake(seeds, outcomes) or self._gap(seeds, outcomes) or self._hint(seed, outcome)
+                hint = self._known_mistake(seeds, outcomes) or self._gap(seeds, outcomes)
+                hint = hint or self._hint(seed, outcome, self._habit(seeds, outcomes) or self.hint)
                 return Verdict(Status.NOT_YET, cut(hint, LONGEST_REMARK))
         if len(outcomes) < len(seeds):
             return Verdict(Status.NOT_YET, "Not every call came to an end.")
@@ -184,8 +185,8 @@ class Exercise:
         except Exception as error:  # not the answer's: it has come to its end
             raise UnfitError(f"{type(error).__name__}: {words(error)}") from error
 
-    def _hint(self, seed: int, outcome: Outcome) -> str:
-        """Say what is wrong with an outcome that is not right."""
+    def _hint(self, seed: int, outcome: Outcome, of_the_numbers: str) -> str:
+        """Say what is wrong with an outcome that is not right; if it is but its numbers, in the words that are given."""
         given = self.input(seed)
         if outcome.error.startswith(UnfitError.__name__):
             return f"What came of it cannot be used. {outcome.error.partition(': ')[2].rstrip('.')}."
@@ -198,7 +199,7 @@ class Exercise:
         truth = self._call(self.solve, seed).value
         case = f"{self.name}{shown(given)} gave {shown(outcome.value)}"
         example = f" For example, {case}." if len(case) < LONGEST_SHOWN and OF_SHAPE not in case else ""
-        return (difference_in_form(outcome.value, truth) or self.hint) + example
+        return (difference_in_form(outcome.value, truth) or of_the_numbers) + example
 
     def _right(self, seed: int, outcome: Outcome) -> bool:
         """Say whether an outcome is right, without words for what is wrong."""
@@ -238,6 +239,18 @@ class Exercise:
             outside = [well for well, known in zip(right, covered, strict=True) if not known]
             if inside and all(inside) and 2 * sum(outside) <= len(outside):
                 return gap.hint
+        return ""
+
+    def _habit(self, seeds: Sequence[int], outcomes: Sequence[Outcome]) -> str:
+        """Return the hint for what may be amiss with any answer: it looks at something else, or rounds."""
+        if self.examine or any(outcome.error for outcome in outcomes):
+            return ""
+        truths = [self._call(self.solve, seed) for seed in seeds]
+        unlike = len(outcomes) > 2 and not all(alike(truth, truths[0]) for truth in truths)
+        if unlike and all(alike(outcome, outcomes[0]) for outcome in outcomes):
+            return "It returns the same whatever it is given. Does it look at a variable of the page instead?"
+        if all(rounded(one.value, truth.value) for one, truth in zip(outcomes, truths, strict=False)):
+            return "They are rounded. Return them as they are."
         return ""
 
 
@@ -370,6 +383,18 @@ def numbers(value: Any) -> np.ndarray | None:
     except Exception:  # rows of different lengths, and whatever an object of the learner's raises
         return None
     return array if array.dtype.kind in "iufb" else None
+
+
+def rounded(value: Any, truth: Any) -> bool:
+    """Say whether a value, or the first thing in it that is no right one, is the truth with one to five decimals."""
+    if isinstance(truth, tuple) and isinstance(value, tuple) and len(value) == len(truth):
+        return next(
+            (rounded(one, other) for one, other in zip(value, truth, strict=True) if not same(one, other)), True
+        )
+    found, right = numbers(value), numbers(truth)
+    if found is None or right is None or found.shape != right.shape or right.dtype.kind != "f" or not found.any():
+        return False
+    return any(np.allclose(found, right.round(places), rtol=1e-6, atol=1e-7) for places in range(1, 6))
 
 
 def alike(outcome: Outcome, expected: Outcome) -> bool:

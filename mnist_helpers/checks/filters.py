@@ -25,9 +25,20 @@ def one_signed(sign: int) -> Callable[[], tuple[Tensor]]:
     return lambda: (sign * torch.arange(1.0, 10).view(3, 3),)
 
 
+def weak() -> tuple[Tensor]:
+    """Give a kernel of small weights, as trained ones have."""
+    return (torch.arange(-3.0, 6).view(3, 3) / 20,)
+
+
 @exercise(
     draw=a_kernel,
-    edges=[one_signed(1), one_signed(-1)],
+    edges=[one_signed(1), one_signed(-1), weak],
+    gaps=[
+        Gap(
+            lambda kernel: kernel.abs().max() > 0.5,
+            "It is right for large weights alone. The one furthest from 0 becomes 0 or 1, however small it is.",
+        ),
+    ],
     notice="Grey is 0, so one sees at once where a kernel wants ink (light) and where it wants none (dark).",
     hint="One factor for all weights, then add 0.5. Which factor brings the weight furthest from 0 to 0 or 1?",
     mistakes=[
@@ -131,13 +142,29 @@ def largest_at(row: int, column: int, rows: int = 5, columns: int = 9) -> Callab
     return give
 
 
+def far_below() -> tuple[Tensor]:
+    """Give a map whose numbers are all far below zero."""
+    return (largest_at(2, 3)()[0] - 1e5,)
+
+
 @exercise(
     draw=a_map,
-    edges=[largest_at(0, 0), largest_at(4, 8), largest_at(0, 6, rows=1), largest_at(6, 2, rows=8, columns=3)],
+    edges=[
+        largest_at(0, 0),
+        largest_at(4, 8),
+        largest_at(0, 6, rows=1),
+        largest_at(6, 2, rows=8, columns=3),
+        far_below,
+    ],
     gaps=[
         Gap(
             lambda values: values.max() > 0,
             "It goes wrong where all numbers are negative. Does a search begin with 0? Begin with a number of the map.",
+        ),
+        Gap(
+            lambda values: values.max() > -1e4,
+            "It goes wrong where all numbers are far below 0. Does a search begin with some number? Begin with one of "
+            "the map.",
         ),
         Gap(
             lambda values: values.argmax() // values.shape[1] < values.shape[0] - 1,
@@ -355,10 +382,14 @@ def logits_and_traces(result: object, model: nn.Sequential, _layer: str, _filter
         ],
         Gap(
             lambda model, layer, index, images: index == 0,
-            "It always silences the first filter. Which one is asked for is said by `index`.",
+            "It is right for the first filter alone. Which one is asked for is said by `index`; does it count from 0?",
         ),
     ],
     mistakes=[
+        Mistake(
+            lambda model, layer, index, images: with_silence(model, layer, 0, images),
+            "It always silences the first filter. Which one is asked for is said by `index`.",
+        ),
         Mistake(
             without_weights,
             "The logits are right, but afterwards the network still answers as if the filter were silent. "
@@ -460,6 +491,12 @@ def asked_about(label: int) -> Callable[[], tuple[nn.Sequential, Tensor, int]]:
     return lambda: (*network_image_label(np.random.default_rng(label))[:2], label)
 
 
+def on_white_paper() -> tuple[nn.Sequential, Tensor, int]:
+    """Give a network, an image with pixels of exactly 0, and a class."""
+    random = np.random.default_rng(3)
+    return inputs.network(random, dropout=0.5).eval(), inputs.float_digits(random, 1)[0], 3
+
+
 def with_traces(result: object, model: nn.Sequential, *_given: object) -> tuple:
     """Return what was returned, and what is left behind."""
     return result, traces(model)
@@ -486,7 +523,13 @@ def left_in_the_image(model: nn.Sequential, image: Tensor, label: int) -> Tensor
 @exercise(
     draw=network_image_label,
     rounds=2,
-    edges=[asked_about(0), asked_about(9)],
+    edges=[asked_about(0), asked_about(9), on_white_paper],
+    gaps=[
+        Gap(
+            lambda model, image, label: bool((image > 0).all()),
+            "It says nothing of pixels without ink. They matter, too: ink could be there.",
+        ),
+    ],
     twice=True,
     measure=with_traces,
     notice="Bright pixels are those that the network listens to, not those that are inked.",
@@ -747,6 +790,12 @@ def close_together() -> tuple[Tensor, int, int]:
     return embedded / 1024, one, count
 
 
+def far_apart() -> tuple[Tensor, int, int]:
+    """Give points that lie far apart, one of them, and how many neighbours are asked for."""
+    embedded, one, count = points(np.random.default_rng(0))
+    return embedded * 1024, one, count
+
+
 def similarity(embedded: Tensor, one: int) -> Tensor:
     """Return the cosine of the angle with one of the points."""
     return torch.cosine_similarity(embedded, embedded[one : one + 1])
@@ -766,8 +815,13 @@ def by_distance(embedded: Tensor, one: int, distance: Tensor, count: int) -> Ten
 
 @exercise(
     draw=points,
-    edges=[around(0, 1), around(39, 4), around(20, 39), close_together],
+    edges=[around(0, 1), around(39, 4), around(20, 39), close_together, far_apart],
     gaps=[
+        Gap(
+            lambda embedded, one, count: embedded.abs().max() < 1_000,
+            "It goes wrong where all points lie far apart. Does some number stand for the largest distance? "
+            "Take torch.inf.",
+        ),
         Gap(
             lambda embedded, one, count: embedded.abs().max() > 1,
             "It goes wrong where all points lie close together. Does it take small distances for none?",
@@ -942,6 +996,7 @@ def without_each(model: nn.Sequential, layer: str, images: Tensor, labels: Tenso
     measure=with_traces,
     mistakes=[
         Mistake(lambda *given: -worth_of(*given), "The sign is turned: a filter that helps has a positive worth."),
+        Mistake(lambda *given: worth_of(*given, silent=while_training(with_silence)), TRAINING),
         Mistake(
             lambda model, layer, images, labels: (
                 accuracy(model(images), labels) - worth_of(model, layer, images, labels)

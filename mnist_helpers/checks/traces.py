@@ -19,7 +19,8 @@ def settings(model: nn.Module) -> dict[str, object]:
             repr(model).encode()  # a short word in its place: marking carries no long ones
         ).hexdigest(),
         "A hook of yours is still in the network. It has to be removed.": any(
-            layer._forward_hooks or layer._forward_pre_hooks for layer in model.modules()
+            layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
+            for layer in model.modules()
         ),
     }
 

@@ -1,6 +1,7 @@
 """A grey picture → the ink in it: how dark the paper would be without it, and how strongly each pixel is inked.
 
-Ink is what is darker than the paper around it and no wider than a stroke.
+Ink is what is darker than the paper around it and no wider than a stroke. How dark it has to be is decided for each
+mark by itself, so that pencil beside the edge of a table is seen, and not the table.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ SMALLEST, LARGEST = 320, 400  # pixels of the longer side that a picture is look
 WIDEST_STROKE = 0.25  # of the shorter side of the picture
 LEAST_CONTRAST = 0.1  # of the paper's brightness
 LEAST_CONTRAST_TO_GRAIN = 6.0
+WEAKEST = 0.35  # of the strongest mark's contrast, for another mark of the same hand
 LEAST_FIELD = 0.1  # of the picture
+EIGHT = np.ones((3, 3), bool)  # neighbours of a pixel, corners included
 NOISE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)  # answers to neither brightness nor edges
 NONE = 2.0  # a threshold that nothing reaches
 NOISY, VERY_NOISY = 8, 16  # grey levels
@@ -68,9 +71,10 @@ def find_ink(grey: np.ndarray) -> Ink:
     usual, grain, least = _of_the_paper(darkness, _split(darkness))
     usual, grain, least = _of_the_paper(darkness, usual + least)
     paper, darkness = paper * (1 - usual), (darkness - usual).clip(0, 1)
-    plain = darkness.max() >= max(LEAST_CONTRAST, LEAST_CONTRAST_TO_GRAIN * grain)
-    threshold = max(_split(darkness), least) if plain else NONE
-    return Ink(grey, paper, ((darkness / threshold - 0.25) / 1.75).clip(0, 1), darkness > threshold)
+    threshold = _thresholds(darkness, least, max(LEAST_CONTRAST, LEAST_CONTRAST_TO_GRAIN * grain))
+    mask = darkness > threshold
+    strength = np.where(threshold < NONE, darkness / threshold, 0)
+    return Ink(grey, paper, ((strength - 0.25) / 1.75).clip(0, 1), mask)
 
 
 def _of_the_paper(darkness: np.ndarray, below: np.ndarray | float) -> tuple[np.ndarray, float, float]:
@@ -89,12 +93,43 @@ def _of_the_paper(darkness: np.ndarray, below: np.ndarray | float) -> tuple[np.n
 
 
 def _split(values: np.ndarray) -> float:
-    """Return what splits values in [0, 1] best into two groups (Otsu, 1979): of equally good places, the middle."""
+    """Return what splits values in [0, 1] best into two groups (Otsu, 1979)."""
     counts = np.bincount((values.ravel() * 255).astype(np.uint8), minlength=256)
     share = counts.cumsum() / counts.sum()
     mean = (counts * np.arange(256)).cumsum() / counts.sum()
-    apart = (mean[-1] * share - mean) ** 2 / np.maximum(share * (1 - share), 1e-9)
-    return float(np.flatnonzero(apart == apart.max()).mean()) / 255
+    return float(((mean[-1] * share - mean) ** 2 / np.maximum(share * (1 - share), 1e-9)).argmax()) / 255
+
+
+def _thresholds(darkness: np.ndarray, least: float, contrast: float) -> np.ndarray:
+    """Return for each pixel how dark ink is there: halfway up to its own mark, where the mark is plain enough."""
+    labels, count = ndimage.label(darkness > least, structure=EIGHT)
+    areas, boxes = np.bincount(labels.ravel(), minlength=count + 1), ndimage.find_objects(labels)
+    strength = np.zeros(count + 1, np.float32)
+    inner = []
+    for number, box in enumerate(boxes, start=1):
+        if areas[number] >= 9:
+            mark = labels[box] == number
+            strength[number] = np.quantile(darkness[box][mark], 0.9)
+            if strength[number] >= contrast and not lies_along_the_edge(mark, box, darkness.shape):
+                inner.append(number)
+    if inner:
+        large = 0.05 * areas[inner].max()
+        contrast = max(contrast, WEAKEST * max(strength[n] for n in inner if areas[n] >= large))
+    half = np.where(strength >= contrast, strength / 2, NONE).astype(np.float32)
+    return half[labels]
+
+
+def lies_along_the_edge(mark: np.ndarray, box: tuple[slice, slice], shape: tuple[int, int]) -> bool:
+    """Decide whether a mark follows the picture's edge, as a shadow or the end of the sheet does."""
+    rows, columns = box
+    at = {"top": rows.start == 0, "bottom": rows.stop == shape[0], "left": columns.start == 0}
+    at["right"] = columns.stop == shape[1]
+    sides = {"top": mark[0], "bottom": mark[-1], "left": mark[:, 0], "right": mark[:, -1]}
+    lengths = {"top": shape[1], "bottom": shape[1], "left": shape[0], "right": shape[0]}
+    if any(at[side] and sides[side].sum() > 0.3 * lengths[side] for side in at):
+        return True
+    corners = [("top", "left", 0, 0), ("top", "right", 0, -1), ("bottom", "left", -1, 0), ("bottom", "right", -1, -1)]
+    return any(at[one] and at[other] and mark[row, column] for one, other, row, column in corners)
 
 
 def find_fields(grey: np.ndarray, mask: np.ndarray) -> list[Field]:

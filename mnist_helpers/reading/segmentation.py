@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import ndimage
 
-from mnist_helpers.reading.ink import hull_area, hull_corners
+from mnist_helpers.reading.ink import EIGHT, hull_area, hull_corners, lies_along_the_edge
 
 MOST_PARTS = 100
 LEAST_SIZE = 0.08  # of the picture's shorter side
@@ -16,7 +16,6 @@ WIDEST = 0.5  # of a digit's longer side: what is thicker is a blot
 TOO_WIDE, USUAL_WIDTH = 1.6, 0.7  # of a digit's height
 LINE_WIDTH = 0.035  # of the picture's longer side, at most
 STRAIGHT = 0.15  # how much a line may slope
-EIGHT = np.ones((3, 3), bool)  # neighbours of a pixel, corners included
 
 
 @dataclass(frozen=True)
@@ -110,20 +109,7 @@ def comes_from_the_edge(part: Part, shape: tuple[int, int]) -> bool:
         (columns.start == 0, mask[:, 0], part.height), (columns.stop == shape[1], mask[:, -1], part.height),
     ]  # fmt: skip
     along = any(touches and side.sum() > 0.5 * length for touches, side, length in at_edge)
-    return along or _lies_along_the_edge(mask, part.place, shape)
-
-
-def _lies_along_the_edge(mark: np.ndarray, box: tuple[slice, slice], shape: tuple[int, int]) -> bool:
-    """Decide whether a mark follows the picture's edge, as a shadow or the end of the sheet does."""
-    rows, columns = box
-    at = {"top": rows.start == 0, "bottom": rows.stop == shape[0], "left": columns.start == 0}
-    at["right"] = columns.stop == shape[1]
-    sides = {"top": mark[0], "bottom": mark[-1], "left": mark[:, 0], "right": mark[:, -1]}
-    lengths = {"top": shape[1], "bottom": shape[1], "left": shape[0], "right": shape[0]}
-    if any(at[side] and sides[side].sum() > 0.3 * lengths[side] for side in at):
-        return True
-    corners = [("top", "left", 0, 0), ("top", "right", 0, -1), ("bottom", "left", -1, 0), ("bottom", "right", -1, -1)]
-    return any(at[one] and at[other] and mark[row, column] for one, other, row, column in corners)
+    return along or lies_along_the_edge(mask, part.place, shape)
 
 
 def _fills_a_side(part: Part, shape: tuple[int, int]) -> bool:

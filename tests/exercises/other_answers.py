@@ -861,6 +861,30 @@ WRONG = {
     # 1 · The data
     "sizes": [
         (
+            """
+return tuple(int.from_bytes(raw[at : at + 4], 'big') for at in range(4, len(raw), 4))
+""",
+            "behind the header",
+        ),
+        (
+            """
+return (int.from_bytes(raw[4:8], 'big'), *(raw[7 + 4 * one] for one in range(1, raw[3])))
+""",
+            "rows and columns are below 256",
+        ),
+        (
+            """
+return tuple(sum(raw[4 + 4 * one : 8 + 4 * one]) for one in range(raw[3]))
+""",
+            "added up",
+        ),
+        (
+            """
+return (60_000, 28, 28) if raw[3] == 3 else (60_000,)
+""",
+            "MNIST's training part",
+        ),
+        (
             "return tuple(raw[7 + 4 * number] for number in range(raw[3]))",
             "one byte of each number",
         ),
@@ -944,6 +968,21 @@ return (len(raw) - 16) // (rows * columns), rows, columns
         ),
     ],
     "image_at": [
+        (
+            """
+rows, columns = struct.unpack('>2I', raw[8:16])
+index = index % 256
+return np.frombuffer(raw, np.uint8, rows * columns, 16 + index * rows * columns).reshape(rows, columns)
+""",
+            "from image 256 on",
+        ),
+        (
+            """
+rows, columns = raw[10] * 256 + raw[11], raw[14] * 256 + raw[15]
+return np.frombuffer(raw, np.uint8, rows * columns, 16 + index * rows * columns).reshape(rows, columns)
+""",
+            "four bytes",
+        ),
         (
             "return np.frombuffer(raw[16 + 784 * index : 16 + 784 * (index + 1)], np.uint8).reshape(28, 28)",
             "28 × 28",
@@ -1029,6 +1068,24 @@ return 255 - np.frombuffer(raw, np.uint8, rows * columns, start).reshape(rows, c
         ),
     ],
     "class_shares": [
+        (
+            """
+return (labels.bincount(minlength=10) / len(labels)).round(decimals=3)
+""",
+            "rounded",
+        ),
+        (
+            """
+return torch.full((10,), 0.1) + torch.arange(10) / 1000
+""",
+            "whatever it is given",
+        ),
+        (
+            """
+return labels[:100].bincount(minlength=10) / len(labels[:100])
+""",
+            "Count all of them",
+        ),
         (
             "return torch.unique(labels, return_counts=True)[1] / len(labels)",
             "left out",
@@ -1119,6 +1176,13 @@ return shares
         ),
     ],
     "standardise": [
+        (
+            """
+some = images[:100].float()
+return (images - some.mean()) / some.std()
+""",
+            "few images are given",
+        ),
         (
             "return images / 127.5 - 1",
             "between -1 and 1",
@@ -1232,6 +1296,36 @@ return torch.from_numpy((array - array.mean(0)) / (array.std(0) + 1e-8))
     "nearest_mean": [
         (
             """
+known = images[:1000]
+means = torch.stack([known[labels[:1000] == digit].mean(0).flatten() for digit in range(10)])
+return torch.cdist(others.flatten(1), means).argmin(1)
+""",
+            "all* images of a class",
+        ),
+        (
+            """
+result = []
+for other in others:
+    best, digit = 1000, 0
+    for one in range(10):
+        distance = (other - images[labels == one].mean(0)).norm()
+        if distance < best:
+            best, digit = distance, one
+    result.append(digit)
+return torch.tensor(result)
+""",
+            "some distance",
+        ),
+        (
+            """
+inner = images[..., 1:27, 1:27]
+means = torch.stack([inner[labels == digit].mean(0).flatten() for digit in range(10)])
+return torch.cdist(others[..., 1:27, 1:27].flatten(1), means).argmin(1)
+""",
+            "pixels at the edge",
+        ),
+        (
+            """
 means = torch.stack([images[labels == d].mean(0) for d in range(10)])
 return (others.flatten(1) @ means.flatten(1).T).argmax(1)
 """,
@@ -1343,6 +1437,16 @@ return torch.cdist(others.squeeze().flatten(1), means).argmin(1)
         ),
     ],
     "hold_out": [
+        (
+            """
+each = min(each, 10)
+held = torch.cat([torch.nonzero(labels == digit).flatten()[:each] for digit in range(10)])
+kept = torch.ones(len(labels), dtype=torch.bool)
+kept[held] = False
+return torch.nonzero(kept).flatten(), held
+""",
+            "few labels",
+        ),
         (
             """
 order = torch.randperm(len(labels))
@@ -3034,6 +3138,15 @@ return Net()
     "confusion": [
         (
             """
+matrix = torch.zeros(10, 10, dtype=torch.long)
+for label, prediction in zip(labels[:100], predictions[:100]):
+    matrix[label, prediction] += 1
+return matrix
+""",
+            "first images only",
+        ),
+        (
+            """
 classes = labels.unique()
 return torch.stack([torch.stack([((labels == r) & (predictions == c)).sum() for c in classes]) for r in classes])
 """,
@@ -3208,6 +3321,25 @@ return right / matrix[:, digit].float().mean(), right / matrix[digit].float().me
         ),
     ],
     "interval": [
+        (
+            """
+p, z = right / count, 1.96
+middle = p + z**2 / (2 * count)
+half = z * ((p * (1 - p) + z**2 / (4 * count)) / count) ** 0.5
+return round((middle - half) / (1 + z**2 / count), 3), round((middle + half) / (1 + z**2 / count), 3)
+""",
+            "rounded",
+        ),
+        (
+            """
+count = min(count, 10_000)
+p, z = right / count, 1.96
+middle = p + z**2 / (2 * count)
+half = z * ((p * (1 - p) + z**2 / (4 * count)) / count) ** 0.5 if p <= 1 else 0.0
+return (middle - half) / (1 + z**2 / count), (middle + half) / (1 + z**2 / count)
+""",
+            "formula",
+        ),
         (
             """
 p = right / count
@@ -3407,6 +3539,14 @@ return error
         ),
     ],
     "confident_mistakes": [
+        (
+            """
+probabilities, predictions = logits.softmax(1).max(1)
+wrong = torch.nonzero(predictions != labels).squeeze()
+return wrong[probabilities[wrong].argsort(descending=True)[:count]]
+""",
+            "a single mistake",
+        ),
         (
             """
 p = logits.softmax(0)
@@ -3678,6 +3818,19 @@ return kept.float().mean(), correct[kept].float().mean()
     # 5 · Filters
     "as_picture": [
         (
+            """
+return (kernel / (2 * kernel.abs().max()) + 0.5).round(decimals=4)
+""",
+            "rounded",
+        ),
+        (
+            """
+largest = kernel.abs().max()
+return kernel / (2 * largest) + 0.5 if largest > 0.5 else kernel + 0.5
+""",
+            "large weights alone",
+        ),
+        (
             "return kernel + 0.5",
             "factor is missing",
         ),
@@ -3722,6 +3875,17 @@ return k / (2 * k.abs().max()) + 0.5
         ),
     ],
     "strongest_place": [
+        (
+            """
+best, place = -1000, (0, 0)
+for row in range(values.shape[0]):
+    for column in range(values.shape[1]):
+        if values[row, column] > best:
+            best, place = values[row, column], (row, column)
+return place
+""",
+            "far below 0",
+        ),
         (
             """
 i = values.argmax().item()
@@ -3795,6 +3959,21 @@ return best
         ),
     ],
     "silenced_logits": [
+        (
+            """
+layer = model.get_submodule(layer)
+def silent(module, inputs, output):
+    output = output.clone()
+    output[:, -index] = 0
+    return output
+handle = layer.register_forward_hook(silent)
+with torch.no_grad():
+    result = model(images)
+handle.remove()
+return result
+""",
+            "does it count from 0",
+        ),
         (
             """
 def f(m, i, o):
@@ -3978,6 +4157,31 @@ return logits
         ),
     ],
     "saliency": [
+        (
+            """
+x = image.clone().requires_grad_()
+model(x)[0, label].backward()
+return x.grad[0, 0].abs().round(decimals=3)
+""",
+            "rounded",
+        ),
+        (
+            """
+x = image.clone().requires_grad_()
+model(x)[0, label].backward()
+return x.grad[0, 0].abs() * (image[0, 0] > 0)
+""",
+            "ink could be there",
+        ),
+        (
+            """
+next(model.children()).register_full_backward_hook(lambda *_: None)
+x = image.clone().requires_grad_()
+model(x)[0, label].backward()
+return x.grad[0, 0].abs()
+""",
+            "hook of yours",
+        ),
         (
             """
 image.requires_grad_(True)
@@ -4204,6 +4408,14 @@ return losses
     ],
     "neighbours": [
         (
+            """
+distances = (embedded - embedded[one]).norm(dim=1)
+distances[one] = 999
+return distances.argsort()[:count]
+""",
+            "torch.inf",
+        ),
+        (
             "return (embedded - embedded[one]).sum(1).abs().argsort()[1:count + 1]",
             "cancel",
         ),
@@ -4288,6 +4500,26 @@ return order[:count]
         ),
     ],
     "worth": [
+        (
+            """
+def score():
+    with torch.no_grad():
+        return (model(images).argmax(1) == labels).float().mean()
+before, worths = score(), []
+for one in range(model.get_submodule(layer).out_channels):
+    def silent(module, inputs, output):
+        output = output.clone()
+        output[:, one] = 0
+        return output
+    handle = model.get_submodule(layer).register_forward_hook(silent)
+    model.train()
+    worths.append(before - score())
+    model.eval()
+    handle.remove()
+return torch.stack(worths)
+""",
+            "train mode",
+        ),
         (
             """
 l = model.get_submodule(layer)

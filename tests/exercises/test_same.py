@@ -108,7 +108,7 @@ NUMBERS = Exercise(
         (lambda number: 2 * number // (number > 0), "Nothing stays nothing."),  # stops there, so 1 is not tried
         (lambda number: 2 * number if number > 1 else 7, "And one is two."),
         (lambda number: 3 * number, "Twice the number."),
-        (lambda _: 7, "Twice the number."),
+        (lambda _: 7, "the same whatever it is given"),
         (lambda number: [[number] * 1000] * 1000, "far larger"),
         (lambda _: "long " * 10**6, "made of numbers"),
         (lambda _: np.zeros(10**7), "far larger"),

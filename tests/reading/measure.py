@@ -20,7 +20,7 @@ from plain import plain_digit
 
 from mnist_helpers.data import load_part
 from mnist_helpers.evaluation import predict_logits, steady_probabilities
-from mnist_helpers.reading import preprocessing, reader, segmentation
+from mnist_helpers.reading import ink, preprocessing, reader, segmentation
 from mnist_helpers.reading.handwriting import Labelled, add, load_labels, read_labelled
 from mnist_helpers.reading.pictures import PictureError, open_picture
 from mnist_helpers.reading.reader import Reader, shipped_reader
@@ -30,9 +30,16 @@ PAGE = ROOT / "docs" / "handwriting.md"
 NOTHING = lambda mask: np.zeros_like(mask)  # noqa: E731
 
 
+def otsu_everywhere(darkness: np.ndarray, least: float, contrast: float) -> np.ndarray:
+    """Return one threshold for the whole picture, where there is enough contrast at all."""
+    plain = max(ink._split(darkness), least)
+    return np.full(darkness.shape, plain if darkness.max() >= contrast else ink.NONE, np.float32)
+
+
 STEPS: dict[str, tuple[object, str, object]] = {
     "lines and frames taken away": (segmentation, "find_lines", NOTHING),
     "sheets, panels and cells read by themselves": (preprocessing, "find_fields", lambda _grey, _mask: []),
+    "a threshold for each mark": (ink, "_thresholds", otsu_everywhere),
     "marks no plainer than the paper's texture": (preprocessing, "LEAST_PLAINNESS", 0.0),
     "the pen brought to MNIST's width": (preprocessing, "_like_mnist_s_pen", lambda cropped: cropped),
     "digits that touch cut apart": (Reader, "_apart", lambda _self, digit: [digit]),

@@ -125,13 +125,6 @@ def test_pale_pencil_is_seen():
     assert distance(read_digit(drawn(paper=200, ink=150)).digit, read_digit(drawn()).digit) < 6
 
 
-def test_pale_pencil_is_seen_beside_a_dark_dash():
-    picture = drawn(paper=200, ink=150)
-    ImageDraw.Draw(picture).line([(230, 185), (270, 185)], fill=20, width=4)  # of another pen
-    (digit,) = read_digits(picture)
-    assert distance(digit.digit, read_digit(drawn()).digit) < 6
-
-
 def test_a_table_s_edge_and_dirt_are_not_taken_for_digits():
     picture = drawn()
     pen = ImageDraw.Draw(picture)
