@@ -186,7 +186,7 @@ class Exercise:
             raise UnfitError(f"{type(error).__name__}: {words(error)}") from error
 
     def _hint(self, seed: int, outcome: Outcome, of_the_numbers: str) -> str:
-        """Say what is wrong with an outcome that is not right; if it is but its numbers, in the words that are given."""
+        """Say what is wrong with an outcome that is not right: `of_the_numbers` is said if its form is right."""
         given = self.input(seed)
         if outcome.error.startswith(UnfitError.__name__):
             return f"What came of it cannot be used. {outcome.error.partition(': ')[2].rstrip('.')}."
