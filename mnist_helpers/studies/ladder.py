@@ -73,7 +73,10 @@ class OneByOne(Dataset):
 
 
 class Until:
-    """Serve batches on a device, but none after `seconds` have passed; `moments` are the times at which they began."""
+    """Serve batches on a device, but stop if `seconds` pass before half of them are served.
+
+    `moments` are the times at which they began.
+    """
 
     def __init__(self, batches: DataLoader | BatchLoader, device: torch.device, seconds: float) -> None:
         self.batches, self.device, self.seconds = batches, device, seconds
@@ -85,7 +88,8 @@ class Until:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         moment = time.perf_counter()
         for images, labels in self.batches:
-            if self.moments and moment - self.moments[0] > self.seconds:
+            late = bool(self.moments) and moment - self.moments[0] > self.seconds
+            if late and 2 * len(self.moments) < len(self):
                 return
             self.moments.append(moment)
             yield images.to(self.device), labels.to(self.device)
@@ -163,7 +167,7 @@ def rungs(on_gpu: bool = False) -> list[Rung]:
 def climb(
     rung: Rung, train: LabelledImages, seed: int = 0, device: str = "auto", at_most: float = float("inf")
 ) -> RungResult:
-    """Train for one epoch as a rung says, but stop it after `at_most` seconds; a graph runs to its end."""
+    """Train for one epoch as a rung says, but stop if `at_most` seconds pass before its half; a graph runs to its end."""
     chosen = pick_device(device)
     if rung.graphed:
         training = GraphedTraining(rung.network, train.to(chosen), rung.recipe)

@@ -71,8 +71,8 @@ def test_a_rung_stopped_early_is_extrapolated_and_not_scored(train, val):
     assert accuracy(climbed, val) is None
 
 
-@pytest.mark.parametrize(("at_most", "served", "seconds"), [(0, 1, 10.0), (2.5, 5, 5.0), (100, 10, 5.5)])
-def test_no_batch_is_served_when_the_time_is_over_and_the_rest_is_extrapolated(
+@pytest.mark.parametrize(("at_most", "served", "seconds"), [(0, 1, 10.0), (1.5, 3, 5.0), (2.5, 10, 5.5)])
+def test_no_batch_is_served_when_the_time_is_over_before_half_and_the_rest_is_extrapolated(
     train, monkeypatch, at_most, served, seconds
 ):
     clock = [0.0]
