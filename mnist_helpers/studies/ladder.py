@@ -167,7 +167,10 @@ def rungs(on_gpu: bool = False) -> list[Rung]:
 def climb(
     rung: Rung, train: LabelledImages, seed: int = 0, device: str = "auto", at_most: float = float("inf")
 ) -> RungResult:
-    """Train for one epoch as a rung says, but stop if `at_most` seconds pass before its half; a graph runs to its end."""
+    """Train for one epoch as a rung says, but stop it if `at_most` seconds pass before half of it is done.
+
+    A graph runs to its end.
+    """
     chosen = pick_device(device)
     if rung.graphed:
         training = GraphedTraining(rung.network, train.to(chosen), rung.recipe)
