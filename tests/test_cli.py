@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from mnist_helpers import runtime
-from mnist_helpers.checkpoints import load_model, model_folder, save_model
+from mnist_helpers.checkpoints import SHIPPED, load_model, model_folder, save_model
 from mnist_helpers.course import workspace
 from mnist_helpers.course.runner import SOURCES, find_notebooks
 from mnist_helpers.data import LabelledImages
@@ -273,6 +273,16 @@ def test_predict_reads_what_it_can_and_names_what_it_cannot(call, tmp_path):
     assert len(errors) == 3
     assert all(line.startswith("error: ") and str(file) in line for line, file in zip(errors, files[1:], strict=True))
     assert "2 separate digits" in errors[1]
+
+
+def test_a_letter_is_doubted_by_the_shipped_network_also_where_that_is_named(call, tmp_path):
+    picture = Image.new("L", (300, 200), 240)
+    for stroke in ([(100, 40), (100, 160)], [(170, 40), (100, 110), (175, 160)]):  # a K
+        ImageDraw.Draw(picture).line(stroke, fill=20, width=12)
+    picture.save(tmp_path / "k.png")
+    said = [call("predict", tmp_path / "k.png", *named).stdout for named in ([], ["--checkpoint", SHIPPED])]
+    assert said[0] == said[1]
+    assert "perhaps no digit" in said[0]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
