@@ -35,7 +35,7 @@ class CheckpointError(CourseError):
 
 @dataclass(frozen=True)
 class Card:
-    """Where a trained network comes from."""
+    """Where a trained network comes from; `epochs` are those that were done when it was written."""
 
     architecture: str
     recipe: str

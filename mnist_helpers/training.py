@@ -274,7 +274,7 @@ class _Run:
             dataset=self.loader.labelled.dataset,
             classes=list(self.val.classes),
             seed=self.seed,
-            epochs=self.recipe.epochs,
+            epochs=len(self.history.epochs),
             best_epoch=best.epoch,
             train_images=len(self.loader.labelled),
             val_loss=best.val_loss,

@@ -1,6 +1,7 @@
 """What all tests share. Sizes are small for speed; the images are real MNIST."""
 
 import functools
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,13 @@ from mnist_helpers.data import LabelledImages, load_part
 from mnist_helpers.recipes import Recipe
 
 mpl.use("agg")
+
+
+def pytest_configure():
+    """Give each worker's lessons a place of their own: one must not take the network that another is training."""
+    place, worker = os.environ.get(runtime.ARTIFACTS_VARIABLE), os.environ.get("PYTEST_XDIST_WORKER")
+    if place and worker:
+        os.environ[runtime.ARTIFACTS_VARIABLE] = str(Path(place) / worker)
 
 
 @pytest.fixture(autouse=True)

@@ -486,6 +486,7 @@ def test_a_damaged_training_state_is_refused_before_any_training(tmp_path, train
 
 def test_stopping_keeps_the_best_epoch_and_what_lies_on_disk(train, val, recipe, tmp_path):
     def stop_in_the_second(history):
+        assert load_model(tmp_path)[1].epochs == history.best.epoch  # whoever looks now sees what was done, not planned
         if len(history.epochs) == 2:
             raise StopTraining
 
@@ -494,7 +495,7 @@ def test_stopping_keeps_the_best_epoch_and_what_lies_on_disk(train, val, recipe,
     assert len(history.epochs) == 2
     assert evaluate(model, val).loss == pytest.approx(history.best.val_loss, rel=1e-5)
     saved, card = load_model(tmp_path)
-    assert card.best_epoch == history.best.epoch
+    assert (card.best_epoch, card.epochs) == (history.best.epoch, 2)
     for name, weights in saved.state_dict().items():
         assert torch.equal(weights, model.state_dict()[name])
 
