@@ -94,14 +94,16 @@ def mode_kept(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for module, training in modes.items():
-            module.training = training
+            if module.training != training:  # to set it takes far longer than to look
+                module.training = training
 
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Have a network in evaluation mode while the block runs: no dropout, and batch normalisation learns nothing."""
     with mode_kept(model):
-        model.eval()
+        if any(module.training for module in model.modules()):
+            model.eval()
         yield
 
 

@@ -124,7 +124,8 @@ def _fills_a_side(part: Part, shape: tuple[int, int]) -> bool:
 
 
 def _parts(mask: np.ndarray, reach: int) -> list[Part]:
-    labels = ndimage.label(ndimage.maximum_filter(mask, size=2 * reach + 1), structure=EIGHT)[0] * mask
+    near = ndimage.maximum_filter(mask, size=2 * reach + 1) if reach else mask
+    labels = ndimage.label(near, structure=EIGHT)[0] * mask
     areas = np.bincount(labels.ravel())[1:]
     if not areas.size:
         return []
@@ -146,8 +147,7 @@ def find_lines(mask: np.ndarray) -> np.ndarray:
         through |= line.band & line.goes_through
     for line in upright:
         through |= (line.band & line.goes_through).T
-    rest = _without_specks(mask & ~through)
-    pen = _pen(rest) if rest.any() else 0.0
+    pen = _pen(_without_specks(mask & ~through)) if through.any() else 0.0
     return _those_that_go(mask, level, pen) | _those_that_go(mask.T, upright, pen, stems=True).T
 
 
@@ -165,6 +165,8 @@ def _candidates(mask: np.ndarray) -> list[_Line]:
     run, lines = max(15, mask.shape[1] // 10), []
     thin = mask & ~_runs(mask, round(max(3, LINE_WIDTH * max(mask.shape))) + 1, axis=0)
     runs = _runs(thin, run, axis=1)
+    if not runs.any():
+        return []
     # A line that slopes is several runs, one beside the end of the other.
     labels, seen = ndimage.label(ndimage.maximum_filter(runs, size=(3, 9)))[0] * runs, np.zeros_like(mask)
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
@@ -187,9 +189,11 @@ def _those_that_go(mask: np.ndarray, lines: list[_Line], pen: float, stems: bool
     """Return the pixels of those that are no strokes; what may be `stems` has to be thin and go all the way."""
     gone = np.zeros_like(mask)
     for line in lines:
-        rest = _without_specks(mask & ~line.band)
         thin = line.goes_through and line.width < 0.7 * pen
-        if thin or (not stems and _goes_on_beyond(line.columns, rest)):
+        if not thin and stems:
+            continue
+        rest = _without_specks(mask & ~line.band)
+        if thin or _goes_on_beyond(line.columns, rest):
             gone |= mask & line.band & ~_bridges(rest, line.band)
     return gone
 
@@ -215,7 +219,9 @@ def _straight(line: np.ndarray, box: tuple[slice, slice], shape: tuple[int, int]
 
 
 def _pen(mask: np.ndarray) -> float:
-    """Return the usual width of strokes."""
+    """Return the usual width of strokes; 0 where there are none."""
+    if not mask.any():
+        return 0.0
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))
     ridge = depth[(depth == ndimage.maximum_filter(depth, size=3)) & (depth > 1)]
     return 2 * float(np.quantile(ridge, 0.8)) if ridge.size else 1.0
