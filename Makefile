@@ -20,6 +20,8 @@ READY = $(VENV)/.ready
 export PYTHONUTF8 = 1
 # Lessons and tests prove with asserts.
 unexport PYTHONOPTIMIZE
+# What one process has compiled, the next need not: without this, as images for containers set it, torch loads half as fast.
+unexport PYTHONDONTWRITEBYTECODE
 # A thread that waits for others sleeps (mnist_helpers/startup.py says why).
 export OMP_WAIT_POLICY = passive
 

@@ -151,7 +151,9 @@ def test_make_hands_values_over_as_they_stand_wherever_it_is(tmp_path, place):
     folder = tmp_path / place
     python = folder / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\nprintf "%s\\n" "$MNIST_ARTIFACTS" "$@"')
+    unwanted = ("PYTHONOPTIMIZE", "PYTHONDONTWRITEBYTECODE")  # no checks; each process compiles all that it imports
+    seen = "".join(f"${{{name}-}}" for name in unwanted)
+    python.write_text(f'#!/bin/sh\nprintf "%s\\n" "$MNIST_ARTIFACTS" "unwanted: {seen}" "$@"')
     python.chmod(0o755)
     for file in ("requirements-lock.txt", "mnist_helpers/course/kernel.py", "notebooks/01_a.ipynb", ".venv/.ready"):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
@@ -159,11 +161,13 @@ def test_make_hands_values_over_as_they_stand_wherever_it_is(tmp_path, place):
     shutil.copy(ROOT / "Makefile", folder)
     params = r"""picture="my digit.png" study='C:\a\b c' seed=-1"""
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    variables |= dict.fromkeys(unwanted, "1")
     for arguments in (["run-notebooks", f"PARAMS={params}", "NOTEBOOKS=01 04"], ["test"]):
         command = ["make", "-s", *arguments]
         done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         lines = done.stdout.splitlines()
+        assert lines[1] == "unwanted: "
         if arguments == ["test"]:
             assert Path(lines[0]).resolve() == folder.resolve() / "build" / "test-artifacts"
             assert lines[-2:] == ["notebooks/01_a.ipynb", "tests"]
