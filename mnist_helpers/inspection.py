@@ -215,7 +215,6 @@ def grow_input(
             excitement = up_to(model, layer)(pixels)[0, filter_index].mean()
         roughness = pixels.diff(dim=2).abs().mean() + pixels.diff(dim=3).abs().mean()
         loss = -excitement + 0.5 * pixels.mean() + 0.5 * roughness
-        optimizer.zero_grad()
         (values.grad,) = torch.autograd.grad(loss, values)
         optimizer.step()
     return values.detach().sigmoid()[0, 0].cpu()

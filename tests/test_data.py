@@ -81,6 +81,10 @@ def test_all_images_may_be_asked_for_by_their_number():
     assert torch.equal(load_part("mnist", "test", limit=10_000).labels, load_part("mnist", "test").labels)
 
 
+def test_one_image_is_a_part_too():
+    assert len(load_part("mnist", "validation", limit=1)) == 1
+
+
 def test_a_limited_part_keeps_the_mixture_of_classes(train):
     counts = torch.bincount(train.labels, minlength=10)
     assert len(train) == 640

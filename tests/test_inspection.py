@@ -165,6 +165,19 @@ def test_occlusion_finds_the_one_place_that_matters():
     assert (around > 1e-6).sum() == 25
 
 
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (0, 27), (27, 0), (27, 27), (1, 14), (14, 26)])
+def test_at_the_edge_the_part_of_the_cover_that_lies_on_the_image_hides_it(trained, row, column):
+    image = torch.rand(1, 28, 28, generator=torch.Generator().manual_seed(1))
+    covered = image.clone()
+    for down in range(-2, 3):
+        for across in range(-2, 3):
+            if 0 <= row + down < 28 and 0 <= column + across < 28:
+                covered[0, row + down, column + across] = 0
+    both = predict_logits(trained, torch.stack([image, covered])).softmax(dim=1)[:, 3]
+    heat = inspection.occlusion(trained, image, 3)
+    torch.testing.assert_close(heat[row, column], both[0] - both[1], atol=1e-6, rtol=1e-3)
+
+
 def test_a_cover_over_nothing_costs_nothing_and_every_other_is_tried(trained, val):
     image, asked = to_float(val.images[3]), []
     handle = trained.register_forward_hook(lambda _model, _inputs, logits: asked.append(len(logits)))
