@@ -138,6 +138,14 @@ def test_calibration_agrees_with_a_plain_loop(seed, bins):
     assert result.error == pytest.approx(error)
 
 
+def test_bins_that_are_surer_than_any_answer_are_there_and_empty():
+    result = calibrate(torch.tensor([[0.65, 0.35], [0.55, 0.45]]).log(), torch.tensor([0, 1]), bins=10)
+    assert result.count.tolist() == [0, 0, 0, 0, 0, 1, 1, 0, 0, 0]
+    assert result.accuracy[5:7].tolist() == [0.0, 1.0]
+    assert result.accuracy[7:].isnan().all()
+    assert result.error == pytest.approx((0.55 + 0.35) / 2)
+
+
 def test_a_network_that_is_sure_and_right_is_perfectly_calibrated():
     labels = torch.arange(10)
     assert calibrate(torch.eye(10) * 100, labels).error == pytest.approx(0, abs=1e-9)

@@ -134,6 +134,19 @@ def test_the_best_patches_excite_the_filter_as_much_as_the_whole_images_did(trai
     torch.testing.assert_close(answers, peaks.topk(5).values, atol=1e-4, rtol=1e-4)
 
 
+def test_a_patch_that_reaches_over_the_edge_holds_the_zeros_that_the_network_saw_there(val):
+    model = nn.Sequential(nn.Conv2d(1, 1, 5, stride=2, padding=2), nn.Flatten(), nn.Linear(196, 10)).eval()
+    with torch.no_grad():
+        model[0].weight[:] = 0.1
+        model[0].weight[..., :2] = -1.0  # on bright paper it answers most where its left side lies beyond the edge
+        images = 255 - val.images
+        patches = inspection.top_patches(model, images, "0", 0, count=5)
+        answers = F.conv2d(to_float(patches), model[0].weight, model[0].bias).flatten()
+        peaks = model[0](to_float(images)).amax(dim=(1, 2, 3))
+    torch.testing.assert_close(answers, peaks.topk(5).values, atol=1e-4, rtol=1e-4)
+    assert not patches[..., :2].any()
+
+
 def test_saliency_agrees_with_finite_differences():
     model = build_model("linear").eval()
     image = torch.rand(1, 28, 28)
