@@ -87,7 +87,7 @@ def _of_the_paper(darkness: np.ndarray, below: np.ndarray | float) -> tuple[np.n
     height, width = darkness.shape
     whole = (0, 0, width / step, height / step)  # the last block may go beyond the picture
     usual = np.asarray(coarse.resize((width, height), Image.Resampling.BILINEAR, whole))
-    rest = (darkness - usual)[off][::4]
+    rest = (darkness - usual)[off][::4]  # every fourth pixel: the median asks for no more
     grain = 1.48 * float(np.median(np.abs(rest - np.median(rest)))) if rest.size else 1.0
     return usual, grain, max(0.03, 3 * grain)
 
@@ -110,7 +110,7 @@ def _thresholds(darkness: np.ndarray, least: float, contrast: float) -> np.ndarr
         if areas[number] >= 9:
             mark = labels[box] == number
             values = darkness[box][mark]
-            place = int(0.9 * len(values))
+            place = int(0.9 * len(values))  # where nine of ten are less dark
             strength[number] = np.partition(values, place)[place]
             if strength[number] >= contrast and not lies_along_the_edge(mark, box, darkness.shape):
                 inner.append(number)
