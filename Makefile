@@ -22,7 +22,7 @@ export PYTHONUTF8 = 1
 unexport PYTHONOPTIMIZE
 # What one process has compiled, the next need not: without this, as images for containers set it, torch loads half as fast.
 unexport PYTHONDONTWRITEBYTECODE
-# A thread that waits for others sleeps (mnist_helpers/startup.py says why).
+# A thread that waits for others soon sleeps (mnist_helpers/startup.py says why).
 export OMP_WAIT_POLICY = passive
 
 .DEFAULT_GOAL := help

@@ -86,23 +86,28 @@ def test_another_c_library_is_not_asked(monkeypatch):
 
 def variables_after(program: str, **environment: str) -> str:
     """Run a program in a process of its own, and return what it prints."""
-    known = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MNIST_"))}
+    known = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "MNIST_"))}
     done = subprocess.run([sys.executable, "-c", program], env=known | environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
+WAITING = "print(*map(os.environ.get, ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT'))); "
 PREPARED = "from mnist_helpers.startup import prepare_process; prepare_process(); import os, torch; "
 
 
-def test_threads_wait_asleep_and_are_as_many_as_was_said():
-    program = PREPARED + "print(os.environ['OMP_WAIT_POLICY'], torch.get_num_threads())"
-    assert variables_after(program, MNIST_THREADS="1") == "passive 1"
+def test_waiting_threads_soon_sleep_and_are_as_many_as_was_said():
+    program = PREPARED + WAITING + "print(torch.get_num_threads())"
+    assert variables_after(program, MNIST_THREADS="1") == "passive 2000\n1"
+    assert variables_after(program, MNIST_THREADS="1", OMP_WAIT_POLICY="Passive") == "Passive 2000\n1"  # from make
+    assert variables_after(program, MNIST_THREADS="1", GOMP_SPINCOUNT="7") == "passive 7\n1"
 
 
 def test_preparing_a_process_does_not_load_torch_and_keeps_what_the_reader_says():
-    program = PREPARED.replace("torch; ", "sys; ") + "print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
-    assert variables_after(program, OMP_WAIT_POLICY="active") == "active False"
+    waiting = "print(*map(os.environ.get, ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT')), 'torch' in sys.modules)"
+    assert (
+        variables_after(PREPARED.replace("torch; ", "sys; ") + waiting, OMP_WAIT_POLICY="active") == "active None False"
+    )
 
 
 def test_the_pythons_that_a_process_starts_keep_their_asserts():
@@ -130,4 +135,4 @@ def test_a_home_that_cannot_be_written_is_not_used(monkeypatch, tmp_path, folder
 
 
 def test_what_comes_too_late_is_not_claimed():
-    assert variables_after("import torch; " + PREPARED + "print(os.environ.get('OMP_WAIT_POLICY'))") == "None"
+    assert variables_after("import torch; " + PREPARED + WAITING) == "None None"

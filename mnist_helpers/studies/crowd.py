@@ -15,7 +15,7 @@ from multiprocessing.synchronize import Barrier
 from mnist_helpers.data import load_part
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import get_recipe
-from mnist_helpers.startup import WAITING_VARIABLE, keep_memory
+from mnist_helpers.startup import SPIN_VARIABLE, SPINS, WAITING_VARIABLE, keep_memory
 from mnist_helpers.studies.ladder import Rung, climb, rungs
 from mnist_helpers.studies.markdown import markdown_table
 
@@ -26,12 +26,13 @@ AT_MOST = 4.0  # seconds of one training; what takes longer is extrapolated from
 PATIENCE = 600  # seconds to wait for a student who fails to come
 
 WAYS: dict[str, dict[str, str]] = {
-    "asleep, as the course sets it": {WAITING_VARIABLE: "passive"},
+    "awake for a moment, as the course sets it": {WAITING_VARIABLE: "passive", SPIN_VARIABLE: SPINS},
+    "awake five times as long": {WAITING_VARIABLE: "passive", SPIN_VARIABLE: str(5 * int(SPINS))},
+    "asleep at once": {WAITING_VARIABLE: "passive"},
     "awake, as OpenMP does": {},
-    "awake for a moment, then asleep": {"GOMP_SPINCOUNT": "10000"},
     "one thread: nobody waits": {WAITING_VARIABLE: "passive", "OMP_NUM_THREADS": "1"},
 }
-TOLD = (WAITING_VARIABLE, "GOMP_SPINCOUNT", "OMP_NUM_THREADS", "MNIST_THREADS")
+TOLD = (WAITING_VARIABLE, SPIN_VARIABLE, "OMP_NUM_THREADS", "MNIST_THREADS")
 
 
 @dataclass(frozen=True)

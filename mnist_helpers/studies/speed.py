@@ -158,7 +158,7 @@ One epoch on 55,000 images each, everything as on the rung above but for the cha
 
 Seconds of an epoch of {crowd.IMAGES:,} images on the CPU, medians. A neighbour is a program that keeps one core
 busy; four students each train with all cores. Threads that wait awake keep a core from the thread that they wait for;
-so the course lets them sleep. What took more than {crowd.AT_MOST:.0f} s was stopped and extrapolated.
+so the course lets them sleep after a moment. What took more than {crowd.AT_MOST:.0f} s was stopped and extrapolated.
 
 {crowd.table(crowds)}
 
