@@ -1,15 +1,21 @@
 """Networks in forms that other programs run, written only after the other program was seen to agree."""
 
+import copy
+import json
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from mnist_helpers.architectures import Standardise
 from mnist_helpers.errors import CourseError, MissingExtraError
 from mnist_helpers.models import device_of, evaluating
 from mnist_helpers.runtime import whole_file
 
 TOLERANCE = 1e-3  # of a logit
+LITTLE_ENDIAN = {torch.float16: "<f2", torch.float32: "<f4"}
+WEB_FORMAT, WEB_VERSION = "mnist-helpers-network", 1
 
 
 def export_onnx(model: nn.Module, path: Path) -> float:
@@ -40,3 +46,99 @@ def export_onnx(model: nn.Module, path: Path) -> float:
         if not difference <= TOLERANCE:  # NaN is above nothing
             raise CourseError(f"onnxruntime's logits differ from torch's by {difference:.2g}; nothing was written.")
     return difference
+
+
+def export_web(model: nn.Sequential, folder: Path, classes: list[str], dtype: torch.dtype = torch.float16) -> None:
+    """Write a network for `widgets/network.js`: `network.json`, which says what its layers are, and `network.bin`.
+
+    The weights lie one after the other, layer by layer, weights before bias, little-endian. Dropout is left out, and
+    batch normalisation is made part of the convolution before it where there is one.
+
+    Raises: CourseError for a layer that the page does not know; OSError if the folder cannot be written.
+    """
+    layers = [(_described(name, layer), list(layer.parameters())) for name, layer in _as_used(model)]
+    header = {
+        "format": WEB_FORMAT,
+        "version": WEB_VERSION,
+        "dtype": str(dtype).removeprefix("torch."),  # float16 or float32
+        "input": [1, 28, 28],
+        "classes": classes,
+        "layers": [described for described, _ in layers],
+    }
+    weights = packed([tensor for _, tensors in layers for tensor in tensors], dtype)
+    # First the weights: a page that finds the header finds what it describes.
+    with whole_file(folder / "network.bin") as temporary:
+        temporary.write_bytes(weights)
+    with whole_file(folder / "network.json") as temporary:
+        temporary.write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
+
+
+def packed(tensors: list[Tensor], dtype: torch.dtype) -> bytes:
+    """Return tensors as bytes, one after the other."""
+    rows = [tensor.detach().cpu().to(dtype).contiguous().flatten() for tensor in tensors]
+    return b"".join(row.numpy().astype(LITTLE_ENDIAN[dtype]).tobytes() for row in rows)
+
+
+class _Scale(nn.Module):
+    """Batch normalisation in use: each map times a number, plus a number."""
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(norm.weight / (norm.running_var + norm.eps).sqrt())
+        self.bias = nn.Parameter(norm.bias - norm.running_mean * self.weight)
+
+
+def _as_used(model: nn.Sequential) -> list[tuple[str, nn.Module]]:
+    """Return the layers that a trained network needs to answer, as copies."""
+    used: list[tuple[str, nn.Module]] = []
+    for name, layer in copy.deepcopy(model).cpu().eval().named_children():
+        if isinstance(layer, nn.BatchNorm2d) and used and isinstance(used[-1][1], nn.Conv2d):
+            used[-1] = (used[-1][0], fuse_conv_bn_eval(used[-1][1], layer))
+        elif isinstance(layer, nn.BatchNorm2d):
+            used.append((name, _Scale(layer)))
+        elif isinstance(layer, nn.Conv2d) and layer.bias is None:
+            layer.bias = nn.Parameter(torch.zeros(layer.out_channels))
+            used.append((name, layer))
+        elif not isinstance(layer, nn.Dropout | nn.Dropout2d | nn.Identity):
+            used.append((name, layer))
+    return used
+
+
+def _described(name: str, layer: nn.Module) -> dict:
+    """Say what a layer is, in the words of `network.js`."""
+    match layer:
+        case Standardise():
+            found = {"kind": "standardise", "mean": layer.mean.item(), "std": layer.std.item()}
+        case nn.ZeroPad2d() if len(set(layer.padding)) == 1:
+            found = {"kind": "pad", "border": layer.padding[0]}
+        case nn.Conv2d() if _is_plain(layer):
+            sizes = {"filters": layer.out_channels, "channels": layer.in_channels, "kernel": layer.kernel_size[0]}
+            found = {"kind": "convolution", **sizes, "stride": layer.stride[0], "padding": layer.padding[0]}
+        case _Scale():
+            found = {"kind": "scale", "channels": len(layer.bias)}
+        case nn.ReLU():
+            found = {"kind": "relu"}
+        case nn.MaxPool2d() if isinstance(layer.kernel_size, int) and _is_plain(layer):
+            found = {"kind": "pool", "size": layer.kernel_size, "stride": layer.stride}
+        case nn.AdaptiveMaxPool2d(output_size=1):
+            found = {"kind": "largest"}
+        case nn.Flatten(start_dim=1, end_dim=-1):
+            found = {"kind": "flatten"}
+        case nn.Linear(bias=Tensor()):
+            found = {"kind": "dense", "inputs": layer.in_features, "outputs": layer.out_features}
+        case _:
+            kind = type(layer).__name__ if list(layer.children()) else layer
+            raise CourseError(
+                f"The page does not know the layer {name}: {kind}. It knows plain convolutions, max-pooling, ReLU, "
+                "batch normalisation, dropout and dense layers. mnist-helpers export --output a.onnx takes any network."
+            )
+    return {"name": name, **found}
+
+
+def _is_plain(layer: nn.Conv2d | nn.MaxPool2d) -> bool:
+    """Say whether a layer is square, without dilation, groups, or an edge of its own kind."""
+    if isinstance(layer, nn.MaxPool2d):
+        plain = layer.dilation == 1 and layer.padding == 0 and not layer.ceil_mode
+        return plain and isinstance(layer.stride, int)
+    square = all(len(set(sides)) == 1 for sides in (layer.kernel_size, layer.stride, layer.padding))
+    return square and layer.groups == 1 and set(layer.dilation) == {1} and layer.padding_mode == "zeros"

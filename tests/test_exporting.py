@@ -1,5 +1,6 @@
-"""ONNX: onnxruntime gives torch's logits, for every kind of layer that our networks have."""
+"""ONNX: onnxruntime gives torch's logits. For a browser: what is written, and what is refused."""
 
+import json
 import sys
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import nn
 
 from mnist_helpers.data import to_float
 from mnist_helpers.errors import CourseError
-from mnist_helpers.exporting import export_onnx
+from mnist_helpers.exporting import export_onnx, export_web
 from mnist_helpers.models import build_model
 
 
@@ -54,3 +55,58 @@ def test_exporting_leaves_the_mode_in_which_it_found_the_network(tmp_path):
     model = build_model("linear").train()
     export_onnx(model, tmp_path / "linear.onnx")
     assert all(module.training for module in model.modules())
+
+
+def test_the_file_of_weights_holds_all_of_them_in_order_and_the_header_says_of_what_sizes(tmp_path):
+    model = build_model("two-conv", dropout=0.3)
+    export_web(model, tmp_path / "web", list("0123456789"), torch.float32)
+    header = json.loads((tmp_path / "web" / "network.json").read_text())
+    weights = np.fromfile(tmp_path / "web" / "network.bin", "<f4")
+    np.testing.assert_array_equal(weights, torch.cat([p.detach().flatten() for p in model.parameters()]).numpy())
+    stage = ["convolution", "relu", "pool"]
+    kinds = ["standardise", *stage, *stage, "flatten", "dense", "relu", "dense"]
+    assert [layer["kind"] for layer in header["layers"]] == kinds
+    sizes = {"filters": 64, "channels": 32, "kernel": 3, "stride": 1, "padding": 0}
+    assert header["layers"][4] == {"name": "conv2", "kind": "convolution"} | sizes
+    export_web(model, tmp_path, list("0123456789"))
+    assert (tmp_path / "network.bin").stat().st_size == 2 * 121_930
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(1, 1, 3, dilation=2),
+        nn.Conv2d(1, 2, (3, 5)),
+        nn.Conv2d(2, 2, 3, groups=2),
+        nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(1, 1, 3, padding="same"),
+        nn.MaxPool2d(3, padding=1),
+        nn.MaxPool2d(2, ceil_mode=True),
+        nn.MaxPool2d((2, 3)),
+        nn.ZeroPad2d((1, 0, 0, 1)),
+        nn.AdaptiveMaxPool2d(2),
+        nn.Flatten(0),
+        nn.Linear(1, 1, bias=False),
+        nn.Tanh(),
+    ],
+)
+def test_a_layer_that_the_page_would_compute_otherwise_is_refused_and_named(tmp_path, layer):
+    model = nn.Sequential()
+    model.add_module("odd", layer)
+    with pytest.raises(CourseError, match="does not know the layer odd: "):
+        export_web(model, tmp_path / "web", [])
+    assert not (tmp_path / "web").exists()
+
+
+def test_writing_for_a_browser_changes_nothing_in_the_network(tmp_path):
+    model = build_model("vgg").train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    export_web(model, tmp_path, list("0123456789"))
+    assert model.training
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+def test_blocks_of_several_layers_are_refused(tmp_path):
+    with pytest.raises(CourseError, match="layer block1: Residual"):
+        export_web(build_model("resnet"), tmp_path, [])

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -238,13 +239,33 @@ def filters(
     say(f"{paths[0].name} to {paths[-1].name} are in {output}")
 
 
+class Form(StrEnum):
+    """What a network can be written as."""
+
+    ONNX = "onnx"
+    WEB = "web"
+    PAGE = "page"
+
+
 def export(
-    output: Annotated[Path, typer.Option(help="the file to write")],
+    output: Annotated[Path, typer.Option(help="the file to write; for web, a folder")],
+    form: Annotated[
+        Form, typer.Option("--format", help="onnx; web: network.json and network.bin; page: a glass box, one HTML file")
+    ] = Form.ONNX,
     checkpoint: Checkpoint = None,
 ) -> None:
-    """Write a network as ONNX, which other programs run."""
-    from mnist_helpers.exporting import export_onnx
+    """Write a network for other programs: as ONNX, for a browser, or as a page that shows each of its numbers."""
+    from mnist_helpers.exporting import export_onnx, export_web
+    from mnist_helpers.widgets.glass import write_page
 
-    model, _ = load(checkpoint)
-    difference = export_onnx(model, output)
-    say(f"Written to {output}; onnxruntime's logits differ from torch's by {difference:.1e} at most")
+    if checkpoint is None and form != Form.ONNX:  # the one that reads handwriting has blocks, which no page knows
+        checkpoint = checkpoints.SHIPPED.with_name("walkthrough")
+    model, card = load(checkpoint)
+    about = ""
+    if form == Form.ONNX:
+        about = f"; onnxruntime's logits differ from torch's by {export_onnx(model, output):.1e} at most"
+    elif form == Form.WEB:
+        export_web(model, output, list(card.classes))
+    else:
+        write_page(output, model)
+    say(f"Written to {output}{about}")

@@ -16,6 +16,9 @@ from mnist_helpers.reading.reader import DigitReading, Reader
 from mnist_helpers.runtime import whole_file
 
 SIDE = 224  # pixels of a picture's height; the 28 of MNIST, eight times
+FITTED = 20  # pixels that MNIST's digits were fitted into
+PEN = (2.0, 3.5)  # thinnest and thickest stroke, in pixels of the 28
+SOFT = 1.5  # pixels from black to white at a stroke's edge
 MOST_STROKES, MOST_POINTS, WIDEST_SHEET = 200, 20_000, 6.0
 HEADER = ",".join(["label", *(f"{row}x{column}" for row in range(1, 29) for column in range(1, 29))])
 
@@ -85,6 +88,52 @@ def draw_strokes(strokes: list[Stroke], aspect: float = 1.0) -> Image.Image:
         for x, y in points:  # round ends and joints
             pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=0)
     return sheet.reduce(2)
+
+
+def digit_of(strokes: list[Stroke]) -> Tensor:
+    """Bring strokes to MNIST's format as `strokes.js` does in a browser: drawn at the size of the network's image.
+
+    The pen's way is known, so the digit need not be looked for in a picture. It is fitted into 20×20 pixels, its pen is
+    made as wide as MNIST's were, and its centre of mass comes to the middle of 28×28.
+
+    Shapes: → (1, 28, 28) uint8.
+    Raises: DrawingError if there is no stroke.
+    """
+    drawn = [stroke for stroke in strokes if stroke.points]
+    if not drawn:
+        raise DrawingError("There is no stroke on the sheet. Draw a digit.")
+    pen = sum(stroke.width for stroke in drawn) / len(drawn)
+    points = torch.tensor([point for stroke in drawn for point in stroke.points], dtype=torch.float64)
+    low, high = points.amin(dim=0), points.amax(dim=0)
+    extent = (high - low).max().item()
+    width = min(max(FITTED * pen / (extent + pen), PEN[0]), PEN[1])
+    scale = (FITTED - width) / extent if extent else 1.0
+    lines = [(torch.tensor(stroke.points, dtype=torch.float64) - (low + high) / 2) * scale + 28 / 2 for stroke in drawn]
+    distance = torch.stack([_distance(line) for line in lines]).amin(dim=0)
+    return _centred(((width / 2 - distance) / SOFT + 0.5).clamp(0, 1))
+
+
+def _distance(line: Tensor) -> Tensor:
+    """Return how far the centres of 28×28 pixels are from a line of (N, 2) points; (28, 28) float64."""
+    start, along = line, torch.cat([line[1:], line[-1:]]) - line
+    middles = torch.arange(28, dtype=torch.float64) + 0.5
+    pixels = torch.stack(torch.meshgrid(middles, middles, indexing="xy"), dim=-1)[..., None, :]  # (28, 28, 1, 2)
+    long = along.square().sum(dim=-1)
+    share = (((pixels - start) * along).sum(dim=-1) / long.clamp(min=1e-300)).clamp(0, 1)
+    return (pixels - start - share[..., None] * along).square().sum(dim=-1).amin(dim=-1).sqrt()
+
+
+def _centred(values: Tensor) -> Tensor:
+    """Move values in [0, 1] by whole pixels, so that their centre of mass is in the middle; (1, 28, 28) uint8."""
+    at = torch.arange(28, dtype=torch.float64)
+    down, across = (
+        math.floor(13.5 - ((values.sum(dim=other) * at).sum() / values.sum()).item() + 0.5) for other in (1, 0)
+    )
+    moved = torch.zeros(28, 28, dtype=torch.uint8)
+    rows, columns = (slice(max(0, by), 28 + min(0, by)) for by in (down, across))
+    whence = tuple(slice(max(0, -by), 28 - max(0, by)) for by in (down, across))
+    moved[rows, columns] = (255 * values[whence] + 0.5).floor().to(torch.uint8)
+    return moved[None]
 
 
 def read_photo(model: nn.Module, photo: bytes, least_energy: float = -math.inf) -> Reading:

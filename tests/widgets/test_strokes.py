@@ -10,9 +10,11 @@ from mnist_helpers.reading.pictures import PictureError
 from mnist_helpers.reading.tables import load_csv
 from mnist_helpers.widgets.strokes import (
     MOST_POINTS,
+    PEN,
     SIDE,
     DrawingError,
     Stroke,
+    digit_of,
     draw_strokes,
     keep_digit,
     read_drawing,
@@ -54,6 +56,32 @@ def test_a_drawing_is_read(network):
 def test_digits_side_by_side_are_read_from_left_to_right(network):
     one = [Stroke([(1.5, 0.15), (1.5, 0.85)], 0.08)]
     assert read_drawing(network, [*one, *SEVEN], aspect=2).labels == [7, 1]
+
+
+def test_strokes_become_a_digit_of_mnist_s_size_wherever_they_are_and_however_large():
+    digit = digit_of(SEVEN)
+    moved = [Stroke([(2 + 3 * x, 3 * y - 1) for x, y in SEVEN[0].points], 3 * SEVEN[0].width)]
+    assert (digit.int() - digit_of(moved).int()).abs().max() <= 1
+    assert digit.shape == (1, 28, 28)
+    inked = torch.nonzero((digit[0] > 127).any(dim=1)).flatten()
+    assert abs(inked[-1] - inked[0] + 1 - 20) <= 1
+    mass = digit[0].double()
+    at = torch.arange(28, dtype=torch.float64)
+    for other in (0, 1):
+        assert (mass.sum(dim=other) @ at / mass.sum()).item() == pytest.approx(13.5, abs=0.51)
+
+
+@pytest.mark.parametrize(("pen", "width"), [(0.01, PEN[0]), (0.4, PEN[1])])
+def test_a_fine_pen_is_made_as_wide_as_mnist_s_and_a_marker_as_thin(pen, width):
+    upright = digit_of([Stroke([(0.5, 0.1), (0.5, 0.9)], pen)])
+    assert upright[0, 14].sum().item() / 255 == pytest.approx(width, abs=0.3)
+
+
+def test_a_dot_alone_is_a_dot_in_the_middle_and_nothing_is_refused():
+    dot = digit_of([Stroke([(0.1, 0.9)], 0.05)])[0]
+    assert dot[12:16, 12:16].double().sum() > 0.5 * dot.double().sum() > 0
+    with pytest.raises(DrawingError, match="no stroke on the sheet"):
+        digit_of([Stroke([], 0.1)])
 
 
 def test_an_empty_sheet_holds_no_ink(network):

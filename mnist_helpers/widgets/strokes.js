@@ -1,0 +1,64 @@
+// Strokes of a pen → the 28×28 grey values that MNIST's makers would have made of them, as `strokes.digit_of` in Python
+// does. The pen's way is known, so the digit is not looked for in a picture: it is drawn at the size of the network's.
+
+const SIDE = 28, FITTED = 20; // MNIST's digits were fitted into 20×20 pixels
+const PEN = [2.0, 3.5]; // thinnest and thickest stroke, in pixels of the 28
+const SOFT = 1.5; // pixels from black to white at a stroke's edge
+
+/** A digit of strokes [{ points: [[x, y], …], width }, …], 784 whole numbers from 0 to 255; null where there is no ink. */
+export function digitOf(strokes) {
+  const drawn = strokes.filter(({ points }) => points.length);
+  if (!drawn.length) return null;
+  const points = drawn.flatMap((stroke) => stroke.points);
+  const pen = drawn.reduce((sum, { width }) => sum + width, 0) / drawn.length;
+  const [left, right] = ends(points.map(([x]) => x)), [top, bottom] = ends(points.map(([, y]) => y));
+  const extent = Math.max(right - left, bottom - top);
+  const width = Math.min(Math.max((FITTED * pen) / (extent + pen), PEN[0]), PEN[1]);
+  const scale = extent ? (FITTED - width) / extent : 1;
+  const middle = [(left + right) / 2, (top + bottom) / 2];
+  const placed = drawn.map((stroke) => stroke.points.map(([x, y]) => [
+    (x - middle[0]) * scale + SIDE / 2, (y - middle[1]) * scale + SIDE / 2,
+  ]));
+  const values = new Float64Array(SIDE * SIDE);
+  for (let at = 0; at < values.length; at++) {
+    const distance = nearest((at % SIDE) + 0.5, Math.floor(at / SIDE) + 0.5, placed);
+    values[at] = Math.min(Math.max((width / 2 - distance) / SOFT + 0.5, 0), 1);
+  }
+  return centred(values);
+}
+
+function ends(numbers) {
+  return numbers.reduce(([low, high], number) => [Math.min(low, number), Math.max(high, number)], [Infinity, -Infinity]);
+}
+
+/** The distance of a point from the nearest stroke. */
+function nearest(x, y, lines) {
+  let least = Infinity;
+  for (const line of lines) {
+    for (let at = 0; at < line.length; at++) {
+      const [fromX, fromY] = line[at], [toX, toY] = line[Math.min(at + 1, line.length - 1)];
+      const alongX = toX - fromX, alongY = toY - fromY, long = alongX * alongX + alongY * alongY;
+      const share = long ? Math.min(Math.max(((x - fromX) * alongX + (y - fromY) * alongY) / long, 0), 1) : 0;
+      const awayX = x - fromX - share * alongX, awayY = y - fromY - share * alongY;
+      least = Math.min(least, awayX * awayX + awayY * awayY);
+    }
+  }
+  return Math.sqrt(least);
+}
+
+/** Values moved by whole pixels, so that their centre of mass is in the middle, as grey values. */
+function centred(values) {
+  let mass = 0, across = 0, down = 0;
+  values.forEach((value, at) => {
+    mass += value;
+    across += value * (at % SIDE);
+    down += value * Math.floor(at / SIDE);
+  });
+  const [right, lower] = [across, down].map((sum) => Math.floor((SIDE - 1) / 2 - sum / mass + 0.5));
+  const moved = new Uint8Array(SIDE * SIDE);
+  values.forEach((value, at) => {
+    const column = (at % SIDE) + right, row = Math.floor(at / SIDE) + lower;
+    if (row >= 0 && row < SIDE && column >= 0 && column < SIDE) moved[row * SIDE + column] = Math.floor(255 * value + 0.5);
+  });
+  return moved;
+}

@@ -1,0 +1,168 @@
+"""The network in the browser: each map of torch's and its logits, strokes that become the same digit, and its speed."""
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from playwright.sync_api import Page
+from strokes import drawings
+from torch import Tensor
+
+import mnist_helpers
+from mnist_helpers.checkpoints import find_model, load_model
+from mnist_helpers.data import load_part, to_float
+from mnist_helpers.exporting import export_web
+from mnist_helpers.models import build_model
+from mnist_helpers.widgets.strokes import Stroke, digit_of
+
+WIDGETS = Path(mnist_helpers.__file__).parent / "widgets"
+HOST = "http://course.test"  # nobody's: the test answers for it, from a folder
+PAGE = "<!doctype html><title>network</title>"
+TYPES = {".js": "text/javascript", ".json": "application/json", ".html": "text/html"}
+READ = """async () => {
+    const engine = await import("/network.js");
+    const header = await (await fetch("/network.json")).json();
+    const weights = await (await fetch("/network.bin")).arrayBuffer();
+    Object.assign(window, { engine, network: engine.readNetwork(header, weights) });
+}"""
+
+
+@pytest.fixture
+def open_page(visit, tmp_path):
+    """Open a page on a host that has the widgets' modules, and the files of this test's folder."""
+
+    def answer(route) -> None:
+        name = route.request.url.removeprefix(HOST).lstrip("/")
+        path = next((folder / name for folder in (tmp_path, WIDGETS) if name and (folder / name).is_file()), None)
+        if path is None:
+            route.fulfill(body=PAGE, content_type="text/html")
+        else:
+            route.fulfill(body=path.read_bytes(), content_type=TYPES.get(path.suffix, "application/octet-stream"))
+
+    return lambda: visit(HOST + "/", before=lambda page: page.route("**/*", answer))
+
+
+def shipped(dtype: torch.dtype, folder: Path) -> torch.nn.Sequential:
+    """Write the shipped network for the page; return it with the weights that the page has."""
+    model, card = load_model(find_model("mnist", "walkthrough"))
+    export_web(model, folder, card.classes, dtype)
+    for parameter in model.parameters():
+        parameter.data = parameter.to(dtype).float()
+    return model.eval()
+
+
+def logits_in(page: Page, images: Tensor) -> Tensor:
+    script = """text => {
+        const pixels = Float32Array.from(atob(text), letter => letter.charCodeAt(0) / 255);
+        const starts = Array.from({ length: pixels.length / 784 }, (_, image) => 784 * image);
+        return starts.map(at => [...engine.forward(network, pixels.subarray(at, at + 784)).at(-1).values]);
+    }"""
+    pixels = base64.b64encode((images * 255).round().to(torch.uint8).numpy().tobytes()).decode()
+    return torch.tensor(page.evaluate(script, pixels))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_the_logits_of_a_thousand_test_images_are_torch_s(open_page, tmp_path, dtype):
+    model, images = shipped(dtype, tmp_path), to_float(load_part("mnist", "test", 1_000).images)
+    page = open_page()
+    page.evaluate(READ)
+    with torch.inference_mode():
+        torch.testing.assert_close(logits_in(page, images), model(images), atol=1e-4, rtol=0)
+
+
+def test_every_map_in_between_is_torch_s(open_page, tmp_path):
+    model, images = shipped(torch.float32, tmp_path), to_float(load_part("mnist", "test", 20).images)
+    page = open_page()
+    page.evaluate(READ)
+    for image in images:
+        script = "i => engine.forward(network, i).map(m => ({ ...m, values: [...m.values] }))"
+        maps = page.evaluate(script, image.flatten().tolist())
+        values = image[None]
+        used = [(name, layer) for name, layer in model.named_children() if "dropout" not in name]
+        assert [found["name"] for found in maps] == ["image", *(name for name, _ in used)]
+        for (_, layer), found in zip(used, maps[1:], strict=True):
+            with torch.inference_mode():
+                values = layer(values)
+            ours = torch.tensor(found["values"]).view(found["shape"])
+            torch.testing.assert_close(ours, values[0], atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["lenet-5", "three-conv", "ten-twenty", "vgg", "accurate", "fast"])
+def test_padding_stride_normalisation_and_a_cut_margin_give_torch_s_logits(open_page, tmp_path, architecture):
+    torch.manual_seed(2)
+    model, images = build_model(architecture, dropout=0.5), to_float(load_part("mnist", "test", 20).images)
+    model.train()
+    with torch.no_grad():
+        for norm in (layer for layer in model.modules() if isinstance(layer, torch.nn.BatchNorm2d)):
+            norm.weight.uniform_(-1, 1)  # below 0, too: what pooling took before it must stay
+            norm.bias.uniform_(-1, 1)
+    model(images)  # running means of its own
+    export_web(model, tmp_path, [str(digit) for digit in range(10)], torch.float32)
+    page = open_page()
+    page.evaluate(READ)
+    with torch.inference_mode():
+        torch.testing.assert_close(logits_in(page, images), model.eval()(images), atol=1e-4, rtol=1e-4)
+
+
+def test_strokes_become_the_digit_that_python_makes_of_them(open_page):
+    page = open_page()
+    script = "async strokes => [...(await import('/strokes.js')).digitOf(strokes)]"
+    for drawing in drawings():
+        strokes = [Stroke(points, drawing.pen) for points in drawing.strokes]
+        sent = [{"points": stroke.points, "width": stroke.width} for stroke in strokes]
+        ours = torch.tensor(page.evaluate(script, sent), dtype=torch.uint8).view(1, 28, 28)
+        assert (ours.int() - digit_of(strokes).int()).abs().max() <= 2, drawing
+
+
+def test_drawn_digits_are_read(open_page, tmp_path):
+    shipped(torch.float16, tmp_path)
+    page = open_page()
+    page.evaluate(READ)
+    script = """async strokes => {
+        const digit = (await import("/strokes.js")).digitOf(strokes);
+        return [...engine.forward(network, Float32Array.from(digit, value => value / 255)).at(-1).values];
+    }"""
+    sent = [[{"points": points, "width": drawing.pen} for points in drawing.strokes] for drawing in drawings()]
+    read = [torch.tensor(page.evaluate(script, strokes)).argmax().item() for strokes in sent]
+    right = sum(digit == drawing.digit for digit, drawing in zip(read, drawings(), strict=True))
+    assert right >= 58, f"{right} of {len(read)} drawings were read rightly"
+
+
+def test_every_number_is_explained_by_those_it_comes_from(open_page, tmp_path):
+    shipped(torch.float32, tmp_path)
+    page = open_page()
+    page.evaluate(READ)
+    image = to_float(load_part("mnist", "test", 1).images).flatten().tolist()
+    page.evaluate("i => { window.maps = engine.forward(network, i); }", image)
+    names = page.evaluate("maps.map(map => map.name)")
+
+    def explained(layer: str, *place: int) -> dict:
+        return page.evaluate("([at, place]) => engine.explain(network, maps, at, place)", [names.index(layer), place])
+
+    found = explained("conv2", 5, 3, 4)
+    total = found["bias"] + sum(
+        a * b for one in found["channels"] for a, b in zip(one["patch"], one["kernel"], strict=True)
+    )
+    assert len(found["channels"]) == 32
+    assert total == pytest.approx(found["result"], abs=1e-5)
+    found = explained("pool1", 7, 6, 5)
+    assert max(found["square"]) == found["result"]
+    assert found["place"] == {"top": 12, "left": 10, "size": 2}
+    found = explained("dense2", 7)
+    assert found["bias"] + found["sum"] == pytest.approx(found["result"], abs=1e-5)
+    assert found["strongest"][0]["product"] >= found["strongest"][1]["product"] > found["against"][0]["product"]
+
+
+def test_a_file_that_is_cut_off_or_of_another_kind_is_refused_in_a_sentence(open_page, tmp_path):
+    shipped(torch.float16, tmp_path)
+    whole = (tmp_path / "network.bin").read_bytes()
+    refused = f"({READ})().then(() => 'read', error => error.message)"
+    page = open_page()
+    (tmp_path / "network.bin").write_bytes(whole[:-2])
+    assert "must have 243860. Was it cut off?" in page.evaluate(refused)
+    (tmp_path / "network.bin").write_bytes(b"\xff\x7f" + whole[2:])
+    assert page.evaluate(refused) == "A weight in the file is not a number."
+    (tmp_path / "network.json").write_text(json.dumps({"format": "another"}))
+    assert "This is not the header of a network (format another" in page.evaluate(refused)
