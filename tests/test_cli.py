@@ -409,6 +409,18 @@ def test_the_exported_file_agrees_with_torch(call, tmp_path):
     assert re.search(r"differ from torch's by \d\.\de-0[5-9] at most", done.stdout)
 
 
+def test_a_network_is_exported_for_a_browser_or_as_a_page_or_refused_in_a_sentence(call, tmp_path):
+    done = call("export", "--format", "web", "--output", tmp_path / "web")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "web").iterdir()) == ["network.bin", "network.json"]
+    done = call("export", "--format", "page", "--output", tmp_path / "glass.html")
+    assert done.returncode == 0, done.stderr
+    assert "Glass box" in (tmp_path / "glass.html").read_text(encoding="utf-8")
+    done = call("export", "--format", "page", "--output", tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
 def test_a_trial_run_of_reproduce_prints_its_table_and_keeps_the_committed_page(call, tmp_path, monkeypatch):
     monkeypatch.setenv("MNIST_ARTIFACTS", str(tmp_path))
     page = ROOT / "docs" / "reproduction.md"

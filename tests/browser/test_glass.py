@@ -1,0 +1,124 @@
+"""The glass box as one file: drawn digits are read, each number shows what it is made of, changes are taken back."""
+
+import re
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+from playwright.sync_api import Page, expect
+from strokes import Drawing, drawings
+from visitor import screenshot
+
+from mnist_helpers.checkpoints import find_model, load_model
+from mnist_helpers.widgets.glass import write_page
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("glass") / "glass.html"
+    write_page(path, load_model(find_model("mnist", "walkthrough"))[0])
+    return path.as_uri()
+
+
+@pytest.fixture
+def box(visit, written):
+    def opened(**options) -> Page:
+        asked = []
+        page = visit(
+            written, before=lambda page: page.on("request", lambda request: asked.append(request.url)), **options
+        )
+        assert asked == [written]  # all it needs is in the file
+        return page
+
+    return opened
+
+
+def draw(page: Page, drawing: Drawing) -> None:
+    sheet = page.locator(".sheet").bounding_box()
+    for stroke in drawing.strokes:
+        points = [(sheet["x"] + x * sheet["width"], sheet["y"] + y * sheet["height"]) for x, y in stroke]
+        page.mouse.move(*points[0])
+        page.mouse.down()
+        for point in points[1:]:
+            page.mouse.move(*point)
+        page.mouse.up()
+
+
+def row(page: Page, name: str):
+    return page.locator("section", has=page.locator("h4", has_text=re.compile(rf"^{name} "))).locator("canvas")
+
+
+def test_a_drawn_digit_is_read_while_one_draws(box):
+    page = box()
+    for drawing in drawings()[::12]:
+        page.get_by_role("button", name="Clear").click()
+        draw(page, drawing)
+        expect(page.locator(".reading")).to_have_text(re.compile(rf"^{drawing.digit}, "))
+
+
+def test_a_number_shows_its_patch_and_its_products(box):
+    page = box()
+    sums = page.locator(".arithmetic")
+    row(page, "conv1").hover(position={"x": 31, "y": 21})
+    expect(sums).to_contain_text("conv1, map 0, row 10, column 15")
+    expect(sums).to_contain_text("(bias) =")
+    expect(sums.locator("table")).to_have_count(3)
+    row(page, "pool1").hover(position={"x": 15, "y": 15})
+    expect(sums).to_contain_text("the largest:")
+    row(page, "dense1").hover(position={"x": 12, "y": 4})
+    expect(sums).to_contain_text("most for it")
+    screenshot(page, "glass-dense", height=1900)
+
+
+def test_the_keyboard_points_and_the_window_slides_and_stops(box):
+    page = box()
+    row(page, "conv2").focus()
+    for key in ("ArrowRight", "ArrowDown", "PageDown"):
+        page.keyboard.press(key)
+    expect(page.locator(".arithmetic h4")).to_contain_text("conv2, map 1, row 1, column 1")
+    expect(page.locator(".arithmetic table")).to_have_count(12)
+    page.get_by_role("button", name="Slide the window").click()
+    expect(page.locator(".arithmetic h4")).to_have_text(re.compile("conv2, map 1, row [3-9]"))
+    page.get_by_role("button", name="Stop the window").click()
+    expect(page.get_by_role("button", name="Slide the window")).to_be_visible()
+
+
+def test_what_was_changed_comes_back(box):
+    page = box()
+    before = page.locator(".answers").inner_text()
+    row(page, "pool2").hover(position={"x": 4, "y": 4})
+    page.get_by_role("button", name="Switch map 0 off").click()
+    expect(page.get_by_role("button", name="Switch map 0 on")).to_be_visible()
+    row(page, "conv1").hover(position={"x": 30, "y": 20})
+    page.get_by_label("row 2, column 2 of the kernel").fill("5")
+    page.get_by_label("row 2, column 2 of the kernel").press("Enter")
+    expect(page.locator(".answers")).not_to_have_text(before)
+    page.get_by_role("button", name="Back to the trained weights").click()
+    assert page.locator(".answers").inner_text() == before
+
+
+def test_a_slider_turns_the_digit(box):
+    page = box()
+    before = page.locator(".answers").inner_text()
+    page.get_by_label("turned by").fill("90")
+    assert page.locator(".answers").inner_text() != before
+    page.get_by_label("turned by").fill("0")
+    assert page.locator(".answers").inner_text() == before
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_on_a_phone_and_in_light_and_dark(visit, written, scheme):
+    page = visit(written, color_scheme=scheme)
+    draw(page, drawings()[12])
+    screenshot(page, f"glass-{scheme}", height=2200)
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    screenshot(page, f"glass-phone-{scheme}", height=3000)
+
+
+def test_weights_that_are_cut_off_are_said_to_be(visit, written, tmp_path):
+    whole = Path(urlparse(written).path).read_text(encoding="utf-8")
+    text = re.sub(r'weights: bytes\("[^"]{8}', 'weights: bytes("', whole)
+    (tmp_path / "cut.html").write_text(text)
+    page = visit((tmp_path / "cut.html").as_uri())
+    expect(page.get_by_role("alert")).to_contain_text("Was it cut off?")
