@@ -51,10 +51,23 @@ def export_onnx(model: nn.Module, path: Path) -> float:
 def export_web(model: nn.Sequential, folder: Path, classes: list[str], dtype: torch.dtype = torch.float16) -> None:
     """Write a network for `widgets/network.js`: `network.json`, which says what its layers are, and `network.bin`.
 
+    Raises: CourseError for a layer that the page does not know; OSError if the folder cannot be written.
+    """
+    header, weights = for_web(model, classes, dtype)
+    # First the weights: a page that finds the header finds what it describes.
+    with whole_file(folder / "network.bin") as temporary:
+        temporary.write_bytes(weights)
+    with whole_file(folder / "network.json") as temporary:
+        temporary.write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
+
+
+def for_web(model: nn.Sequential, classes: list[str], dtype: torch.dtype = torch.float16) -> tuple[dict, bytes]:
+    """Return a network as `widgets/network.js` reads it: a header, which says what its layers are, and its weights.
+
     The weights lie one after the other, layer by layer, weights before bias, little-endian. Dropout is left out, and
     batch normalisation is made part of the convolution before it where there is one.
 
-    Raises: CourseError for a layer that the page does not know; OSError if the folder cannot be written.
+    Raises: CourseError for a layer that the page does not know.
     """
     layers = [(_described(name, layer), list(layer.parameters())) for name, layer in _as_used(model)]
     header = {
@@ -65,18 +78,8 @@ def export_web(model: nn.Sequential, folder: Path, classes: list[str], dtype: to
         "classes": classes,
         "layers": [described for described, _ in layers],
     }
-    weights = packed([tensor for _, tensors in layers for tensor in tensors], dtype)
-    # First the weights: a page that finds the header finds what it describes.
-    with whole_file(folder / "network.bin") as temporary:
-        temporary.write_bytes(weights)
-    with whole_file(folder / "network.json") as temporary:
-        temporary.write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
-
-
-def packed(tensors: list[Tensor], dtype: torch.dtype) -> bytes:
-    """Return tensors as bytes, one after the other."""
-    rows = [tensor.detach().cpu().to(dtype).contiguous().flatten() for tensor in tensors]
-    return b"".join(row.numpy().astype(LITTLE_ENDIAN[dtype]).tobytes() for row in rows)
+    rows = [tensor.detach().to(dtype).contiguous().flatten() for _, tensors in layers for tensor in tensors]
+    return header, b"".join(row.numpy().astype(LITTLE_ENDIAN[dtype]).tobytes() for row in rows)
 
 
 class _Scale(nn.Module):

@@ -15,6 +15,7 @@ import mnist_helpers.widgets
 FOLDER_VARIABLE = "MNIST_WIDGET_PICTURES"
 WIDTH, MARGIN, HIGHEST = 760, 8, 2_400  # in pixels
 LARGEST = 60_000  # bytes
+DEEP = ".layers > section:nth-of-type(n + 5)"  # of a glass box: all layers would be taller than a page
 WORDS_BELOW = "A picture of the widget. Its controls work when the page runs in JupyterLab."
 
 
@@ -35,6 +36,7 @@ def take_widget_picture(root: Locator, name: str, folder: Path) -> None:
     page, size = root.page, root.page.viewport_size
     width = round(size["width"] + WIDTH - 2 * MARGIN - root.bounding_box()["width"])
     page.set_viewport_size({"width": width, "height": HIGHEST})  # what lies below a window's edge is not in a picture
+    _hide(root, True)
     root.evaluate(
         "(root, words) => { const note = document.createElement('p'); note.id = 'note'; note.textContent = words;"
         " note.style.cssText = 'font: italic 13px sans-serif; color: #555; margin: 8px 2px'; root.append(note); }",
@@ -43,9 +45,16 @@ def take_widget_picture(root: Locator, name: str, folder: Path) -> None:
     root.scroll_into_view_if_needed()
     taken = Image.open(io.BytesIO(root.screenshot(animations="disabled")))
     root.evaluate("() => document.getElementById('note').remove()")
+    _hide(root, False)
     page.set_viewport_size(size)
     folder.mkdir(parents=True, exist_ok=True)
     _save(_trimmed(taken.convert("RGB")), folder / f"{name}.png", _described(root, name))
+
+
+def _hide(root: Locator, hidden: bool) -> None:
+    root.evaluate(
+        f"(root, hidden) => root.querySelectorAll('{DEEP}').forEach(one => {{ one.hidden = hidden; }})", hidden
+    )
 
 
 def _described(root: Locator, name: str) -> str:

@@ -8,7 +8,7 @@ const SHEET = 224; // CSS pixels of the sheet
 const PEN_WIDTH = 0.08; // of the sheet's height
 const TILE = 52, GAP = 4; // CSS pixels of a map, and between two of them
 const BLUE = [0, 90, 160], ORANGE = [200, 90, 0], PAPER = [250, 250, 248], INK = [16, 36, 84];
-const PLAY = 80; // milliseconds from one place of the sliding window to the next
+const PLAY = 80, MOMENT = 400; // milliseconds from one place of the sliding window to the next; of the training
 const UNSURE = 0.99; // below it the network's answer is called unsure, as everywhere in the course
 const CHANNELS = 4; // whose products are written out; the others are summed
 
@@ -253,33 +253,56 @@ function sheetFor(drawn) {
   return { canvas, clear() { strokes = []; show(); } };
 }
 
+/** Loss and accuracy at all moments as a small chart, and a marker to move. */
+function curveOf(moments) {
+  const [wide, high] = [360, 90], svg = (tag, attributes) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    return made;
+  };
+  const x = (at) => 4 + ((wide - 8) * at) / Math.max(1, moments.length - 1);
+  const worst = Math.max(...moments.map(({ loss }) => loss));
+  const lines = { accuracy: ({ accuracy }) => 4 + (high - 8) * (1 - accuracy), loss: ({ loss }) => 4 + (high - 8) * (1 - loss / worst) };
+  const drawing = svg("svg", { viewBox: `0 0 ${wide} ${high}`, class: "curve", role: "img",
+    "aria-label": "Accuracy, rising, and loss, falling, at the moments of the training" });
+  for (const [name, y] of Object.entries(lines)) {
+    drawing.append(svg("polyline", { class: name, points: moments.map((one, at) => `${x(at)},${y(one)}`).join(" ") }));
+  }
+  const marker = svg("line", { y1: 0, y2: high, class: "marker" });
+  drawing.append(marker);
+  const words = element("p", { class: "legend" }, "accuracy ", element("span", { class: "accuracy" }, "━━"), "  loss ", element("span", { class: "loss" }, "┅┅"));
+  return { drawing: element("div", {}, drawing, words), mark(at) { marker.setAttribute("x1", x(at)); marker.setAttribute("x2", x(at)); } };
+}
+
 /**
- * Put a glass box into an element: a network's `header` and `weights` (an ArrayBuffer), and images to show it (a
- * Uint8Array, 784 each) with their labels. Returns a function that takes it down.
+ * Put a glass box into an element: a network's `header` and `weights` (an ArrayBuffer), images to show it (a Uint8Array,
+ * 784 each) with their labels, and, where there are some, `moments` of its training ({ step, accuracy, loss }) with the
+ * weights that it had `earlier`, moment after moment. Returns a function that takes it down.
  */
-export function mount(el, { header, weights, images, labels }) {
+export function mount(el, { header, weights, images, labels, moments = [], earlier = null }) {
   let net;
   try {
+    if (header.message) throw new Error(header.message);
     net = network.readNetwork(header, weights);
   } catch (error) {
-    el.replaceChildren(element("p", { role: "alert" }, `${error.message} Load the page again.`));
+    el.replaceChildren(element("p", { role: "alert" }, error.message));
     return () => {};
   }
-  const trained = net.layers.map(({ weight, bias }) => [weight?.slice(), bias?.slice()]);
-  let picture = asImage(images.subarray(0, 784)), shown = 0, strokes = [];
-  let turn = 0, across = 0, down = 0, noise = 0;
-  let maps = [], rows = [], pointed = null, playing = null;
+  let picture = pen.asImage(images.subarray(0, 784)), shown = 0, strokes = [];
+  const disturbance = { turn: 0, across: 0, down: 0, noise: 0 };
+  let maps = [], rows = [], pointed = null, playing = null, moving = null, judging = null;
 
   const reading = element("p", { class: "reading", role: "status" });
+  const score = element("output", { class: "score" }, "–");
   const layers = element("div", { class: "layers" });
   const sums = element("section", { class: "arithmetic", "aria-live": "polite" });
   let due = 0; // the next picture of the screen, for which what was drawn is computed once
   const sheet = sheetFor((drawn) => {
     strokes = drawn;
     cancelAnimationFrame(due);
-    due = requestAnimationFrame(() => take(asImage(pen.digitOf(strokes))));
+    due = requestAnimationFrame(() => take(pen.asImage(pen.digitOf(strokes))));
   });
-  const which = element("input", { type: "number", min: 0, max: labels.length - 1, value: 0, "aria-label": "number of the test image" });
+  const which = element("input", { type: "number", min: 0, max: labels.length - 1, value: 0, });
   which.addEventListener("change", () => choose(Number(which.value)));
   const sliders = { turn: [-90, 90, 5, "turned by", "°"], across: [-10, 10, 1, "moved right by", " pixels"],
     down: [-10, 10, 1, "moved down by", " pixels"], noise: [0, 1, 0.05, "noise", ""] };
@@ -293,7 +316,14 @@ export function mount(el, { header, weights, images, labels }) {
     return { input, value, unit, label: element("label", {}, `${words} `, input, value) };
   });
   const play = element("button", { type: "button", onclick: () => (playing ? stop() : start()) }, "Slide the window");
-  const back = element("button", { type: "button", onclick: restore, disabled: true }, "Back to the trained weights");
+  const back = element("button", { type: "button", onclick: restore, disabled: true }, "Take the changes back");
+  const curve = curveOf(moments);
+  const time = element("input", { type: "range", min: 0, max: moments.length - 1, value: moments.length - 1, "aria-label": "moment of the training" });
+  time.addEventListener("input", () => { stopTime(); restore(); });
+  const run = element("button", { type: "button", onclick: () => (moving ? stopTime() : startTime()) }, "Play the training");
+  const moment = element("output");
+  const training = element("section", { class: "training", hidden: !moments.length }, element("h4", {}, "Through the training"),
+    element("div", { class: "tools" }, run, time, moment), curve.drawing);
 
   el.classList.add("glass-box");
   el.dataset.lmSuppressShortcuts = "true"; // keys pressed here are not meant for JupyterLab
@@ -302,11 +332,12 @@ export function mount(el, { header, weights, images, labels }) {
       element("div", { class: "desk" }, sheet.canvas,
         element("div", { class: "tools" },
           element("button", { type: "button", onclick: () => choose(shown) }, "Clear"),
-          element("label", {}, "Test image ", which),
+          element("label", {}, "Image ", which),
           element("button", { type: "button", onclick: () => choose((shown + 1) % labels.length) }, "Next")),
         element("div", { class: "tools" }, ...fields.map(({ label }) => label))),
-      element("div", { class: "answer" }, reading, element("div", { class: "shares" }))),
-    element("div", { class: "tools" }, play, back),
+      element("div", { class: "answer" }, reading, element("div", { class: "shares" }),
+        element("p", {}, "Read rightly, with the network as it is now: ", score))),
+    training, element("div", { class: "tools" }, play, back),
     layers, sums);
 
   function choose(number) {
@@ -314,7 +345,7 @@ export function mount(el, { header, weights, images, labels }) {
     which.value = shown;
     sheet.clear();
     strokes = [];
-    take(asImage(images.subarray(784 * shown, 784 * (shown + 1))));
+    take(pen.asImage(images.subarray(784 * shown, 784 * (shown + 1))));
   }
 
   function take(image) {
@@ -323,31 +354,31 @@ export function mount(el, { header, weights, images, labels }) {
   }
 
   function change(name, value) {
-    if (name === "turn") turn = value;
-    else if (name === "across") across = value;
-    else if (name === "down") down = value;
-    else noise = value;
+    disturbance[name] = value;
     compute();
+    judge();
+  }
+
+  const off = () => Object.fromEntries(rows.map((row) => [row.at, [...row.off]]));
+
+  /** Count, in a worker, how many of all images are read rightly with what was changed; what was being counted is given up. */
+  function judge() {
+    judging?.terminate();
+    judging = worker((event) => {
+      const { right, seen } = event.data;
+      score.textContent = `${shared(right / seen)} of ${seen} images`;
+      score.toggleAttribute("aria-busy", seen < labels.length);
+    });
+    judging?.postMessage({ net, images, labels, off: off(), disturbance });
   }
 
   function compute() {
-    maps = through(disturbed(picture, turn, across, down, noise));
+    maps = network.forward(net, pen.disturbed(picture, disturbance), off());
     if (rows.length) rows.forEach((row) => { row.map = maps[row.at]; });
     else build();
     show();
     tell();
     if (pointed) point(pointed.row, pointed.place);
-  }
-
-  // As `network.forward`, but a map that is switched off is zero before the next layer sees it.
-  function through(image) {
-    const found = [{ name: "image", shape: net.input, values: image }];
-    net.layers.forEach((layer, at) => {
-      const map = network.step(layer, found[at]);
-      for (const channel of rows.find((row) => row.at === at + 1)?.off ?? []) silence(map, channel);
-      found.push({ name: layer.name, ...map });
-    });
-    return found;
   }
 
   function show() {
@@ -448,6 +479,7 @@ export function mount(el, { header, weights, images, labels }) {
     if (!row.off.delete(channel)) row.off.add(channel);
     back.disabled = false;
     compute();
+    judge();
   }
 
   function editKernel(at, filter, channel, index, number) {
@@ -456,24 +488,50 @@ export function mount(el, { header, weights, images, labels }) {
     weight[(filter * channels + channel) * kernel * kernel + index] = number;
     back.disabled = false;
     compute();
+    judge();
   }
 
+  /** The weights as they were trained, up to the moment that is chosen. */
   function restore() {
-    net.layers.forEach((layer, at) => {
-      const [weight, bias] = trained[at];
-      if (weight) Object.assign(layer, { weight: weight.slice(), bias: bias.slice() });
-    });
+    const size = weights.byteLength, at = Number(time.value);
+    net = network.readNetwork(header, moments.length ? earlier.slice(at * size, (at + 1) * size) : weights);
     rows.forEach((row) => row.off.clear());
     back.disabled = true;
+    if (moments.length) {
+      const { step, accuracy } = moments[at];
+      moment.textContent = `step ${step.toLocaleString("en")}: ${shared(accuracy)} of ${labels.length} images read rightly`;
+      curve.mark(at);
+    }
     compute();
+    if (!moving) judge();
+  }
+
+  function startTime() {
+    if (Number(time.value) === moments.length - 1) time.value = 0;
+    run.textContent = "Stop the training";
+    moving = setInterval(() => {
+      restore();
+      if (Number(time.value) === moments.length - 1) stopTime();
+      else time.value = Number(time.value) + 1;
+    }, MOMENT);
+  }
+
+  function stopTime() {
+    if (moving) judge();
+    clearInterval(moving);
+    moving = null;
+    run.textContent = "Play the training";
   }
 
   sums.append(element("p", {}, "Point at a number in one of the maps: here stands where it comes from. Arrow keys work, too."));
   choose(0);
+  restore();
   const resized = new ResizeObserver(show);
   resized.observe(layers);
   return () => {
     stop();
+    stopTime();
+    judging?.terminate();
     resized.disconnect();
     cancelAnimationFrame(due);
   };
@@ -486,28 +544,30 @@ export function render({ model, el }) {
     return buffer.slice(byteOffset, byteOffset + byteLength);
   };
   const [header, labels] = [model.get("header"), model.get("labels")];
-  return mount(el, { header, labels, weights: bytes("weights"), images: new Uint8Array(bytes("images")) });
+  const [weights, earlier, moments] = [bytes("weights"), bytes("earlier"), model.get("moments")];
+  return mount(el, { header, labels, weights, moments, earlier, images: new Uint8Array(bytes("images")) });
 }
 
-const asImage = (bytes) => Float32Array.from(bytes, (value) => value / 255);
-
-function silence({ shape: [, height, width], values }, channel) {
-  values.fill(0, channel * height * width, (channel + 1) * height * width);
-}
-
-/** An image turned, moved and with noise; bilinear, as torchvision does it. The noise is the same each time. */
-function disturbed(image, turn, across, down, noise) {
-  if (!(turn || across || down || noise)) return image;
-  const angle = (turn * Math.PI) / 180, cosine = Math.cos(angle), sine = Math.sin(angle), middle = 13.5;
-  const pixel = (row, column) => (row >= 0 && row < 28 && column >= 0 && column < 28 ? image[28 * row + column] : 0);
-  let seed = 1;
-  return Float32Array.from({ length: 784 }, (_, at) => {
-    const x = (at % 28) - middle - across, y = Math.floor(at / 28) - middle - down;
-    const column = cosine * x + sine * y + middle, row = cosine * y - sine * x + middle;
-    const [left, top] = [Math.floor(column), Math.floor(row)], [right, lower] = [column - left, row - top];
-    const value = (1 - lower) * ((1 - right) * pixel(top, left) + right * pixel(top, left + 1))
-      + lower * ((1 - right) * pixel(top + 1, left) + right * pixel(top + 1, left + 1));
-    seed = (seed * 48271) % 2147483647; // Park and Miller, 1988
-    return Math.min(1, Math.max(0, value + noise * (seed / 2147483647 - 0.5)));
+/** A worker that counts what is read rightly: `told` hears of it now and then. Null where a page may have none. */
+function worker(told) {
+  const source = `${SOURCES}
+onmessage = ({ data: { net, images, labels, off, disturbance } }) => {
+  let right = 0;
+  labels.forEach((label, at) => {
+    const image = pen.disturbed(pen.asImage(images.subarray(784 * at, 784 * (at + 1))), disturbance);
+    const logits = network.forward(net, image, off).pop().values;
+    right += logits.indexOf(Math.max(...logits)) === label;
+    if (at % 50 === 49 || at === labels.length - 1) postMessage({ right, seen: at + 1 });
   });
+};`;
+  const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  try {
+    const made = new Worker(address);
+    made.onmessage = told;
+    return made;
+  } catch {
+    return null;
+  } finally {
+    URL.revokeObjectURL(address);
+  }
 }

@@ -1,19 +1,21 @@
 """A glass box: a digit, every map that a network makes of it and the arithmetic behind each number, in the browser."""
 
 import base64
+import copy
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from string import Template
-from tempfile import TemporaryDirectory
 
 import anywidget
-import torch
 import traitlets
 from torch import nn
 
 from mnist_helpers.data import LabelledImages, load_part
-from mnist_helpers.exporting import export_web
+from mnist_helpers.errors import CourseError
+from mnist_helpers.evaluation import evaluate
+from mnist_helpers.exporting import for_web
 from mnist_helpers.runtime import whole_file
 
 FOLDER = Path(__file__).parent
@@ -23,8 +25,10 @@ PARTS = ("network", "strokes", "glass")
 
 def bundled() -> str:
     """Return the modules of the glass box as one, which needs no server to find the others: it exports `mount`."""
-    parts = []
+    parts: list[str] = []
     for name in PARTS:
+        if name == "glass":  # its worker computes with the modules before it
+            parts.append(f"const SOURCES = {json.dumps(chr(10).join(parts))};")
         text = (FOLDER / f"{name}.js").read_text(encoding="utf-8")
         exported = re.findall(r"^export (?:async )?(?:function|const) (\w+)", text, re.MULTILINE)
         plain = re.sub(r"^export ", "", re.sub(r"^import .*\n", "", text, flags=re.MULTILINE), flags=re.MULTILINE)
@@ -33,8 +37,39 @@ def bundled() -> str:
     return "\n".join([*parts, "export const { mount, render } = glass;", "export default { render };"])
 
 
+class Snapshots:
+    """Keeps a network's weights now and then while it is trained, closer together at the beginning.
+
+    `fit` calls `step` after each step, or what `then` returns. `moments` are the steps kept, 0 for the weights before
+    the first, and `networks` the network as it was then.
+    """
+
+    def __init__(self, model: nn.Sequential, steps: int, count: int = 30) -> None:
+        """Keep about `count` moments of a training of so many steps, and the one before it."""
+        self.model, self.done = model, 0
+        growth = steps ** (1 / max(count - 2, 1))
+        self.wanted = {round(growth**power) for power in range(count - 1)} | {steps}
+        self.moments, self.networks = [0], [copy.deepcopy(model).cpu()]
+
+    def then(self, other: Callable[[int, int], None]) -> Callable[[int, int], None]:
+        """Return a function for `fit` that keeps what is to be kept, and then calls another."""
+
+        def on_step(step: int, steps: int) -> None:
+            self.step()
+            other(step, steps)
+
+        return on_step
+
+    def step(self, *_numbers: int) -> None:
+        """Count a step, and keep the weights if it is one of the moments."""
+        self.done += 1
+        if self.done in self.wanted:
+            self.moments.append(self.done)
+            self.networks.append(copy.deepcopy(self.model).cpu())
+
+
 class GlassBox(anywidget.AnyWidget):
-    """A network in the browser: draw, point at a number, switch filters off, edit kernels. No kernel takes part."""
+    """A network in the browser: draw, point at a number, switch maps off, edit kernels. No kernel takes part."""
 
     _esm = bundled()
     _css = FOLDER / "glass.css"
@@ -42,33 +77,52 @@ class GlassBox(anywidget.AnyWidget):
     weights = traitlets.Bytes().tag(sync=True)
     images = traitlets.Bytes().tag(sync=True)
     labels = traitlets.List(traitlets.Int()).tag(sync=True)
+    moments = traitlets.List(traitlets.Dict()).tag(sync=True)
+    earlier = traitlets.Bytes().tag(sync=True)
 
-    def __init__(self, model: nn.Sequential, labelled: LabelledImages) -> None:
-        """Make a box of a network and of images to show it; `classes` are the images' own.
+    def __init__(self, model: nn.Sequential, labelled: LabelledImages, snapshots: Snapshots | None = None) -> None:
+        """Make a box of a network and of images to show it, and perhaps of how it was while it was trained.
 
-        Raises: CourseError for a network with layers that the page does not know.
+        Where a layer is not known to the page, it says so there.
         """
-        super().__init__(**_content(model, labelled))
+        try:
+            content = _content(model, labelled, snapshots)
+        except CourseError as error:
+            content = {"header": {"message": str(error)}}
+        super().__init__(**content)
 
 
-def _content(model: nn.Sequential, labelled: LabelledImages) -> dict:
-    with TemporaryDirectory() as folder:
-        export_web(model, Path(folder), list(labelled.classes), torch.float16)
-        header, weights = (Path(folder, f"network.{kind}").read_bytes() for kind in ("json", "bin"))
+class TrainingBox(GlassBox):
+    """A glass box through a training: a slider of time, along which all maps, weights and answers change."""
+
+    def __init__(self, model: nn.Sequential, labelled: LabelledImages, snapshots: Snapshots) -> None:
+        """Make a box of a network at all moments that were kept of its training."""
+        super().__init__(model, labelled, snapshots)
+
+
+def _content(model: nn.Sequential, labelled: LabelledImages, snapshots: Snapshots | None = None) -> dict:
+    header, weights = for_web(model, list(labelled.classes))
+    networks = snapshots.networks if snapshots else []
+    scores = [evaluate(network, labelled) for network in networks]
     return {
-        "header": json.loads(header),
+        "header": header,
         "weights": weights,
         "images": labelled.images.numpy().tobytes(),
         "labels": labelled.labels.tolist(),
+        "moments": [
+            {"step": step, "accuracy": score.accuracy, "loss": score.loss}
+            for step, score in zip(snapshots.moments if snapshots else [], scores, strict=True)
+        ],
+        "earlier": b"".join(for_web(network, [])[1] for network in networks),
     }
 
 
-def write_page(path: Path, model: nn.Sequential) -> None:
+def write_page(path: Path, model: nn.Sequential, snapshots: Snapshots | None = None) -> None:
     """Write a glass box as one file that a browser opens without a server and without a network.
 
     Raises: CourseError for a network with layers that the page does not know; OSError if it cannot be written.
     """
-    content = _content(model, load_part("mnist", "test", IMAGES))
+    content = _content(model, load_part("mnist", "test", IMAGES), snapshots)
     text = Template((FOLDER / "glass.html").read_text(encoding="utf-8")).substitute(
         css=(FOLDER / "glass.css").read_text(encoding="utf-8"),
         script=bundled(),
@@ -76,6 +130,8 @@ def write_page(path: Path, model: nn.Sequential) -> None:
         labels=content["labels"],
         weights=base64.b64encode(content["weights"]).decode(),
         images=base64.b64encode(content["images"]).decode(),
+        moments=json.dumps(content["moments"]),
+        earlier=base64.b64encode(content["earlier"]).decode(),
     )
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -49,12 +49,17 @@ export function fromFloat16(halves) {
   });
 }
 
-/** All maps of an image (784 values from 0 to 1): the image itself, then what each layer gives; the last are the logits. */
-export function forward(network, image) {
+/**
+ * All maps of an image (784 values from 0 to 1): the image itself, then what each layer gives; the last are the logits.
+ * Maps that are switched `off`, { place of the layer from 1: [numbers of its maps] }, are zero for the next layer.
+ */
+export function forward(network, image, off = {}) {
   const maps = [{ name: "image", shape: network.input, values: Float32Array.from(image) }];
-  for (const layer of network.layers) {
-    maps.push({ name: layer.name, ...step(layer, maps[maps.length - 1]) });
-  }
+  network.layers.forEach((layer, before) => {
+    const map = step(layer, maps[before]), area = map.values.length / map.shape[0];
+    for (const channel of off[before + 1] ?? []) map.values.fill(0, channel * area, (channel + 1) * area);
+    maps.push({ name: layer.name, ...map });
+  });
   return maps;
 }
 

@@ -1,5 +1,6 @@
-// Strokes of a pen → the 28×28 grey values that MNIST's makers would have made of them, as `strokes.digit_of` in Python
-// does. The pen's way is known, so the digit is not looked for in a picture: it is drawn at the size of the network's.
+// Images for the network. From the strokes of a pen, the 28×28 grey values that MNIST's makers would have made of them, as
+// `strokes.digit_of` in Python does: the pen's way is known, so the digit is not looked for in a picture, but drawn at the
+// size of the network's. And an image turned, moved, or with noise.
 
 const SIDE = 28, FITTED = 20; // MNIST's digits were fitted into 20×20 pixels
 const PEN = [2.0, 3.5]; // thinnest and thickest stroke, in pixels of the 28
@@ -61,4 +62,24 @@ function centred(values) {
     if (row >= 0 && row < SIDE && column >= 0 && column < SIDE) moved[row * SIDE + column] = Math.floor(255 * value + 0.5);
   });
   return moved;
+}
+
+/** Grey values from 0 to 255 as the numbers from 0 to 1 that a network takes. */
+export const asImage = (bytes) => Float32Array.from(bytes, (value) => value / 255);
+
+/** An image turned (in degrees, clockwise), moved (in pixels) and with noise, which is the same each time; bilinear. */
+export function disturbed(image, { turn, across, down, noise }) {
+  if (!(turn || across || down || noise)) return image;
+  const angle = (turn * Math.PI) / 180, cosine = Math.cos(angle), sine = Math.sin(angle), middle = 13.5;
+  const pixel = (row, column) => (row >= 0 && row < 28 && column >= 0 && column < 28 ? image[28 * row + column] : 0);
+  let seed = 1;
+  return Float32Array.from({ length: 784 }, (_, at) => {
+    const x = (at % 28) - middle - across, y = Math.floor(at / 28) - middle - down;
+    const column = cosine * x + sine * y + middle, row = cosine * y - sine * x + middle;
+    const [left, top] = [Math.floor(column), Math.floor(row)], [right, lower] = [column - left, row - top];
+    const value = (1 - lower) * ((1 - right) * pixel(top, left) + right * pixel(top, left + 1))
+      + lower * ((1 - right) * pixel(top + 1, left) + right * pixel(top + 1, left + 1));
+    seed = (seed * 48271) % 2147483647; // Park and Miller, 1988
+    return Math.min(1, Math.max(0, value + noise * (seed / 2147483647 - 0.5)));
+  });
 }
