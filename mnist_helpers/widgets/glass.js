@@ -37,14 +37,14 @@ const shared = (share) => `${(100 * share).toFixed(1)}%`;
 
 /** Maps of a layer side by side on one canvas, and which number of which map lies under a point of it. */
 class Row {
-  constructor(map, kind, signed, { chosen, moved }) {
+  constructor(map, kind, signed, { hovered, clicked, moved }) {
     const [channels, height, width] = map.shape.length === 3 ? map.shape : [1, 1, map.shape[0]];
     Object.assign(this, { map, kind, signed, channels, height, width, flat: map.shape.length === 1, place: null, off: new Set() });
     this.cell = this.flat ? 12 : Math.max(2, Math.floor((kind === "image" ? 3 : 1) * TILE / width)); // pixels of a number
     this.pixels = element("canvas", { width, height: channels * height }); // a pixel for each number, map below map
     this.canvas = element("canvas", { tabindex: 0, role: "img", class: "maps" });
-    this.canvas.addEventListener("pointermove", (event) => { if (event.pointerType === "mouse") chosen(this, this.placeAt(event)); });
-    this.canvas.addEventListener("click", (event) => chosen(this, this.placeAt(event)));
+    this.canvas.addEventListener("pointermove", (event) => { if (event.pointerType === "mouse") hovered(this, this.placeAt(event)); });
+    this.canvas.addEventListener("click", (event) => clicked(this, this.placeAt(event)));
     this.canvas.addEventListener("keydown", (event) => moved(this, event));
   }
 
@@ -167,18 +167,25 @@ function arithmeticOfPool(found) {
     element("strong", {}, `the largest: ${written(found.result)}`))];
 }
 
-function arithmeticOfDense(found) {
+/** Where a value stood before its maps were laid out in one row. */
+function placeOf(input, shape) {
+  if (!shape) return `value ${input}`;
+  const [, height, width] = shape, within = input % (height * width);
+  return `map ${Math.floor(input / (height * width))}, row ${Math.floor(within / width)}, column ${within % width}`;
+}
+
+function arithmeticOfDense(found, shape) {
   const list = (title, items) => element("div", {}, element("h5", {}, title), element("ul", {}, ...items.map(
-    ({ input, value, weight, product }) => element("li", {}, `value ${input}: ${written(value)} × ${written(weight)} = ${written(product)}`))));
+    ({ input, value, weight, product }) => element("li", {}, `${placeOf(input, shape)}: ${written(value)} × ${written(weight)} = ${written(product)}`))));
   return [element("div", { class: "line" }, list("most for it", found.strongest), list("most against it", found.against)),
     element("p", { class: "total" }, `all products ${written(found.sum)} + ${written(found.bias)} (bias) = `,
       element("strong", {}, written(found.result)))];
 }
 
-function arithmeticOf(found, name, edit) {
+function arithmeticOf(found, name, edit, shape) {
   if (found.kind === "convolution") return arithmeticOfConvolution(found, edit);
   if (found.kind === "pool") return arithmeticOfPool(found);
-  if (found.kind === "dense") return arithmeticOfDense(found);
+  if (found.kind === "dense") return arithmeticOfDense(found, shape);
   if (found.kind === "relu") return [element("p", {}, `ReLU: the larger of 0 and ${written(found.before)} is `, element("strong", {}, written(found.result)))];
   if (found.kind === "standardise") {
     return [element("p", {}, `(${written(found.before)} − ${written(found.mean)}) / ${written(found.std)} = `, element("strong", {}, written(found.result)))];
@@ -290,7 +297,7 @@ export function mount(el, { header, weights, images, labels, moments = [], earli
   }
   let picture = pen.asImage(images.subarray(0, 784)), shown = 0, strokes = [];
   const disturbance = { turn: 0, across: 0, down: 0, noise: 0 };
-  let maps = [], rows = [], pointed = null, playing = null, moving = null, judging = null;
+  let maps = [], rows = [], pointed = null, held = false, playing = null, moving = null, judging = null;
 
   const reading = element("p", { class: "reading", role: "status" });
   const score = element("output", { class: "score" }, "–");
@@ -302,7 +309,7 @@ export function mount(el, { header, weights, images, labels, moments = [], earli
     cancelAnimationFrame(due);
     due = requestAnimationFrame(() => take(pen.asImage(pen.digitOf(strokes))));
   });
-  const which = element("input", { type: "number", min: 0, max: labels.length - 1, value: 0, });
+  const which = element("input", { type: "number", min: 0, max: labels.length - 1, value: 0 });
   which.addEventListener("change", () => choose(Number(which.value)));
   const sliders = { turn: [-90, 90, 5, "turned by", "°"], across: [-10, 10, 1, "moved right by", " pixels"],
     down: [-10, 10, 1, "moved down by", " pixels"], noise: [0, 1, 0.05, "noise", ""] };
@@ -394,7 +401,7 @@ export function mount(el, { header, weights, images, labels, moments = [], earli
       const kind = at ? net.layers[at - 1].kind : "image";
       if (["standardise", "flatten", "pad", "scale"].includes(kind)) return;
       const signed = ["convolution", "dense"].includes(kind);
-      const row = new Row(map, kind, signed, { chosen: point, moved });
+      const row = new Row(map, kind, signed, { hovered, clicked, moved });
       row.at = at;
       const count = row.flat ? `${row.width} numbers` : `${row.channels} × ${row.height} × ${row.width}`;
       const title = element("h4", {}, `${map.name} `, element("small", {}, count));
@@ -412,6 +419,16 @@ export function mount(el, { header, weights, images, labels, moments = [], earli
     el.querySelector(".shares").replaceChildren(answers(net.classes, logits));
   }
 
+  function hovered(row, place) {
+    if (!held) point(row, place);
+  }
+
+  // What was clicked on stays, so that the mouse can go to its kernel past other maps; until the next click.
+  function clicked(row, place) {
+    held = Boolean(place) && !(held && pointed.row === row && String(pointed.place) === String(place));
+    point(row, place);
+  }
+
   function point(row, place) {
     if (!place) return;
     pointed = { row, place };
@@ -419,7 +436,8 @@ export function mount(el, { header, weights, images, labels, moments = [], earli
     const [channel, y, x] = place, at = row.at;
     row.draw({ channels: [row.flat ? 0 : channel], top: row.flat ? 0 : y, left: row.flat ? channel : x, size: 1 });
     const value = written(row.flat ? row.map.values[channel] : row.map.values[(channel * row.height + y) * row.width + x]);
-    const where = row.flat ? `${row.map.name}, number ${channel}` : `${row.map.name}, map ${channel}, row ${y}, column ${x}`;
+    const where = (row.flat ? `${row.map.name}, number ${channel}` : `${row.map.name}, map ${channel}, row ${y}, column ${x}`)
+      + (held ? " (held; another click lets go)" : "");
     row.toggle.hidden = row.flat || row.kind === "image";
     rows.forEach((one) => { if (one !== row) one.toggle.hidden = true; });
     row.toggle.textContent = row.off.has(channel) ? `Switch map ${channel} on` : `Switch map ${channel} off`;
@@ -430,7 +448,8 @@ export function mount(el, { header, weights, images, labels, moments = [], earli
     const found = network.explain(net, maps, at, place);
     frame(at, found);
     const edit = found.kind === "convolution" ? (of, index, number) => editKernel(at, channel, of, index, number) : null;
-    sums.replaceChildren(element("h4", {}, `${where}: ${value}`), ...arithmeticOf(found, row.map.name, edit));
+    const flattened = maps[at - 1].shape.length === 1 && net.layers[at - 2]?.kind === "flatten" ? maps[at - 2].shape : null;
+    sums.replaceChildren(element("h4", {}, `${where}: ${value}`), ...arithmeticOf(found, row.map.name, edit, flattened));
   }
 
   /** Frame the patch in the row of maps that a number came from. */
@@ -523,7 +542,7 @@ export function mount(el, { header, weights, images, labels, moments = [], earli
     run.textContent = "Play the training";
   }
 
-  sums.append(element("p", {}, "Point at a number in one of the maps: here stands where it comes from. Arrow keys work, too."));
+  sums.append(element("p", {}, "Point at a number in one of the maps: here stands where it comes from. A click holds it; arrow keys work, too."));
   choose(0);
   restore();
   const resized = new ResizeObserver(show);

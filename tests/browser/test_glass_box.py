@@ -71,7 +71,7 @@ def test_a_number_shows_its_patch_and_its_products(box):
     row(page, "pool1").hover(position={"x": 15, "y": 15})
     expect(sums).to_contain_text("the largest:")
     row(page, "dense1").hover(position={"x": 12, "y": 4})
-    expect(sums).to_contain_text("most for it")
+    expect(sums).to_contain_text(re.compile(r"most for it\s*map \d+, row \d, column \d: "))
     screenshot(page, "glass-dense", height=1900)
 
 
@@ -86,6 +86,17 @@ def test_the_keyboard_points_and_the_window_slides_and_stops(box):
     expect(page.locator(".arithmetic h4")).to_have_text(re.compile("conv2, map 1, row [3-9]"))
     page.get_by_role("button", name="Stop the window").click()
     expect(page.get_by_role("button", name="Slide the window")).to_be_visible()
+
+
+def test_a_click_holds_a_number_until_the_next(box):
+    page = box()
+    heading = page.locator(".arithmetic h4")
+    row(page, "conv1").click(position={"x": 31, "y": 21})
+    row(page, "relu1").hover(position={"x": 31, "y": 21})
+    expect(heading).to_contain_text("conv1, map 0, row 10, column 15 (held")
+    row(page, "conv1").click(position={"x": 31, "y": 21})
+    row(page, "relu1").hover(position={"x": 31, "y": 21})
+    expect(heading).to_contain_text(re.compile(r"relu1, map 0, row \d+, column \d+: "))
 
 
 def test_what_was_changed_comes_back(box):
