@@ -109,8 +109,9 @@ def test_padding_stride_normalisation_and_a_cut_margin_give_torch_s_logits(open_
 def test_strokes_become_the_digit_that_python_makes_of_them(open_page):
     page = open_page()
     script = "async strokes => [...(await import('/strokes.js')).digitOf(strokes)]"
-    for drawing in drawings():
-        strokes = [Stroke(points, drawing.pen) for points in drawing.strokes]
+    pens = [0.01, 0.4]  # finer and thicker than MNIST's
+    for drawing, pen in [*((drawing, drawing.pen) for drawing in drawings()), *zip(drawings(), pens, strict=False)]:
+        strokes = [Stroke(points, pen) for points in drawing.strokes]
         sent = [{"points": stroke.points, "width": stroke.width} for stroke in strokes]
         ours = torch.tensor(page.evaluate(script, sent), dtype=torch.uint8).view(1, 28, 28)
         assert (ours.int() - digit_of(strokes).int()).abs().max() <= 2, drawing
@@ -153,6 +154,30 @@ def test_every_number_is_explained_by_those_it_comes_from(open_page, tmp_path):
     found = explained("dense2", 7)
     assert found["bias"] + found["sum"] == pytest.approx(found["result"], abs=1e-5)
     assert found["strongest"][0]["product"] >= found["strongest"][1]["product"] > found["against"][0]["product"]
+
+
+def test_at_the_edge_of_a_padded_map_the_border_counts_as_zeros(open_page, tmp_path):
+    export_web(build_model("three-conv"), tmp_path, list("0123456789"), torch.float32)
+    page = open_page()
+    page.evaluate(READ)
+    found = page.evaluate("engine.explain(network, engine.forward(network, new Array(784).fill(1)), 2, [3, 0, 0])")
+    (part,) = found["channels"]
+    assert part["patch"][:4] == [0, 0, 0, 0]
+    assert found["place"] == {"top": -1, "left": -1, "size": 3}
+    assert found["bias"] + part["sum"] == pytest.approx(found["result"], abs=1e-5)
+
+
+def test_a_map_that_is_switched_off_is_zero_and_the_others_are_as_they_were(open_page, tmp_path):
+    shipped(torch.float32, tmp_path)
+    page = open_page()
+    page.evaluate(READ)
+    image = to_float(load_part("mnist", "test", 1).images).flatten().tolist()
+    script = "([i, off]) => engine.forward(network, i, off).map(map => [...map.values])"
+    whole, without = (page.evaluate(script, [image, off]) for off in ({}, {2: [3]}))
+    area = 26 * 26
+    assert whole[1] == without[1]
+    assert without[2] == [*whole[2][: 3 * area], *[0] * area, *whole[2][4 * area :]]
+    assert without[-1] != whole[-1]
 
 
 def test_a_file_that_is_cut_off_or_of_another_kind_is_refused_in_a_sentence(open_page, tmp_path):
