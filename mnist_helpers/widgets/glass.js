@@ -399,7 +399,7 @@ export function mount(el, { header, weights, images, labels, moments = [], earli
   function build() {
     maps.forEach((map, at) => {
       const kind = at ? net.layers[at - 1].kind : "image";
-      if (["standardise", "flatten", "pad", "scale"].includes(kind)) return;
+      if (["standardise", "flatten", "scale"].includes(kind)) return;
       const signed = ["convolution", "dense"].includes(kind);
       const row = new Row(map, kind, signed, { hovered, clicked, moved });
       row.at = at;
