@@ -8,6 +8,13 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+
+from mnist_helpers import startup
+
+startup.soon_sleep()  # before torch is loaded
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # each worker has a core
+
 import torch
 
 from mnist_helpers import runtime

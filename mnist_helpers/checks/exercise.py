@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.overrides import TorchFunctionMode
 
+from mnist_helpers.checks.inputs import seeded
+
 ROUNDS = 20
 LONGEST_SHOWN = 160  # characters of an input or a result in a message
 LONGEST_REMARK = 300  # characters of what a check says
@@ -162,8 +164,7 @@ class Exercise:
             return Outcome(error=f"TypeError: {shown(answer)} is not a function. Hand over the function, not a result")
         before = [snapshot(one) for one in self._lent(given)]
         try:
-            with quiet(), NotBy(without), usual_torch(), torch.random.fork_rng():
-                torch.manual_seed(seed)
+            with quiet(), NotBy(without), usual_torch(), seeded(seed):
                 value = (answer(*given), answer(*given)) if self.twice else answer(*given)
                 if not torch.is_grad_enabled():
                     raise UnfitError("Gradients are still off when it ends: use `with torch.no_grad():` for a part")

@@ -14,6 +14,25 @@ def seeded(monkeypatch) -> None:
     monkeypatch.setattr(exercise.secrets, "randbits", random.Random(0).getrandbits)
 
 
+KNOWN: dict[tuple[str, int, int], exercise.Outcome] = {}
+
+
+@pytest.fixture
+def known_once(monkeypatch) -> None:
+    """Try a solution, or a known mistake, once with the input of a seed, however many answers are compared with it."""
+    call = exercise.Exercise._call
+
+    def remembered(check, answer, seed, without=()):
+        if without or answer not in (check.solve, *(mistake.answer for mistake in check.mistakes)):
+            return call(check, answer, seed, without)
+        key = (check.name, id(answer), seed)
+        if key not in KNOWN:
+            KNOWN[key] = call(check, answer, seed)
+        return KNOWN[key]
+
+    monkeypatch.setattr(exercise.Exercise, "_call", remembered)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test that asks for `exercise` each exercise in turn, and one that asks for `sheet` each notebook."""
     if "exercise" in metafunc.fixturenames:

@@ -113,6 +113,7 @@ def test_each_exercise_has_three_typical_wrong_answers():
     assert all(len(edits) >= 3 for edits in WRONG.values())
 
 
+@pytest.mark.usefixtures("known_once")
 @pytest.mark.parametrize(
     ("name", "old", "new", "hint"),
     [(name, *edit) for name, edits in WRONG.items() for edit in edits],
@@ -148,6 +149,7 @@ def test_an_unusual_right_answer_is_right(name, body):
     assert verdict.right, verdict
 
 
+@pytest.mark.usefixtures("known_once")
 @pytest.mark.parametrize(("name", "answer"), cases(other_answers.WRONG))
 def test_a_wrong_answer_in_own_words_gets_a_hint_that_fits(name, answer):
     body, hint = answer
@@ -163,11 +165,12 @@ def test_fewer_outcomes_than_calls_are_not_right(exercise):
     assert check.judge(check.seeds(), []).status is Status.NOT_YET
 
 
+@pytest.mark.usefixtures("known_once")
 def test_each_known_mistake_gets_its_own_hint(exercise):
     sheet, name = exercise
     check = sheet.check(name)
+    seeds = check.seeds()
     for mistake in check.mistakes:
-        seeds = check.seeds()
         verdict = check.judge(seeds, check.try_out(mistake.answer, seeds, without=()))
         assert verdict == Verdict(Status.NOT_YET, mistake.hint)
 

@@ -71,6 +71,7 @@ def spoiled(value):
     return tuple(map(spoiled, value)) if isinstance(value, tuple) else float("nan")
 
 
+@pytest.mark.usefixtures("known_once")
 @pytest.mark.parametrize("name", NAMES)
 def test_nan_is_never_right(name):
     def answer(*given):
@@ -155,6 +156,7 @@ WITHOUT = {(name, relabel) for name in ("silenced_logits", "saliency", "covering
 WITHOUT |= {("patient_6", want_gradient)}  # whole numbers have none
 
 
+@pytest.mark.usefixtures("known_once")
 @pytest.mark.parametrize(
     ("name", "disturb", "hint"),
     [case for case in CASES if case[:2] not in WITHOUT],
