@@ -16,9 +16,9 @@ def test_a_recipe_is_registered_under_its_name_and_names_a_network(name):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_loss_falls_on_64_images(name, train):
+def test_the_loss_falls_on_32_images(name, train):
     recipe = RECIPES[name]
-    loader = BatchLoader(train.select(range(64)), batch_size=32, shuffle=True)
+    loader = BatchLoader(train.select(range(32)), batch_size=16, shuffle=True)
     model = build_model(recipe.architecture, recipe.dropout)
     optimizer, scheduler = make_optimizer(model, recipe, steps=32 * len(loader))
     losses = [train_one_epoch(model, loader, optimizer, scheduler, recipe)[0] for _ in range(32)]

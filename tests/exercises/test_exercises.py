@@ -208,6 +208,7 @@ GARBAGE = [None, 7, "conv", list, Odd(), unlike_any, leaving, unsettling, lambda
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("known_once")
 def test_garbage_gets_a_verdict_and_changes_nothing(exercise):
     sheet, name = exercise
     for answer in GARBAGE:
@@ -243,6 +244,7 @@ def changed_line(mutant: str, solution: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("known_once")
 @pytest.mark.parametrize("name", [name for _, name in EXERCISES if name not in MANY_ARE_RIGHT])
 def test_mutants_of_the_solution_are_caught(name):
     sheet = by_name(name)
