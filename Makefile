@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export OMP_WAIT_POLICY = passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab run-notebooks test quick test-all test-weekly lint refresh-notebooks pretrained reproduce bench gpu app widget-pictures contact-sheet student solutions grade lock clean
+.PHONY: help setup lab run-notebooks test quick test-all test-weekly lint refresh-notebooks pretrained reproduce bench gpu app widget-pictures contact-sheet site student solutions grade lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -107,6 +107,9 @@ app: $(READY) ## serve the drawing pad as a web page on this machine (PORT=8866)
 widget-pictures: $(READY) ## run the widgets in a real browser and take the pictures of them that still pages show
 	export MNIST_WIDGET_PICTURES="$(CURDIR)/notebooks/figures/widgets"; for which in "not 03" 03; do \
 		$(TESTS) --dist=loadfile -k "runs_from_top_to_bottom and $$which" tests/browser/test_lab.py || exit; done
+
+site: $(READY) ## make the web site from the committed pages, in build/site/ (nothing is run; open build/site/index.html)
+	@$(RUN) site
 
 contact-sheet: $(READY) ## draw the README's picture from the figures of the committed notebooks
 	@$(RUN) contact-sheet

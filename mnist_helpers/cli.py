@@ -98,6 +98,7 @@ def _app() -> typer.Typer:
         course.lab,
         course.app,
         course.contact_sheet,
+        course.site,
     ):
         app.command()(command)
     if find_spec("mnist_helpers.classroom"):  # the student edition comes without

@@ -240,7 +240,7 @@ def held_folder(parent: Path, prefix: str) -> Iterator[Path]:
 
 
 def is_abandoned(path: Path) -> bool:
-    """Say whether nobody holds this file any more, which a process `hold`s until it is done, or dies."""
+    """Say whether nobody holds this file any more: a process does, with `hold`, until it is done or dies."""
     try:
         # One that has just been made may not be held yet.
         if not path.is_file() or time.time() - path.stat().st_mtime < JUST_MADE:

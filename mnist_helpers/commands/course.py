@@ -72,3 +72,21 @@ def contact_sheet(
 
     make_contact_sheet(path)
     say(f"Written to {path}")
+
+
+def site(
+    folder: Annotated[Path, typer.Argument(help="where it goes; what is there is replaced")] = ROOT / "build" / "site",
+) -> None:
+    """Write the course as a web site: the committed pages, exercises, reference, and the glass box."""
+    import tempfile
+
+    from mnist_helpers.checkpoints import load_model
+    from mnist_helpers.course.site import build_site
+    from mnist_helpers.widgets.glass import write_page
+
+    with tempfile.TemporaryDirectory() as place:
+        glass_box = Path(place) / "glass-box.html"
+        model, _card = load_model(ROOT / "pretrained" / "mnist" / "walkthrough")
+        write_page(glass_box, model)
+        build_site(glass_box, folder)
+    say(f"Written to {folder}. Open {folder / 'index.html'}")
