@@ -26,7 +26,7 @@ html_theme = "furo"
 html_title = project
 html_static_path = ["_static"]
 html_css_files = ["course.css"]
-html_js_files = ["live.js"]
+html_js_files = ["course.js"]
 html_extra_path = ["extra"]
 html_show_sourcelink = False
 html_copy_source = False
@@ -38,12 +38,21 @@ def mathml(block: bool):
     """Return what writes a formula as MathML, which browsers show without a script or a font of their own."""
 
     def visit(writer: nodes.NodeVisitor, node: nodes.Node) -> None:
-        writer.body.append(tex2mathml(node.astext(), as_block=block))
+        formula = tex2mathml(node.astext(), as_block=block)
+        writer.body.append(formula.replace("<mtable", '<mtable displaystyle="true"'))  # lines of their own, not small
         raise nodes.SkipNode
 
     return visit
 
 
+def name_the_level_of_captions(_app: Sphinx, _page: str, _template: str, context: dict, _tree: nodes.document) -> None:
+    """Say of the captions of a list of pages how deep they stand: Sphinx calls them headings and leaves that out."""
+    for part in ("body", "furo_navigation_tree"):
+        if context.get(part):
+            context[part] = context[part].replace('role="heading">', 'role="heading" aria-level="2">')
+
+
 def setup(app: Sphinx) -> None:
-    """Let formulas be written as MathML."""
+    """Let formulas be written as MathML, and mend what the theme leaves."""
+    app.connect("html-page-context", name_the_level_of_captions, priority=900)  # after the theme
     app.add_html_math_renderer("mathml", (mathml(block=False), None), (mathml(block=True), None))

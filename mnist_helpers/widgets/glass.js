@@ -203,8 +203,8 @@ function answers(classes, logits) {
       element("td", {}, written(logits[at])), element("td", {}, Math.exp(logits[at]).toPrecision(3)),
       element("td", { class: "track" }, bar), element("td", {}, shared(shares[at])));
   });
-  const head = element("thead", {}, element("tr", {}, ...["class", "logit", "e to the logit", "share of the sum", ""].map(
-    (title) => element("th", { scope: "col" }, title))));
+  const head = element("thead", {}, element("tr", {}, ...["class", "logit", "e to the logit"].map(
+    (title) => element("th", { scope: "col" }, title)), element("th", { scope: "col", colspan: 2 }, "share of the sum")));
   return element("table", { class: "answers" }, head, element("tbody", {}, ...rows));
 }
 

@@ -1,4 +1,4 @@
-"""The web site in a real browser: nothing fails to load, the glass box is live, and without JavaScript the pages remain."""
+"""The web site in a real browser: nothing fails to load, the glass box is live, without JavaScript the pages remain."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from visitor import screenshot
 
 from mnist_helpers import cli
 
-PAGES = ["index", "notebooks/02_model", "notebooks/03_training", "notebooks/exercises/01_data", "docs/glossary", "docs/speed",
-         "reference/evaluation", "glass-box", "live/glass-box"]  # fmt: skip
+LESSONS = ["notebooks/02_model", "notebooks/03_training", "notebooks/exercises/01_data"]
+PAGES = ["index", *LESSONS, "docs/glossary", "docs/speed", "reference/evaluation", "glass-box", "live/glass-box"]
 GRAVE = ("serious", "critical")
 
 

@@ -8,4 +8,8 @@ document.addEventListener("DOMContentLoaded", () => {
     box.src = new URL("../live/glass-box.html", document.baseURI);
     output.replaceChildren(box);
   }
+  // What is too wide is scrolled with the arrow keys, too.
+  for (const wide of document.querySelectorAll("pre, .table-wrapper, .math-wrapper")) {
+    if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
+  }
 });
