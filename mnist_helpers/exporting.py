@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections import OrderedDict
 from pathlib import Path
 
 import torch
@@ -64,12 +65,14 @@ def export_web(model: nn.Sequential, folder: Path, classes: list[str], dtype: to
 def for_web(model: nn.Sequential, classes: list[str], dtype: torch.dtype = torch.float16) -> tuple[dict, bytes]:
     """Return a network as `widgets/network.js` reads it: a header, which says what its layers are, and its weights.
 
-    The weights lie one after the other, layer by layer, weights before bias, little-endian. Dropout is left out, and
-    batch normalisation is made part of the convolution before it where there is one.
+    The weights lie one after the other, layer by layer, weights before bias, little-endian; the layers are those of
+    `for_answers`.
 
     Raises: CourseError for a layer that the page does not know.
     """
-    layers = [(_described(name, layer), list(layer.parameters())) for name, layer in _as_used(model)]
+    layers = [
+        (_described(name, layer), list(layer.parameters())) for name, layer in for_answers(model).named_children()
+    ]
     header = {
         "format": WEB_FORMAT,
         "version": WEB_VERSION,
@@ -83,28 +86,35 @@ def for_web(model: nn.Sequential, classes: list[str], dtype: torch.dtype = torch
 
 
 class _Scale(nn.Module):
-    """Batch normalisation in use: each map times a number, plus a number."""
+    """Batch normalisation in use: each map times a number, plus a number. Shapes: (B, C, H, W) → the same."""
 
     def __init__(self, norm: nn.BatchNorm2d) -> None:
         super().__init__()
         self.weight = nn.Parameter(norm.weight / (norm.running_var + norm.eps).sqrt())
         self.bias = nn.Parameter(norm.bias - norm.running_mean * self.weight)
 
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps * self.weight[:, None, None] + self.bias[:, None, None]
 
-def _as_used(model: nn.Sequential) -> list[tuple[str, nn.Module]]:
-    """Return the layers that a trained network needs to answer, as copies."""
-    used: list[tuple[str, nn.Module]] = []
+
+def for_answers(model: nn.Sequential) -> nn.Sequential:
+    """Return a copy of a trained network, on the CPU, with only the layers that it needs to answer.
+
+    Dropout is left out, and batch normalisation is made part of the convolution before it where there is one.
+    """
+    used: dict[str, nn.Module] = {}
+    last = ""
     for name, layer in copy.deepcopy(model).cpu().eval().named_children():
-        if isinstance(layer, nn.BatchNorm2d) and used and isinstance(used[-1][1], nn.Conv2d):
-            used[-1] = (used[-1][0], fuse_conv_bn_eval(used[-1][1], layer))
-        elif isinstance(layer, nn.BatchNorm2d):
-            used.append((name, _Scale(layer)))
-        elif isinstance(layer, nn.Conv2d) and layer.bias is None:
+        if isinstance(layer, nn.BatchNorm2d) and isinstance(used.get(last), nn.Conv2d):
+            used[last] = fuse_conv_bn_eval(used[last], layer)
+            continue
+        if isinstance(layer, nn.Dropout | nn.Dropout2d | nn.Identity):
+            continue
+        if isinstance(layer, nn.Conv2d) and layer.bias is None:
             layer.bias = nn.Parameter(torch.zeros(layer.out_channels))
-            used.append((name, layer))
-        elif not isinstance(layer, nn.Dropout | nn.Dropout2d | nn.Identity):
-            used.append((name, layer))
-    return used
+        used[name] = _Scale(layer) if isinstance(layer, nn.BatchNorm2d) else layer
+        last = name
+    return nn.Sequential(OrderedDict(used)).eval()
 
 
 def _described(name: str, layer: nn.Module) -> dict:

@@ -31,6 +31,7 @@ def refresh_notebooks(notebooks: Annotated[str, typer.Option(help='which ones: "
     raise typer.Exit(int(any(result.failure for result in results)))
 
 
+MOMENTS = "moments.npz"
 Workspace = Annotated[Path, typer.Argument(help="where the copies go")]
 
 
@@ -76,17 +77,42 @@ def contact_sheet(
 
 def site(
     folder: Annotated[Path, typer.Argument(help="where it goes; what is there is replaced")] = ROOT / "build" / "site",
+    train: Annotated[
+        bool, typer.Option("--train", help="first train the glass box's network again (a minute)")
+    ] = False,
 ) -> None:
     """Write the course as a web site: the committed pages, exercises, reference, and the glass box."""
     import tempfile
 
     from mnist_helpers.checkpoints import load_model
-    from mnist_helpers.course.site import build_site
+    from mnist_helpers.course.site import FRAME, build_site
     from mnist_helpers.widgets.glass import write_page
+    from mnist_helpers.widgets.moments import read_moments
 
+    network = FRAME / "network"
+    if train:
+        _train_for_the_site(network)
     with tempfile.TemporaryDirectory() as place:
         glass_box = Path(place) / "glass-box.html"
-        model, _card = load_model(ROOT / "pretrained" / "mnist" / "walkthrough")
-        write_page(glass_box, model)
+        write_page(glass_box, load_model(network)[0], read_moments(network / MOMENTS))
         build_site(glass_box, folder)
     say(f"Written to {folder}. Open {folder / 'index.html'}")
+
+
+def _train_for_the_site(folder: Path) -> None:
+    """Train the walkthrough's network, as lesson 3 does, and keep how it was on the way."""
+    from mnist_helpers.data import BatchLoader, load_part
+    from mnist_helpers.models import build_model
+    from mnist_helpers.recipes import get_recipe
+    from mnist_helpers.runtime import seed_everything
+    from mnist_helpers.training import fit
+    from mnist_helpers.widgets.glass import Snapshots, test_images
+    from mnist_helpers.widgets.moments import pack
+
+    train, val, recipe = load_part("mnist", "train"), load_part("mnist", "validation"), get_recipe("walkthrough")
+    seed_everything(0)
+    model = build_model(recipe.architecture, recipe.dropout)
+    snapshots = Snapshots(model, recipe.epochs * len(BatchLoader(train, recipe.batch_size)))
+    history = fit(model, train, val, recipe, device="cpu", folder=folder, on_step=snapshots.step)
+    pack(snapshots.moments, snapshots.networks, test_images()).save(folder / MOMENTS)
+    say(f"Best epoch {history.best.epoch}: accuracy {history.best.val_accuracy:.2%} on the validation images")

@@ -284,13 +284,16 @@ function curveOf(moments) {
 /**
  * Put a glass box into an element: a network's `header` and `weights` (an ArrayBuffer), images to show it (a Uint8Array,
  * 784 each) with their labels, and, where there are some, `moments` of its training ({ step, accuracy, loss }) with the
- * weights that it had `earlier`, moment after moment. Returns a function that takes it down.
+ * weights that it had then, `packed` (`scales` tell how). Returns, when all is unpacked, a function that takes it down.
  */
-export function mount(el, { header, weights, images, labels, moments = [], earlier = null }) {
-  let net;
+export async function mount(el, content) {
+  const { header, weights, labels, moments = [], scales = [], packed = null } = content;
+  let net, images, earlier;
   try {
     if (header.message) throw new Error(header.message);
     net = network.readNetwork(header, weights);
+    images = await content.images;
+    earlier = moments.length ? await network.unpacked(header, scales, packed, moments.length) : [];
   } catch (error) {
     el.replaceChildren(element("p", { role: "alert" }, error.message));
     return () => {};
@@ -512,13 +515,13 @@ export function mount(el, { header, weights, images, labels, moments = [], earli
 
   /** The weights as they were trained, up to the moment that is chosen. */
   function restore() {
-    const size = weights.byteLength, at = Number(time.value);
-    net = network.readNetwork(header, moments.length ? earlier.slice(at * size, (at + 1) * size) : weights);
+    const at = Number(time.value), atTheEnd = at >= moments.length - 1; // there the network stands with all its digits
+    net = atTheEnd ? network.readNetwork(header, weights) : network.readNetwork({ ...header, dtype: "float32" }, earlier[at].buffer);
     rows.forEach((row) => row.off.clear());
     back.disabled = true;
     if (moments.length) {
       const { step, accuracy } = moments[at];
-      moment.textContent = `step ${step.toLocaleString("en")}: ${shared(accuracy)} of ${labels.length} images read rightly`;
+      moment.textContent = `${atTheEnd ? "at the end" : `step ${step.toLocaleString("en")}`}: ${shared(accuracy)} of ${labels.length} images read rightly`;
       curve.mark(at);
     }
     compute();
@@ -563,8 +566,9 @@ export function render({ model, el }) {
     return buffer.slice(byteOffset, byteOffset + byteLength);
   };
   const [header, labels] = [model.get("header"), model.get("labels")];
-  const [weights, earlier, moments] = [bytes("weights"), bytes("earlier"), model.get("moments")];
-  return mount(el, { header, labels, weights, moments, earlier, images: new Uint8Array(bytes("images")) });
+  const [moments, scales] = [model.get("moments"), model.get("scales")];
+  const [weights, packed, images] = ["weights", "packed", "images"].map(bytes);
+  return mount(el, { header, labels, weights, moments, scales, packed: new Uint8Array(packed), images: new Uint8Array(images) });
 }
 
 /** A worker that counts what is read rightly: `told` hears of it now and then. Null where a page may have none. */

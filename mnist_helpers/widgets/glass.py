@@ -4,6 +4,7 @@ import base64
 import copy
 import json
 import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from string import Template
@@ -14,9 +15,9 @@ from torch import nn
 
 from mnist_helpers.data import LabelledImages, load_part
 from mnist_helpers.errors import CourseError
-from mnist_helpers.evaluation import evaluate
 from mnist_helpers.exporting import for_web
 from mnist_helpers.runtime import whole_file
+from mnist_helpers.widgets.moments import Moments, pack
 
 FOLDER = Path(__file__).parent
 IMAGES = 500  # test images that come with a box
@@ -78,7 +79,8 @@ class GlassBox(anywidget.AnyWidget):
     images = traitlets.Bytes().tag(sync=True)
     labels = traitlets.List(traitlets.Int()).tag(sync=True)
     moments = traitlets.List(traitlets.Dict()).tag(sync=True)
-    earlier = traitlets.Bytes().tag(sync=True)
+    scales = traitlets.List(traitlets.Float()).tag(sync=True)
+    packed = traitlets.Bytes().tag(sync=True)
 
     def __init__(self, model: nn.Sequential, labelled: LabelledImages, snapshots: Snapshots | None = None) -> None:
         """Make a box of a network and of images to show it, and perhaps of how it was while it was trained.
@@ -86,7 +88,8 @@ class GlassBox(anywidget.AnyWidget):
         Where a layer is not known to the page, it says so there.
         """
         try:
-            content = _content(model, labelled, snapshots)
+            moments = pack(snapshots.moments, snapshots.networks, labelled) if snapshots else None
+            content = _content(model, labelled, moments)
         except CourseError as error:
             content = {"header": {"message": str(error)}}
         super().__init__(**content)
@@ -100,38 +103,40 @@ class TrainingBox(GlassBox):
         super().__init__(model, labelled, snapshots)
 
 
-def _content(model: nn.Sequential, labelled: LabelledImages, snapshots: Snapshots | None = None) -> dict:
+def _content(model: nn.Sequential, labelled: LabelledImages, moments: Moments | None) -> dict:
     header, weights = for_web(model, list(labelled.classes))
-    networks = snapshots.networks if snapshots else []
-    scores = [evaluate(network, labelled) for network in networks]
     return {
         "header": header,
         "weights": weights,
         "images": labelled.images.numpy().tobytes(),
         "labels": labelled.labels.tolist(),
-        "moments": [
-            {"step": step, "accuracy": score.accuracy, "loss": score.loss}
-            for step, score in zip(snapshots.moments if snapshots else [], scores, strict=True)
-        ],
-        "earlier": b"".join(for_web(network, [])[1] for network in networks),
+        "moments": moments.described() if moments else [],
+        "scales": moments.scales.tolist() if moments else [],
+        "packed": moments.packed if moments else b"",
     }
 
 
-def write_page(path: Path, model: nn.Sequential, snapshots: Snapshots | None = None) -> None:
+def test_images() -> LabelledImages:
+    """Return the images that come with a page."""
+    return load_part("mnist", "test", IMAGES)
+
+
+def write_page(path: Path, model: nn.Sequential, moments: Moments | None = None) -> None:
     """Write a glass box as one file that a browser opens without a server and without a network.
 
     Raises: CourseError for a network with layers that the page does not know; OSError if it cannot be written.
     """
-    content = _content(model, load_part("mnist", "test", IMAGES), snapshots)
+    content = _content(model, test_images(), moments)
     text = Template((FOLDER / "glass.html").read_text(encoding="utf-8")).substitute(
         css=(FOLDER / "glass.css").read_text(encoding="utf-8"),
         script=bundled(),
         header=json.dumps(content["header"]),
         labels=content["labels"],
         weights=base64.b64encode(content["weights"]).decode(),
-        images=base64.b64encode(content["images"]).decode(),
+        images=base64.b64encode(zlib.compress(content["images"], 9)).decode(),
         moments=json.dumps(content["moments"]),
-        earlier=base64.b64encode(content["earlier"]).decode(),
+        scales=content["scales"],
+        packed=base64.b64encode(content["packed"]).decode(),
     )
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

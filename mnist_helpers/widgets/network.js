@@ -49,6 +49,39 @@ export function fromFloat16(halves) {
   });
 }
 
+/** What zlib compressed. Rejects with an Error that says so if the bytes are cut off. */
+export async function inflated(bytes) {
+  try {
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  } catch {
+    throw new Error("A part of this page cannot be unpacked. Was its file cut off?");
+  }
+}
+
+/**
+ * A network's weights (Float32Arrays) at `count` moments of its training, from what `pack` in moments.py wrote: each
+ * tensor in 8 bits, times its scale, as differences from the moment before.
+ */
+export async function unpacked(header, scales, packed, count) {
+  const sizes = header.layers.flatMap(tensorsOf).map(({ size }) => size);
+  const total = sizes.reduce((sum, size) => sum + size, 0), changes = new Int8Array((await inflated(packed)).buffer);
+  if (changes.length !== total * count) throw new Error("The moments of the training are those of another network.");
+  const moments = Array.from({ length: count }, () => new Float32Array(total));
+  let from = 0, at = 0;
+  sizes.forEach((size, tensor) => {
+    const levels = new Int8Array(size); // which wrap around, as the differences did
+    for (const weights of moments) {
+      for (let index = 0; index < size; index++) {
+        levels[index] += changes[from++];
+        weights[at + index] = levels[index] * scales[tensor];
+      }
+    }
+    at += size;
+  });
+  return moments;
+}
+
 /**
  * All maps of an image (784 values from 0 to 1): the image itself, then what each layer gives; the last are the logits.
  * Maps that are switched `off`, { place of the layer from 1: [numbers of its maps] }, are zero for the next layer.

@@ -8,13 +8,14 @@ import pytest
 import torch
 from playwright.sync_api import Page, expect
 from strokes import Drawing, drawings
-from visitor import screenshot
+from visitor import PATIENCE, screenshot
 
 from mnist_helpers.checkpoints import find_model, load_model
 from mnist_helpers.data import load_part
 from mnist_helpers.evaluation import evaluate, predict_logits
 from mnist_helpers.models import build_model
 from mnist_helpers.widgets.glass import Snapshots, write_page
+from mnist_helpers.widgets.moments import pack
 
 
 @pytest.fixture(scope="module")
@@ -117,12 +118,12 @@ def test_the_share_of_right_answers_follows_what_is_changed(box):
     page, model = box(), load_model(find_model("mnist", "walkthrough"))[0]
     images = load_part("mnist", "test", 500)
     score = page.locator(".score")
-    expect(score).to_have_text(f"{evaluate(model, images).accuracy:.1%} of 500 images")
+    expect(score).to_have_text(f"{evaluate(model, images).accuracy:.1%} of 500 images", timeout=PATIENCE)
     page.get_by_label("moved right by").fill("6")
     moved = images.images.roll(6, dims=3)
     moved[..., :6] = 0
     predictions = predict_logits(model, moved).argmax(dim=1)
-    expect(score).to_have_text(f"{(predictions == images.labels).float().mean():.1%} of 500 images")
+    expect(score).to_have_text(f"{(predictions == images.labels).float().mean():.1%} of 500 images", timeout=PATIENCE)
 
 
 def test_the_slider_of_time_goes_through_all_moments_and_plays(visit, tmp_path):
@@ -134,16 +135,17 @@ def test_the_slider_of_time_goes_through_all_moments_and_plays(visit, tmp_path):
         for now, end in zip(model.parameters(), trained.parameters(), strict=True):
             now.data.lerp_(end, share)
         snapshots.step()
-    write_page(tmp_path / "time.html", model, snapshots)
+    moments = pack(snapshots.moments, snapshots.networks, load_part("mnist", "test", 500))
+    write_page(tmp_path / "time.html", model, moments)
     page = visit((tmp_path / "time.html").as_uri())
     told, answers = page.locator(".training output"), page.locator(".answers")
-    expect(told).to_contain_text(re.compile(r"^step 3: 9\d\.\d%"))
+    expect(told).to_contain_text(re.compile(r"^at the end: 9\d\.\d%"))
     at_the_end = answers.inner_text()
     page.get_by_label("moment of the training").fill("0")
     expect(told).to_contain_text("step 0: ")
     assert answers.inner_text() != at_the_end
     page.get_by_role("button", name="Play the training").click()
-    expect(told).to_contain_text("step 3: ")
+    expect(told).to_contain_text("at the end: ")
     expect(page.get_by_role("button", name="Play the training")).to_be_visible()
     assert answers.inner_text() == at_the_end
     screenshot(page, "glass-time", height=1200)
