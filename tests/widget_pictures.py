@@ -61,7 +61,7 @@ def _described(root: Locator, name: str) -> str:
     """Say what a picture shows in the widget's own words: those of its class, and those of what it shows now."""
     own = widget_classes()[name].__doc__.partition("\n")[0]
     shown = [alt for alt in root.locator("img").evaluate_all("(all) => all.map((img) => img.alt)") if alt]
-    shown += [f"It reads {words}." for words in root.locator(".reading").all_inner_texts()]
+    shown += [f"It reads {words.rstrip('.')}." for words in root.locator(".reading").all_inner_texts()]
     return f"Picture of a widget that works in JupyterLab. {own} Seen here: {' '.join(shown)}"
 
 

@@ -3,6 +3,7 @@
 // page both call it.
 import * as network from "./network.js";
 import * as pen from "./strokes.js";
+import * as neighbours from "./neighbours.js";
 
 const SHEET = 224; // CSS pixels of the sheet
 const PEN_WIDTH = 0.08; // of the sheet's height
@@ -10,6 +11,7 @@ const TILE = 52, GAP = 4; // CSS pixels of a map, and between two of them
 const BLUE = [0, 90, 160], ORANGE = [200, 90, 0], PAPER = [250, 250, 248], INK = [16, 36, 84];
 const PLAY = 80, MOMENT = 400; // milliseconds from one place of the sliding window to the next; of the training
 const UNSURE = 0.99; // below it the network's answer is called unsure, as everywhere in the course
+const SHOWN = 5; // known digits that are set beside the reader's
 const CHANNELS = 4; // whose products are written out; the others are summed
 
 function element(tag, attributes = {}, ...children) {
@@ -217,6 +219,27 @@ function verdict(classes, logits) {
   return `Unsure: ${first} (${shared(shares[order[0]])}) or ${second} (${shared(shares[order[1]])}; ${undecided}).`;
 }
 
+/** The known digits that are nearest, and in words whether the image is one that the network can know about. */
+function company(all, limit, images, labels) {
+  const places = neighbours.nearest(all, SHOWN), distance = all[places[0]];
+  const figures = `distance ${distance.toFixed(2)}, limit ${limit.toFixed(2)}`;
+  const pictures = places.map((at) => {
+    const canvas = element("canvas", { width: 28, height: 28, class: "known", role: "img", "aria-label": `test image ${at}, a ${labels[at]}` });
+    const picture = new ImageData(28, 28);
+    for (let pixel = 0; pixel < 784; pixel++) picture.data.set([...INKS[images[784 * at + pixel]], 255], 4 * pixel);
+    canvas.getContext("2d").putImageData(picture, 0, 0);
+    return element("figure", {}, canvas, element("figcaption", {}, labels[at]));
+  });
+  const words = distance > limit
+    ? `Unlike anything it knows (${figures}). Whatever it says about this image, it was not trained on such images.`
+    : `Like digits that it knows (${figures}).`;
+  return [element("p", { class: distance > limit ? "stranger" : "familiar" }, words), element("div", { class: "company" }, ...pictures),
+    element("details", {}, element("summary", {}, "How this is measured"),
+      element("p", {}, `Of the ${labels.length} test images that came with this page, these ${SHOWN} are nearest: their last maps point most nearly the `
+        + "same way (the distance is one minus the cosine of the angle). The limit is the distance within which 98 of 100 of "
+        + "these images have another of them; so about three digits in a hundred are called strangers wrongly."))];
+}
+
 /** A sheet to draw one digit on; `drawn` gets its strokes. */
 function sheetFor(drawn) {
   const canvas = element("canvas", { class: "sheet", width: 2 * SHEET, height: 2 * SHEET, tabindex: 0, role: "img",
@@ -300,7 +323,7 @@ export async function mount(el, content) {
   }
   let picture = pen.asImage(images.subarray(0, 784)), shown = 0, strokes = [];
   const disturbance = { turn: 0, across: 0, down: 0, noise: 0 };
-  let maps = [], rows = [], pointed = null, held = false, playing = null, moving = null, judging = null;
+  let maps = [], rows = [], known = null, pointed = null, held = false, playing = null, moving = null, judging = null;
 
   const reading = element("p", { class: "reading", role: "status" });
   const score = element("output", { class: "score" }, "–");
@@ -346,7 +369,7 @@ export async function mount(el, content) {
           element("button", { type: "button", onclick: () => choose((shown + 1) % labels.length) }, "Next")),
         element("div", { class: "tools" }, ...fields.map(({ label }) => label))),
       element("div", { class: "answer" }, reading, element("div", { class: "shares" }),
-        element("p", {}, "Read rightly, with the network as it is now: ", score))),
+        element("p", {}, "Read rightly, with the network as it is now: ", score), element("div", { class: "neighbours" }))),
     training, element("div", { class: "tools" }, play, back),
     layers, sums);
 
@@ -375,7 +398,12 @@ export async function mount(el, content) {
   function judge() {
     judging?.terminate();
     judging = worker((event) => {
-      const { right, seen } = event.data;
+      const { right, seen, many, limit } = event.data;
+      if (many) {
+        known = { many, limit };
+        compare();
+        return;
+      }
       score.textContent = `${shared(right / seen)} of ${seen} images`;
       score.toggleAttribute("aria-busy", seen < labels.length);
     });
@@ -420,6 +448,16 @@ export async function mount(el, content) {
     const truth = strokes.length ? "" : ` The label is ${net.classes[labels[shown]]}.`;
     reading.textContent = verdict(net.classes, logits) + truth;
     el.querySelector(".shares").replaceChildren(answers(net.classes, logits));
+    compare();
+  }
+
+  function compare() {
+    if (!known) return;
+    const all = neighbours.distances(neighbours.features(net, maps), known.many);
+    if (!strokes.length) all[shown] = Infinity; // an image is no company for itself
+    const place = el.querySelector(".neighbours"), open = place.querySelector("details")?.open;
+    place.replaceChildren(...company(all, known.limit, images, labels));
+    place.querySelector("details").open = Boolean(open);
   }
 
   function hovered(row, place) {
@@ -575,13 +613,18 @@ export function render({ model, el }) {
 function worker(told) {
   const source = `${SOURCES}
 onmessage = ({ data: { net, images, labels, off, disturbance } }) => {
-  let right = 0;
+  const changed = Object.values(disturbance).some(Boolean);
+  let right = 0, many = null;
   labels.forEach((label, at) => {
-    const image = pen.disturbed(pen.asImage(images.subarray(784 * at, 784 * (at + 1))), disturbance);
-    const logits = network.forward(net, image, off).pop().values;
+    const image = pen.asImage(images.subarray(784 * at, 784 * (at + 1)));
+    const maps = network.forward(net, pen.disturbed(image, disturbance), off), logits = maps[maps.length - 1].values;
     right += logits.indexOf(Math.max(...logits)) === label;
     if (at % 50 === 49 || at === labels.length - 1) postMessage({ right, seen: at + 1 });
+    const row = neighbours.features(net, changed ? network.forward(net, image, off) : maps); // as they are known
+    many ??= new Float32Array(row.length * labels.length);
+    many.set(row, at * row.length);
   });
+  postMessage({ many, limit: neighbours.limitOf(many, many.length / labels.length) });
 };`;
   const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   try {

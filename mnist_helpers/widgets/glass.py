@@ -21,7 +21,7 @@ from mnist_helpers.widgets.moments import Moments, pack
 
 FOLDER = Path(__file__).parent
 IMAGES = 500  # test images that come with a box
-PARTS = ("network", "strokes", "glass")
+PARTS = ("network", "strokes", "neighbours", "glass")
 
 
 def bundled() -> str:

@@ -1,6 +1,7 @@
 """The glass box as one file: drawn digits are read, each number shows what it is made of, changes are taken back."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -176,3 +177,45 @@ def test_weights_that_are_cut_off_are_said_to_be(visit, written, tmp_path):
     (tmp_path / "cut.html").write_text(text)
     page = visit((tmp_path / "cut.html").as_uri())
     expect(page.get_by_role("alert")).to_contain_text("Was it cut off?")
+
+
+def test_the_nearest_known_digits_are_shown_and_the_limit_is_that_of_the_known_ones(box):
+    page = box()
+    page.locator(".company").wait_for()
+    model = load_model(find_model("mnist", "walkthrough"))[0].eval()
+    images = load_part("mnist", "test", 500)
+    with torch.no_grad():
+        maps = model[: [name for name, _ in model.named_children()].index("dense1")](images.images.float() / 255)
+    alike = torch.nn.functional.normalize(maps.flatten(1))
+    distances = 1 - alike @ alike.T
+    distances.fill_diagonal_(torch.inf)
+    limit = distances.min(dim=1).values.sort().values[int(0.98 * 500)]
+    names = page.locator(".company canvas")
+    for shown in (0, 7):
+        page.get_by_role("spinbutton", name="Image").fill(str(shown))
+        page.get_by_role("spinbutton", name="Image").press("Enter")
+        nearest = distances[shown].argsort()[:5].tolist()
+        expect(names.first).to_have_attribute("aria-label", re.compile(f"^test image {nearest[0]}, "))
+        assert [name.get_attribute("aria-label") for name in names.all()] == [
+            f"test image {at}, a {images.labels[at]}" for at in nearest
+        ]
+        told = f"distance {distances[shown].min():.2f}, limit {limit:.2f}"
+        expect(page.locator(".neighbours p").first).to_contain_text(told)
+
+
+def test_what_is_no_digit_is_called_a_stranger_and_digits_are_not(box):
+    page = box()
+    page.locator(".company").wait_for()
+    said = page.locator(".neighbours p").first
+    for drawing in drawings()[::15]:
+        page.get_by_role("button", name="Clear").click()
+        draw(page, drawing)
+        expect(said).to_contain_text("Like digits that it knows")
+    page.get_by_role("button", name="Clear").click()
+    letter = [[(0.2, 0.8), (0.5, 0.2), (0.8, 0.8)], [(0.3, 0.6), (0.7, 0.6)], [(0.2, 0.2), (0.8, 0.3)]]
+    draw(page, replace(drawings()[0], strokes=letter))
+    expect(said).to_contain_text("Unlike anything it knows")
+    page.get_by_role("button", name="Clear").click()
+    expect(said).to_contain_text("Like digits that it knows")
+    page.get_by_label("turned by").fill("90")
+    expect(said).to_contain_text("Unlike anything it knows")

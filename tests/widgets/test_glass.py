@@ -54,5 +54,5 @@ def test_the_images_come_with_their_labels(val):
 def test_the_modules_are_one_that_asks_for_no_other():
     script = bundled()
     assert not re.search(r"^import ", script, re.MULTILINE)
-    assert re.findall(r"^const (\w+) = \(\(\)", script, re.MULTILINE) == ["network", "pen", "glass"]
-    assert len(PARTS) == 3
+    assert re.findall(r"^const (\w+) = \(\(\)", script, re.MULTILINE) == ["network", "pen", "neighbours", "glass"]
+    assert len(PARTS) == 4
