@@ -107,7 +107,8 @@ app: $(READY) ## serve the drawing pad as a web page on this machine (PORT=8866)
 # Lesson 03 apart: 04 and 05 are to show the network that comes with the course.
 widget-pictures: $(READY) ## run the widgets in a real browser and take the pictures of them that still pages show
 	export MNIST_WIDGET_PICTURES="$(CURDIR)/notebooks/figures/widgets"; for which in "not 03" 03; do \
-		$(TESTS) --dist=loadfile -k "runs_from_top_to_bottom and $$which" tests/browser/test_lab.py || exit; done
+		$(TESTS) --dist=loadfile -k "runs_from_top_to_bottom and $$which" tests/browser/test_lab.py || exit; done; \
+	$(TESTS) tests/browser/test_film_strip.py
 
 site: $(READY) ## make the web site from the committed pages, in build/site/ (nothing is run; open build/site/index.html)
 	@$(RUN) site

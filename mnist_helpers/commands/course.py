@@ -106,7 +106,7 @@ def _train_for_the_site(folder: Path) -> None:
     from mnist_helpers.recipes import get_recipe
     from mnist_helpers.runtime import seed_everything
     from mnist_helpers.training import fit
-    from mnist_helpers.widgets.glass import Snapshots, test_images
+    from mnist_helpers.widgets.glass import Snapshots, shipped_images
     from mnist_helpers.widgets.moments import pack
 
     train, val, recipe = load_part("mnist", "train"), load_part("mnist", "validation"), get_recipe("walkthrough")
@@ -114,5 +114,5 @@ def _train_for_the_site(folder: Path) -> None:
     model = build_model(recipe.architecture, recipe.dropout)
     snapshots = Snapshots(model, recipe.epochs * len(BatchLoader(train, recipe.batch_size)))
     history = fit(model, train, val, recipe, device="cpu", folder=folder, on_step=snapshots.step)
-    pack(snapshots.moments, snapshots.networks, test_images()).save(folder / MOMENTS)
+    pack(snapshots.moments, snapshots.networks, shipped_images()).save(folder / MOMENTS)
     say(f"Best epoch {history.best.epoch}: accuracy {history.best.val_accuracy:.2%} on the validation images")

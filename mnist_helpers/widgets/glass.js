@@ -224,7 +224,7 @@ function company(all, limit, images, labels) {
   const places = neighbours.nearest(all, SHOWN), distance = all[places[0]];
   const figures = `distance ${distance.toFixed(2)}, limit ${limit.toFixed(2)}`;
   const pictures = places.map((at) => {
-    const canvas = element("canvas", { width: 28, height: 28, class: "known", role: "img", "aria-label": `test image ${at}, a ${labels[at]}` });
+    const canvas = element("canvas", { width: 28, height: 28, class: "known", role: "img", "aria-label": `image ${at}, a ${labels[at]}` });
     const picture = new ImageData(28, 28);
     for (let pixel = 0; pixel < 784; pixel++) picture.data.set([...INKS[images[784 * at + pixel]], 255], 4 * pixel);
     canvas.getContext("2d").putImageData(picture, 0, 0);
@@ -235,7 +235,7 @@ function company(all, limit, images, labels) {
     : `Like digits that it knows (${figures}).`;
   return [element("p", { class: distance > limit ? "stranger" : "familiar" }, words), element("div", { class: "company" }, ...pictures),
     element("details", {}, element("summary", {}, "How this is measured"),
-      element("p", {}, `Of the ${labels.length} test images that came with this page, these ${SHOWN} are nearest: their last maps point most nearly the `
+      element("p", {}, `Of the ${labels.length} images that came with this page, these ${SHOWN} are nearest: their last maps point most nearly the `
         + "same way (the distance is one minus the cosine of the angle). The limit is the distance within which 98 of 100 of "
         + "these images have another of them; so about three digits in a hundred are called strangers wrongly."))];
 }

@@ -116,7 +116,7 @@ def _content(model: nn.Sequential, labelled: LabelledImages, moments: Moments | 
     }
 
 
-def test_images() -> LabelledImages:
+def shipped_images() -> LabelledImages:
     """Return the images that come with a page."""
     return load_part("mnist", "test", IMAGES)
 
@@ -126,7 +126,7 @@ def write_page(path: Path, model: nn.Sequential, moments: Moments | None = None)
 
     Raises: CourseError for a network with layers that the page does not know; OSError if it cannot be written.
     """
-    content = _content(model, test_images(), moments)
+    content = _content(model, shipped_images(), moments)
     text = Template((FOLDER / "glass.html").read_text(encoding="utf-8")).substitute(
         css=(FOLDER / "glass.css").read_text(encoding="utf-8"),
         script=bundled(),

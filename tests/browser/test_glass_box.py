@@ -195,9 +195,9 @@ def test_the_nearest_known_digits_are_shown_and_the_limit_is_that_of_the_known_o
         page.get_by_role("spinbutton", name="Image").fill(str(shown))
         page.get_by_role("spinbutton", name="Image").press("Enter")
         nearest = distances[shown].argsort()[:5].tolist()
-        expect(names.first).to_have_attribute("aria-label", re.compile(f"^test image {nearest[0]}, "))
+        expect(names.first).to_have_attribute("aria-label", re.compile(f"^image {nearest[0]}, "))
         assert [name.get_attribute("aria-label") for name in names.all()] == [
-            f"test image {at}, a {images.labels[at]}" for at in nearest
+            f"image {at}, a {images.labels[at]}" for at in nearest
         ]
         told = f"distance {distances[shown].min():.2f}, limit {limit:.2f}"
         expect(page.locator(".neighbours p").first).to_contain_text(told)
