@@ -204,7 +204,7 @@ def committed_texts() -> list[str]:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
     if not listed:
         pytest.skip("this is not a git checkout")
-    return [name for name in listed.splitlines() if not name.endswith((".gz", ".png", ".safetensors"))]
+    return [name for name in listed.splitlines() if not name.endswith((".gz", ".png", ".safetensors", ".npz"))]
 
 
 def test_git_lays_out_the_same_lines_on_windows(committed_texts):

@@ -537,18 +537,30 @@ export async function mount(el, content) {
   function flip(row) {
     const channel = pointed.place[0];
     if (!row.off.delete(channel)) row.off.add(channel);
+    changed();
+  }
+
+  /** The network is another one now. */
+  function changed() {
     back.disabled = false;
+    forget();
     compute();
     judge();
+  }
+
+  /** What the images were to another network says nothing about this one. */
+  function forget() {
+    judging?.terminate();
+    known = null;
+    score.textContent = "–";
+    el.querySelector(".neighbours").replaceChildren();
   }
 
   function editKernel(at, filter, channel, index, number) {
     if (!Number.isFinite(number)) return;
     const { weight, channels, kernel } = net.layers[at - 1];
     weight[(filter * channels + channel) * kernel * kernel + index] = number;
-    back.disabled = false;
-    compute();
-    judge();
+    changed();
   }
 
   /** The weights as they were trained, up to the moment that is chosen. */
@@ -562,6 +574,7 @@ export async function mount(el, content) {
       moment.textContent = `${atTheEnd ? "at the end" : `step ${step.toLocaleString("en")}`}: ${shared(accuracy)} of ${labels.length} images read rightly`;
       curve.mark(at);
     }
+    forget();
     compute();
     if (!moving) judge();
   }

@@ -15,6 +15,7 @@ from mnist_helpers.widgets.glass import write_page
 from mnist_helpers.widgets.moments import read_moments
 
 NETWORK = ROOT / "docs" / "site" / "network"
+ON_THE_STROKE = {"x": 2 * 56 + 26, "y": 9}  # of map 2 of conv1
 LETTER = [[(0.25, 0.8), (0.5, 0.2), (0.75, 0.8)], [(0.35, 0.6), (0.65, 0.6)]]
 
 
@@ -57,23 +58,24 @@ def test_the_six_steps_of_the_tour(page):
     expect(reading).to_contain_text(f"{five.digit}, ")
     take("1-draw")
 
-    maps(page, "conv1").click(position={"x": 140, "y": 30})
+    maps(page, "conv1").click(position=ON_THE_STROKE)
     expect(sums).to_contain_text("products")
     take("2-point")
-    maps(page, "conv1").click(position={"x": 140, "y": 30})  # let go
+    maps(page, "conv1").click(position=ON_THE_STROKE)  # let go
 
     page.get_by_role("button", name="Slide the window").click()
-    expect(sums.locator("h4")).to_contain_text("row 2,", timeout=PATIENCE)
+    expect(sums.locator("h4")).to_contain_text("row 3,", timeout=PATIENCE)
     page.get_by_role("button", name="Stop the window").click()
     take("3-play")
 
     page.get_by_label("moment of the training").fill("10")
     expect(page.locator(".training output")).to_contain_text("step ")
+    page.locator(".company").wait_for()
     page.evaluate("window.scrollTo(0, 0)")
     take("4-time")
     page.get_by_label("moment of the training").fill("27")
 
-    maps(page, "conv1").click(position={"x": 140, "y": 30})
+    maps(page, "conv1").click(position=ON_THE_STROKE)
     sums.locator("input").first.fill("2")
     sums.locator("input").first.press("Enter")
     expect(page.get_by_role("button", name="Take the changes back")).to_be_enabled()

@@ -219,3 +219,16 @@ def test_what_is_no_digit_is_called_a_stranger_and_digits_are_not(box):
     expect(said).to_contain_text("Like digits that it knows")
     page.get_by_label("turned by").fill("90")
     expect(said).to_contain_text("Unlike anything it knows")
+
+
+def test_another_network_knows_other_digits(box):
+    page = box()
+    page.locator(".company").wait_for()
+    before = page.locator(".neighbours p").first.inner_text()
+    row(page, "conv1").click(position={"x": 20, "y": 20})
+    page.get_by_role("button", name="Switch map 0 off").click()
+    assert page.locator(".company").count() == 0  # those of the network before are gone at once
+    page.locator(".company").wait_for()
+    assert page.locator(".neighbours p").first.inner_text() != before
+    page.get_by_role("button", name="Take the changes back").click()
+    expect(page.locator(".neighbours p").first).to_have_text(before, timeout=PATIENCE)
