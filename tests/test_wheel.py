@@ -177,6 +177,7 @@ ALONE = {
     "workspace": (["workspace"], 1, HERE, set()),
     "lab": (["lab"], 1, HERE, set()),
     "contact-sheet": (["contact-sheet"], 1, HERE, set()),
+    "site": (["site", "site"], 1, HERE, set()),
     "student": (["student"], 1, HERE, set()),
     "solutions": (["solutions"], 1, HERE, set()),
     "grade": (["grade", "class.zip"], 1, HERE, set()),

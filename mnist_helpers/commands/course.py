@@ -85,10 +85,12 @@ def site(
     import tempfile
 
     from mnist_helpers.checkpoints import load_model
+    from mnist_helpers.course.runner import find_notebooks
     from mnist_helpers.course.site import FRAME, build_site
     from mnist_helpers.widgets.glass import write_page
     from mnist_helpers.widgets.moments import read_moments
 
+    find_notebooks()  # outside of a checkout it says where they are
     network = FRAME / "network"
     if train:
         _train_for_the_site(network)

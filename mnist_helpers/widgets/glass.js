@@ -143,7 +143,7 @@ function matrix(numbers, side, caption, signed, largest, edit) {
 
 const sign = (text) => element("span", { class: "sign", "aria-hidden": "true" }, text);
 
-function arithmeticOfConvolution(found, edit) {
+function arithmeticOfConvolution(found, edit, below) {
   const byWeight = [...found.channels].sort((one, other) => Math.abs(other.sum) - Math.abs(one.sum));
   const shown = byWeight.slice(0, CHANNELS), rest = byWeight.slice(CHANNELS);
   const side = Math.sqrt(shown[0].patch.length);
@@ -153,7 +153,7 @@ function arithmeticOfConvolution(found, edit) {
     const products = patch.map((value, at) => value * kernel[at]);
     const one = found.channels.length === 1;
     return element("div", { class: "line" },
-      matrix(patch, side, one ? "what lies below it" : `map ${channel}`, true, patches), sign("×"),
+      matrix(patch, side, one ? below : `map ${channel}`, true, patches), sign("×"),
       matrix(kernel, side, "kernel", true, kernels, edit && ((at, value) => edit(channel, at, value))), sign("="),
       matrix(products, side, "products", true, largest([products])), sign("→"), element("strong", {}, `sum ${written(sum)}`));
   });
@@ -184,8 +184,8 @@ function arithmeticOfDense(found, shape) {
       element("strong", {}, written(found.result)))];
 }
 
-function arithmeticOf(found, name, edit, shape) {
-  if (found.kind === "convolution") return arithmeticOfConvolution(found, edit);
+function arithmeticOf(found, name, edit, shape, standardised) {
+  if (found.kind === "convolution") return arithmeticOfConvolution(found, edit, standardised ? "pixels, standardised" : "what lies below it");
   if (found.kind === "pool") return arithmeticOfPool(found);
   if (found.kind === "dense") return arithmeticOfDense(found, shape);
   if (found.kind === "relu") return [element("p", {}, `ReLU: the larger of 0 and ${written(found.before)} is `, element("strong", {}, written(found.result)))];
@@ -490,7 +490,7 @@ export async function mount(el, content) {
     frame(at, found);
     const edit = found.kind === "convolution" ? (of, index, number) => editKernel(at, channel, of, index, number) : null;
     const flattened = maps[at - 1].shape.length === 1 && net.layers[at - 2]?.kind === "flatten" ? maps[at - 2].shape : null;
-    sums.replaceChildren(element("h4", {}, `${where}: ${value}`), ...arithmeticOf(found, row.map.name, edit, flattened));
+    sums.replaceChildren(element("h4", {}, `${where}: ${value}`), ...arithmeticOf(found, row.map.name, edit, flattened, net.layers[at - 2]?.kind === "standardise"));
   }
 
   /** Frame the patch in the row of maps that a number came from. */
