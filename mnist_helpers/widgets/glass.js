@@ -599,7 +599,13 @@ export async function mount(el, content) {
   sums.append(element("p", {}, "Point at a number in one of the maps: here stands where it comes from. A click holds it; arrow keys work, too."));
   choose(0);
   restore();
-  const resized = new ResizeObserver(show);
+  let room = layers.clientWidth;
+  const resized = new ResizeObserver(() => { // a button that takes its place below a row changes the height only
+    if (layers.clientWidth === room) return;
+    room = layers.clientWidth;
+    show();
+    if (pointed) point(pointed.row, pointed.place);
+  });
   resized.observe(layers);
   return () => {
     stop();

@@ -232,3 +232,17 @@ def test_another_network_knows_other_digits(box):
     assert page.locator(".neighbours p").first.inner_text() != before
     page.get_by_role("button", name="Take the changes back").click()
     expect(page.locator(".neighbours p").first).to_have_text(before, timeout=PATIENCE)
+
+
+def test_the_frames_stay_when_the_button_below_them_takes_its_place(box):
+    page = box()
+    image = row(page, "image")
+    before = image.evaluate("canvas => canvas.toDataURL()")
+    row(page, "conv1").click(position={"x": 20, "y": 20})
+    expect(page.get_by_role("button", name="Switch map 0 off")).to_be_visible()
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    framed = image.evaluate("canvas => canvas.toDataURL()")
+    assert framed != before
+    page.set_viewport_size({"width": 700, "height": 900})
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert image.evaluate("canvas => canvas.toDataURL()") == framed
