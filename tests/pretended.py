@@ -62,6 +62,10 @@ def call(func: Any, args: tuple, kwargs: dict) -> Any:
         )
     if on_gpu and name == "__set__" and attribute == "data" and left:
         raise RuntimeError("data of another device")
+    if (
+        name == "register_hook" and on_gpu
+    ):  # a real gradient lies where its tensor does; autograd's comes without a kind
+        args = (args[0], lambda gradient, hook=args[1]: _on_cpu(hook(_on_gpu(gradient))))
     where, args, kwargs = _destination(name, args, kwargs)
     if where is None:
         where = CUDA if (on_gpu and (name not in ACROSS or isinstance(args[0], OnGpu))) else None

@@ -22,8 +22,11 @@ for mixed in (lambda: model(left), lambda: torch.ones(2, device="cuda") + left[:
     except (RuntimeError, TypeError):
         continue
     raise SystemExit("two devices were mixed")
-loss = model(left.to("cuda")).sum()
+answers, met = model(left.to("cuda")), []
+answers.register_hook(met.append)
+loss = answers.sum()
 loss.backward()
+assert met[0].device == torch.device("cuda", 0)
 assert loss.device == model.weight.grad.device == torch.device("cuda", 0)
 assert torch.equal(loss.detach().cpu(), model.cpu()(left).sum().detach())
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from strokes import Drawing, drawings
-from visitor import PATIENCE, SCREENSHOTS
+from visitor import PATIENCE, SCREENSHOTS, draw_on
 from widget_pictures import FOLDER_VARIABLE
 
 from mnist_helpers.checkpoints import load_model
@@ -30,14 +30,7 @@ def page(visit, tmp_path) -> Page:
 
 def draw(page: Page, strokes: list) -> None:
     page.evaluate("window.scrollTo(0, 0)")
-    sheet = page.locator(".sheet").bounding_box()
-    for stroke in strokes:
-        points = [(sheet["x"] + x * sheet["width"], sheet["y"] + y * sheet["height"]) for x, y in stroke]
-        page.mouse.move(*points[0])
-        page.mouse.down()
-        for point in points[1:]:
-            page.mouse.move(*point)
-        page.mouse.up()
+    draw_on(page, page.locator(".sheet"), strokes)
 
 
 def maps(page: Page, name: str) -> Locator:

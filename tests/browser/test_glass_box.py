@@ -9,7 +9,7 @@ import pytest
 import torch
 from playwright.sync_api import Page, expect
 from strokes import Drawing, drawings
-from visitor import PATIENCE, screenshot
+from visitor import PATIENCE, draw_on, screenshot
 
 from mnist_helpers.checkpoints import find_model, load_model
 from mnist_helpers.data import load_part
@@ -41,14 +41,7 @@ def box(visit, written):
 
 
 def draw(page: Page, drawing: Drawing) -> None:
-    sheet = page.locator(".sheet").bounding_box()
-    for stroke in drawing.strokes:
-        points = [(sheet["x"] + x * sheet["width"], sheet["y"] + y * sheet["height"]) for x, y in stroke]
-        page.mouse.move(*points[0])
-        page.mouse.down()
-        for point in points[1:]:
-            page.mouse.move(*point)
-        page.mouse.up()
+    draw_on(page, page.locator(".sheet"), drawing.strokes)
 
 
 def row(page: Page, name: str):

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from strokes import drawings
-from visitor import screenshot
+from visitor import draw_on, screenshot
 
 from mnist_helpers import cli
 
@@ -51,14 +51,7 @@ def test_the_lesson_s_picture_of_the_glass_box_gives_way_to_a_live_one(built, vi
     box = page.frame_locator("iframe.glass")
     sheet = box.locator(".sheet")
     sheet.scroll_into_view_if_needed()
-    place = sheet.bounding_box()
-    for stroke in drawings()[12].strokes:
-        points = [(place["x"] + x * place["width"], place["y"] + y * place["height"]) for x, y in stroke]
-        page.mouse.move(*points[0])
-        page.mouse.down()
-        for point in points[1:]:
-            page.mouse.move(*point)
-        page.mouse.up()
+    draw_on(page, sheet, drawings()[12].strokes)
     expect(box.locator(".reading")).to_contain_text(str(drawings()[12].digit))
     expect(box.locator("header")).to_be_hidden()
     screenshot(page, "site-lesson-live")

@@ -1,6 +1,6 @@
 """A visitor's hand, which draws on a pad, and eyes, which take screenshots into build/screenshots/."""
 
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 from strokes import Drawing
 
 from mnist_helpers.runtime import ROOT
@@ -26,16 +26,10 @@ class Pad:
 
     def draw(self, drawing: Drawing, right: float = 0.0) -> None:
         """Draw with the mouse, so many heights of the sheet to the right, and wait for the answer."""
-        mouse = self.page.mouse
         self.root.locator("input[type=range]").fill(str(drawing.pen))
         left, top, height = self.box
         for stroke in drawing.strokes:
-            places = [(left + (x + right) * height, top + y * height) for x, y in stroke]
-            mouse.move(*places[0])
-            mouse.down()
-            for place in places[1:]:
-                mouse.move(*place)
-            mouse.up()
+            trace(self.page, [(left + (x + right) * height, top + y * height) for x, y in stroke])
         self.answered()
 
     @property
@@ -61,6 +55,22 @@ class Pad:
     @property
     def state(self) -> str:
         return self.root.locator(".state").inner_text()
+
+
+def trace(page: Page, places: list[tuple[float, float]]) -> None:
+    """Press the mouse's button at the first place of a page, move it to the others, and let go."""
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place)
+    page.mouse.up()
+
+
+def draw_on(page: Page, sheet: Locator, strokes: list[list[tuple[float, float]]]) -> None:
+    """Draw strokes, in parts of the sheet's width and height, on the sheet of a glass box."""
+    box = sheet.bounding_box()
+    for stroke in strokes:
+        trace(page, [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke])
 
 
 def admitted(page: Page) -> None:
