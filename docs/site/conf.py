@@ -7,7 +7,6 @@ from sphinx.application import Sphinx
 project = "MNIST CNN notebooks"
 author = "the authors of MNIST CNN notebooks"
 extensions = ["myst_nb", "sphinx.ext.autodoc"]
-exclude_patterns = ["downloads"]
 
 nb_execution_mode = "off"  # what was committed is shown
 nb_merge_streams = True

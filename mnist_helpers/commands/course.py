@@ -31,7 +31,6 @@ def refresh_notebooks(notebooks: Annotated[str, typer.Option(help='which ones: "
     raise typer.Exit(int(any(result.failure for result in results)))
 
 
-MOMENTS = "moments.npz"
 Workspace = Annotated[Path, typer.Argument(help="where the copies go")]
 
 
@@ -87,34 +86,16 @@ def site(
     from mnist_helpers.checkpoints import load_model
     from mnist_helpers.course.runner import find_notebooks
     from mnist_helpers.course.site import FRAME, build_site
-    from mnist_helpers.widgets.glass import write_page
+    from mnist_helpers.widgets.glass import MOMENTS, train_for_page, write_page
     from mnist_helpers.widgets.moments import read_moments
 
     find_notebooks()  # outside of a checkout it says where they are
     network = FRAME / "network"
     if train:
-        _train_for_the_site(network)
+        best = train_for_page(network).best
+        say(f"Best epoch {best.epoch}: accuracy {best.val_accuracy:.2%} on the validation images")
     with tempfile.TemporaryDirectory() as place:
         glass_box = Path(place) / "glass-box.html"
         write_page(glass_box, load_model(network)[0], read_moments(network / MOMENTS))
         build_site(glass_box, folder)
     say(f"Written to {folder}. Open {folder / 'index.html'}")
-
-
-def _train_for_the_site(folder: Path) -> None:
-    """Train the walkthrough's network, as lesson 3 does, and keep how it was on the way."""
-    from mnist_helpers.data import BatchLoader, load_part
-    from mnist_helpers.models import build_model
-    from mnist_helpers.recipes import get_recipe
-    from mnist_helpers.runtime import seed_everything
-    from mnist_helpers.training import fit
-    from mnist_helpers.widgets.glass import Snapshots, shipped_images
-    from mnist_helpers.widgets.moments import pack
-
-    train, val, recipe = load_part("mnist", "train"), load_part("mnist", "validation"), get_recipe("walkthrough")
-    seed_everything(0)
-    model = build_model(recipe.architecture, recipe.dropout)
-    snapshots = Snapshots(model, recipe.epochs * len(BatchLoader(train, recipe.batch_size)))
-    history = fit(model, train, val, recipe, device="cpu", folder=folder, on_step=snapshots.step)
-    pack(snapshots.moments, snapshots.networks, shipped_images()).save(folder / MOMENTS)
-    say(f"Best epoch {history.best.epoch}: accuracy {history.best.val_accuracy:.2%} on the validation images")

@@ -236,8 +236,8 @@ function company(all, limit, images, labels) {
   return [element("p", { class: distance > limit ? "stranger" : "familiar" }, words), element("div", { class: "company" }, ...pictures),
     element("details", {}, element("summary", {}, "How this is measured"),
       element("p", {}, `Of the ${labels.length} images that came with this page, these ${SHOWN} are nearest: their last maps point most nearly the `
-        + "same way (the distance is one minus the cosine of the angle). The limit is the distance within which 98 of 100 of "
-        + "these images have another of them; so about three digits in a hundred are called strangers wrongly."))];
+        + `same way (the distance is one minus the cosine of the angle). The limit is the distance within which ${100 * neighbours.SHARE} in `
+        + "100 of these images have another of them. So a few true digits are called strangers, too."))];
 }
 
 /** A sheet to draw one digit on; `drawn` gets its strokes. */

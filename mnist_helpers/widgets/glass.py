@@ -13,14 +13,18 @@ import anywidget
 import traitlets
 from torch import nn
 
-from mnist_helpers.data import LabelledImages, load_part
+from mnist_helpers.data import BatchLoader, LabelledImages, load_part
 from mnist_helpers.errors import CourseError
 from mnist_helpers.exporting import for_web
-from mnist_helpers.runtime import whole_file
+from mnist_helpers.models import build_model
+from mnist_helpers.recipes import get_recipe
+from mnist_helpers.runtime import seed_everything, whole_file
+from mnist_helpers.training import History, fit
 from mnist_helpers.widgets.moments import Moments, pack
 
 FOLDER = Path(__file__).parent
 IMAGES = 500  # test images that come with a box
+MOMENTS = "moments.npz"  # beside a network that was trained for a page
 PARTS = ("network", "strokes", "neighbours", "glass")
 
 
@@ -140,3 +144,14 @@ def write_page(path: Path, model: nn.Sequential, moments: Moments | None = None)
     )
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def train_for_page(folder: Path) -> History:
+    """Train the walkthrough's network, as lesson 3 does, and leave it in a folder with the moments of its training."""
+    train, val, recipe = load_part("mnist", "train"), load_part("mnist", "validation"), get_recipe("walkthrough")
+    seed_everything(0)
+    model = build_model(recipe.architecture, recipe.dropout)
+    snapshots = Snapshots(model, recipe.epochs * len(BatchLoader(train, recipe.batch_size)))
+    history = fit(model, train, val, recipe, device="cpu", folder=folder, on_step=snapshots.step)
+    pack(snapshots.moments, snapshots.networks, shipped_images()).save(folder / MOMENTS)
+    return history

@@ -36,11 +36,8 @@ class Moments:
 
     def described(self) -> list[dict]:
         """Return step, accuracy and loss of each moment."""
-        names = ("step", "accuracy", "loss")
-        return [dict(zip(names, one, strict=True)) for one in zip(*self._columns(), strict=True)]
-
-    def _columns(self) -> tuple[list, list, list]:
-        return self.steps.tolist(), self.accuracy.tolist(), self.loss.tolist()
+        rows = zip(self.steps.tolist(), self.accuracy.tolist(), self.loss.tolist(), strict=True)
+        return [{"step": step, "accuracy": accuracy, "loss": loss} for step, accuracy, loss in rows]
 
     def save(self, path: Path) -> None:
         """Write the moments into a file."""

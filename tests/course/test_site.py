@@ -121,6 +121,10 @@ class Page(HTMLParser):
         return (self.path.parent / place).resolve() if place else self.path
 
 
+def root(pages: dict[Path, Page]) -> Path:
+    return min(pages, key=lambda path: len(path.parts)).parent
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> dict[Path, Page]:
     folder = (tmp_path_factory.mktemp("a site, with a comma") / "site").resolve()
@@ -135,7 +139,7 @@ def built(tmp_path_factory) -> dict[Path, Page]:
 
 @pytest.mark.slow
 def test_every_page_and_every_link_of_the_site_is_there(built):
-    folder = min(built, key=lambda path: len(path.parts)).parent
+    folder = root(built)
     lessons = [*find_notebooks(), *find_notebooks(folder=site.EXERCISES)]
     assert {folder / path.relative_to(ROOT).with_suffix(".html") for path in lessons} <= built.keys()
     for page in built.values():
@@ -152,7 +156,8 @@ def test_no_page_of_the_site_needs_another_host_and_each_picture_has_words(built
         assert [address for address in page.loads if urlsplit(address).netloc] == [], path.name
         assert page.without_alt == [], path.name
     elsewhere = re.compile(r"(?:url\(|@import)\s*['\"]?(?:https?:)?//")
-    styles = next(iter(built)).parent.rglob("*.css")
+    styles = list(root(built).rglob("*.css"))
+    assert "course.css" in {path.name for path in styles}
     assert [path.name for path in styles if elsewhere.search(path.read_text("utf-8"))] == []
 
 
