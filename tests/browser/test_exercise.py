@@ -35,11 +35,11 @@ def test_an_exercise_is_done_validated_and_marked(lab, workspace, visit, tmp_pat
     check = cells.filter(has_text="checks.class_shares(class_shares)")
     check.locator(".cm-content").click()
     page.keyboard.press("Shift+Enter")
-    expect(check.locator(".jp-OutputArea")).to_contain_text("Right.", timeout=PATIENCE)
+    expect(check.locator(".jp-OutputArea")).to_contain_text("Right.")
     screenshot(page, "lab-exercise")
     page.keyboard.press("Control+s")
     # Validate saves too; two savings at once would find the file changed by each other.
-    expect(page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(0, timeout=PATIENCE)
+    expect(page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
     page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Validate").click()
     results = page.locator(".jp-Dialog")
     expect(results).to_contain_text("failed", timeout=5 * PATIENCE)  # the six that are not done

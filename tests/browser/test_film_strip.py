@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from strokes import Drawing, drawings
-from visitor import PATIENCE, SCREENSHOTS, draw_on
+from visitor import SCREENSHOTS, draw_on
 from widget_pictures import FOLDER_VARIABLE
 
 from mnist_helpers.checkpoints import load_model
@@ -57,7 +57,7 @@ def test_the_six_steps_of_the_tour(page):
     maps(page, "conv1").click(position=ON_THE_STROKE)  # let go
 
     page.get_by_role("button", name="Slide the window").click()
-    expect(sums.locator("h4")).to_contain_text("row 3,", timeout=PATIENCE)
+    expect(sums.locator("h4")).to_contain_text("row 3,")
     page.get_by_role("button", name="Stop the window").click()
     take("3-play")
 
@@ -72,7 +72,7 @@ def test_the_six_steps_of_the_tour(page):
     sums.locator("input").first.fill("2")
     sums.locator("input").first.press("Enter")
     expect(page.get_by_role("button", name="Take the changes back")).to_be_enabled()
-    expect(score).to_contain_text("of 500 images", timeout=PATIENCE)
+    expect(score).to_contain_text("of 500 images")
     take("5-edit")
     page.get_by_role("button", name="Take the changes back").click()
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from playwright.sync_api import Page, expect
 from strokes import Drawing, drawings
-from visitor import PATIENCE, draw_on, screenshot
+from visitor import draw_on, screenshot
 
 from mnist_helpers.checkpoints import find_model, load_model
 from mnist_helpers.data import load_part
@@ -112,12 +112,12 @@ def test_the_share_of_right_answers_follows_what_is_changed(box):
     page, model = box(), load_model(find_model("mnist", "walkthrough"))[0]
     images = load_part("mnist", "test", 500)
     score = page.locator(".score")
-    expect(score).to_have_text(f"{evaluate(model, images).accuracy:.1%} of 500 images", timeout=PATIENCE)
+    expect(score).to_have_text(f"{evaluate(model, images).accuracy:.1%} of 500 images")
     page.get_by_label("moved right by").fill("6")
     moved = images.images.roll(6, dims=3)
     moved[..., :6] = 0
     predictions = predict_logits(model, moved).argmax(dim=1)
-    expect(score).to_have_text(f"{(predictions == images.labels).float().mean():.1%} of 500 images", timeout=PATIENCE)
+    expect(score).to_have_text(f"{(predictions == images.labels).float().mean():.1%} of 500 images")
 
 
 def test_the_slider_of_time_goes_through_all_moments_and_plays(visit, tmp_path):
@@ -224,7 +224,7 @@ def test_another_network_knows_other_digits(box):
     page.locator(".company").wait_for()
     assert page.locator(".neighbours p").first.inner_text() != before
     page.get_by_role("button", name="Take the changes back").click()
-    expect(page.locator(".neighbours p").first).to_have_text(before, timeout=PATIENCE)
+    expect(page.locator(".neighbours p").first).to_have_text(before)
 
 
 def test_the_frames_stay_when_the_button_below_them_takes_its_place(box):

@@ -40,7 +40,7 @@ COUNTS = """() => window.jupyterapp.shell.currentWidget.content.widgets
 def open_notebook(visit, lab: str, name: str) -> Page:
     """Open a notebook as a click on its name does; an address with the name starts two kernels and drops one."""
     page = visit(f"{lab}/lab/workspaces/{uuid.uuid4().hex}")
-    expect(page.locator(".jp-DirListing-item", has_text=name.split("/")[0])).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".jp-DirListing-item", has_text=name.split("/")[0])).to_be_visible()
     page.evaluate(OPEN, name)
     expect(page.locator(".jp-Notebook")).to_be_visible()
     return page
@@ -88,7 +88,7 @@ def changes(page: Page, widget, action) -> None:
     image = widget.locator("img").first
     before = image.get_attribute("src")
     action()
-    expect(image).not_to_have_attribute("src", before, timeout=PATIENCE)
+    expect(image).not_to_have_attribute("src", before)
 
 
 def slide(page: Page, widget, name: str) -> None:
@@ -108,7 +108,7 @@ def test_a_lesson_runs_from_top_to_bottom_in_the_page(lesson, lab, workspace, vi
     counts = page.evaluate(COUNTS)
     assert counts == list(range(1, len(counts) + 1))
     roots = page.locator(f"{ROOTS}, .jp-OutputArea-output :is(.drawing-pad, .glass-box)")
-    expect(roots).to_have_count(len(WIDGETS[lesson]), timeout=PATIENCE)
+    expect(roots).to_have_count(len(WIDGETS[lesson]))
     for index, name in enumerate(WIDGETS[lesson]):
         roots.nth(index).scroll_into_view_if_needed()
         screenshot(page, f"lab-{lesson}-{index + 1}")
@@ -151,7 +151,7 @@ def play_with_mistakes(page: Page) -> None:
     confusion.scroll_into_view_if_needed()
     screenshot(page, "lab-confusion")
     slide(page, threshold, "Answer only if surer than")  # so small a step may leave the curve's point where it was
-    expect(threshold.get_by_text("Surer than 90.1%")).to_be_visible(timeout=PATIENCE)
+    expect(threshold.get_by_text("Surer than 90.1%")).to_be_visible()
     screenshot(page, "lab-threshold")
 
 
@@ -176,7 +176,7 @@ def test_of_nbgrader_only_the_button_that_validates_is_there(lab, workspace, vis
     write_notebook(workspace, "answer.ipynb", "assert 1 + 1 == 2")
     page = open_notebook(visit, lab, "answer.ipynb")
     page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Validate").click()
-    expect(page.get_by_text("Success! Your notebook passes all the tests.")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("Success! Your notebook passes all the tests.")).to_be_visible()
     assert "File" in page.locator("#jp-MainMenu").inner_text()
     expect(page.locator("#jp-MainMenu").get_by_text("nbgrader")).to_have_count(0)
     side_bars = page.locator(".jp-SideBar")
@@ -204,7 +204,7 @@ def test_the_stop_button_ends_a_training_and_keeps_its_best_epoch(lab, workspace
     )
     page = open_notebook(visit, lab, "stop.ipynb")
     command(page, "notebook:run-all-cells")
-    expect(page.get_by_text(re.compile(r"Epoch [2-9]\d* of 5000"))).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(re.compile(r"Epoch [2-9]\d* of 5000"))).to_be_visible()
     screenshot(page, "lab-training")
     page.get_by_role("button", name="Stop training").click()
     ended(page)
@@ -255,7 +255,7 @@ def test_after_a_restart_of_the_kernel_the_pad_says_that_it_is_disconnected(lab,
     page.mouse.down()
     page.mouse.move(left + 90, top + 90)
     page.mouse.up()
-    expect(pad.root.locator(".trouble")).to_contain_text("The kernel does not answer", timeout=PATIENCE)
+    expect(pad.root.locator(".trouble")).to_contain_text("The kernel does not answer")
     screenshot(page, "lab-pad-disconnected")
 
 
@@ -269,4 +269,4 @@ def test_an_error_in_a_widget_shows_in_the_widget(lab, workspace, visit):
     page = open_notebook(visit, lab, "broken.ipynb")
     run_all(page)
     page.get_by_label("Class").select_option("3")
-    expect(page.get_by_role("alert")).to_contain_text("This view failed", timeout=PATIENCE)
+    expect(page.get_by_role("alert")).to_contain_text("This view failed")

@@ -17,11 +17,11 @@ class Pad:
         self.root = page.locator(".drawing-pad").first
         self.sheet = self.root.locator(".sheet")
         failed = page.get_by_text("Error displaying widget")
-        expect(self.sheet.or_(failed)).to_be_visible(timeout=PATIENCE)
+        expect(self.sheet.or_(failed)).to_be_visible()
         if failed.count():  # Voilà, on a crowded machine, one page in hundreds; a person loads it again
             page.reload()
             admitted(page)
-            expect(self.sheet).to_be_visible(timeout=PATIENCE)
+            expect(self.sheet).to_be_visible()
         self.sheet.scroll_into_view_if_needed()
 
     def draw(self, drawing: Drawing, right: float = 0.0) -> None:
@@ -42,7 +42,7 @@ class Pad:
 
     def answered(self) -> None:
         """Wait until nothing that was drawn waits for an answer."""
-        expect(self.root).not_to_have_attribute("aria-busy", "true", timeout=PATIENCE)
+        expect(self.root).not_to_have_attribute("aria-busy", "true")
 
     def press(self, name: str) -> None:
         self.root.get_by_role("button", name=name, exact=True).click()
