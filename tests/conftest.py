@@ -3,6 +3,7 @@
 import functools
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,12 +38,17 @@ def _same_numbers_every_time():
     runtime.seed_everything(0)
 
 
-@pytest.fixture(autouse=True)
-def _own_places(tmp_path_factory, monkeypatch):
-    """Keep every test away from the reader's artifacts and cache."""
+def _own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep every test away from the reader's artifacts and cache, and from those of the lessons before it."""
     folder = tmp_path_factory.mktemp("places")
-    monkeypatch.setenv(runtime.ARTIFACTS_VARIABLE, str(folder / "artifacts"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(runtime.ARTIFACTS_VARIABLE, str(folder / "artifacts"))
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        yield
+
+
+_own_places_of_a_file = pytest.fixture(autouse=True, scope="module")(_own_places)  # what its fixtures make, too
+_own_places_of_a_test = pytest.fixture(autouse=True)(_own_places)
 
 
 @pytest.fixture(autouse=True)

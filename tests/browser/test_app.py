@@ -357,7 +357,7 @@ def test_a_waiting_kernel_that_dies_is_replaced(serve_app, visit):
         (waiting,) = kernels(server)
         waiting.kill()
         for _ in range(300):  # the server looks after its kernels every few seconds
-            if kernels(server) and waiting not in kernels(server):
+            if [kernel for kernel in kernels(server) if kernel != waiting]:
                 break
             time.sleep(0.2)
         page = visit(address)

@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import contextlib
 import gc
 import inspect
 import json
@@ -24,7 +25,7 @@ from jupyter_server.services.kernels.connection.base import deserialize_msg_from
 from processes import children_with
 from tornado.httpclient import HTTPRequest
 from tornado.web import HTTPError
-from tornado.websocket import websocket_connect
+from tornado.websocket import WebSocketClosedError, websocket_connect
 
 from mnist_helpers import widgets
 from mnist_helpers.cli import main
@@ -236,7 +237,8 @@ async def talk_nonsense(address: str) -> None:
         request = HTTPRequest(address, request_timeout=60)
         conversation = await websocket_connect(request, subprotocols=[serving.PROTOCOL])
         await conversation.write_message(sent, binary=isinstance(sent, bytes))
-        await conversation.write_message(MESSAGE, binary=True)  # on its way when the conversation ends
+        with contextlib.suppress(WebSocketClosedError):  # on its way when the conversation ends, or a little later
+            await conversation.write_message(MESSAGE, binary=True)
         while (answer := await conversation.read_message()) is not None and b"kernel_info_reply" not in answer:
             pass
         assert (answer is not None) == (sent is MESSAGE), sent
