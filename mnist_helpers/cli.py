@@ -12,7 +12,7 @@ import typer
 
 from mnist_helpers.commands.terminal import say
 from mnist_helpers.errors import DISK_FULL, CourseError, MissingExtraError, UsageError
-from mnist_helpers.startup import prepare_process
+from mnist_helpers.startup import leave_out_iri_grammar, prepare_process
 
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -45,6 +45,7 @@ def _prepare_streams() -> None:
 def _run() -> int:
     try:
         prepare_process()
+        leave_out_iri_grammar()
         return _app()(standalone_mode=False) or 0
     except typer.TyperException as error:
         return _say(error.format_message(), WRONG_USE)

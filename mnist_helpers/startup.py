@@ -36,6 +36,16 @@ def prepare_process() -> None:
     keep_memory()
 
 
+def leave_out_iri_grammar() -> None:
+    """Let jsonschema, which whoever reads a notebook loads, do without a grammar that takes two seconds to build.
+
+    It would check international addresses (IRI, RFC 3987), which no schema of notebooks has; jsonschema does without
+    it where it is not installed. Without effect once jsonschema is loaded.
+    """
+    if "jsonschema" not in sys.modules:
+        sys.modules.setdefault("rfc3987_syntax", None)
+
+
 def find_a_home() -> None:
     """Let a process whose home folder is missing or cannot be written be at home in a temporary folder until it ends.
 

@@ -136,3 +136,16 @@ def test_a_home_that_cannot_be_written_is_not_used(monkeypatch, tmp_path, folder
 
 def test_what_comes_too_late_is_not_claimed():
     assert variables_after("import torch; " + PREPARED + WAITING) == "None None"
+
+
+def test_whoever_reads_notebooks_does_not_wait_for_a_grammar_of_addresses():
+    loaded = "import sys; print('lark' in sys.modules, 'jsonschema' in sys.modules)"
+    slow = "import nbformat; " + loaded
+    quick = "from mnist_helpers.startup import leave_out_iri_grammar; leave_out_iri_grammar(); " + slow
+    assert variables_after(slow) == "True True"  # if this is False, the function has nothing left to do
+    assert variables_after(quick) == "False True"
+    assert variables_after(slow.replace("import sys", quick + "; import sys")) == "True True\nTrue True"  # too late
+    assert variables_after("import mnist_helpers.classroom.trial; " + loaded) == "False True"
+    command = "import sys; sys.argv[1:] = ['run-notebooks', '--notebooks', 'none']; from mnist_helpers import cli; "
+    ended = "import contextlib\nwith contextlib.suppress(SystemExit): cli.main()\n"
+    assert variables_after(command + ended + loaded) == "False True"

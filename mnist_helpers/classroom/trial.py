@@ -13,6 +13,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from mnist_helpers.startup import leave_out_iri_grammar
+
+leave_out_iri_grammar()  # before nbformat is loaded
+
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
