@@ -101,7 +101,7 @@ bench: $(READY) ## time published ways to 99% and ours, and write docs/speed.md
 gpu: ## measure training on a CUDA GPU and write docs/speed-gpu.md (no network needed: PYTHON=python3 with torch)
 	@$(if $(wildcard $(READY)),$(VENV)/bin/python,$(PYTHON)) -m mnist_helpers gpu
 
-app: $(READY) ## serve the drawing pad as a web page on this machine (PORT=8866)
+app: $(READY) ## serve the glass box and the drawing pad as web pages on this machine (PORT=8866)
 	@$(RUN) app --port $(PORT)
 
 # Lesson 03 apart: 04 and 05 are to show the network that comes with the course.

@@ -247,7 +247,7 @@ def test_the_page_is_served(installed):
         text = ""
         while not text:
             try:
-                text = urlopen(f"http://127.0.0.1:{port}/", timeout=120).read().decode()
+                text = urlopen(f"http://127.0.0.1:{port}/pad", timeout=120).read().decode()
             except (URLError, ConnectionError):
                 assert server.poll() is None
                 time.sleep(0.2)

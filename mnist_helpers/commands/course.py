@@ -58,7 +58,7 @@ def app(
     origin: Annotated[str, typer.Option(help="what the page's address begins with behind a proxy: https://NAME")] = "",
     theme: Annotated[str, typer.Option(help="light or dark")] = "light",
 ) -> None:
-    """Serve the drawing pad as a web page, on this machine only unless told otherwise."""
+    """Serve the glass box and the drawing pad as web pages, on this machine only unless told otherwise."""
     from mnist_helpers.widgets.serving import serve
 
     serve(port, address, most, base_url, theme, origin, say)

@@ -4,313 +4,22 @@
 import * as network from "./network.js";
 import * as pen from "./strokes.js";
 import * as neighbours from "./neighbours.js";
+import * as tiles from "./tiles.js";
+import * as arithmetic from "./arithmetic.js";
+import * as training from "./training.js";
 
-const SHEET = 224; // CSS pixels of the sheet
-const PEN_WIDTH = 0.08; // of the sheet's height
-const TILE = 52, GAP = 4; // CSS pixels of a map, and between two of them
-const BLUE = [0, 90, 160], ORANGE = [200, 90, 0], PAPER = [250, 250, 248], INK = [16, 36, 84];
-const PLAY = 80, MOMENT = 400; // milliseconds from one place of the sliding window to the next; of the training
-const UNSURE = 0.99; // below it the network's answer is called unsure, as everywhere in the course
-const SHOWN = 5; // known digits that are set beside the reader's
-const CHANNELS = 4; // whose products are written out; the others are summed
-
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (value !== undefined && value !== false) made.setAttribute(name, value === true ? "" : value);
-  }
-  made.append(...children.filter((child) => child !== null));
-  return made;
-}
-
-// 256 colours from paper to each of the three.
-const [BLUES, ORANGES, INKS] = [BLUE, ORANGE, INK].map((end) => Array.from({ length: 256 },
-  (_, step) => PAPER.map((value, at) => Math.round(value + (end[at] - value) * (step / 255) ** 0.7))));
-
-/** The colour of a number: from paper to ink for what is never below 0, else blue, paper, orange around 0. */
-function colour(value, largest, signed) {
-  const step = largest ? Math.min(255, Math.round((255 * Math.abs(value)) / largest)) : 0;
-  return (signed ? (value < 0 ? BLUES : ORANGES) : INKS)[step];
-}
-
-const written = (number) => (Math.abs(number) >= 100 ? number.toFixed(0) : number.toFixed(2)).replace("-", "−");
-const shared = (share) => `${(100 * share).toFixed(1)}%`;
-
-/** Maps of a layer side by side on one canvas, and which number of which map lies under a point of it. */
-class Row {
-  constructor(map, kind, signed, { hovered, clicked, moved }) {
-    const [channels, height, width] = map.shape.length === 3 ? map.shape : [1, 1, map.shape[0]];
-    Object.assign(this, { map, kind, signed, channels, height, width, flat: map.shape.length === 1, place: null, off: new Set() });
-    this.cell = this.flat ? 12 : Math.max(2, Math.floor((kind === "image" ? 3 : 1) * TILE / width)); // pixels of a number
-    this.pixels = element("canvas", { width, height: channels * height }); // a pixel for each number, map below map
-    this.canvas = element("canvas", { tabindex: 0, role: "img", class: "maps" });
-    this.canvas.addEventListener("pointermove", (event) => { if (event.pointerType === "mouse") hovered(this, this.placeAt(event)); });
-    this.canvas.addEventListener("click", (event) => clicked(this, this.placeAt(event)));
-    this.canvas.addEventListener("keydown", (event) => moved(this, event));
-  }
-
-  /** Lay the maps out for so many CSS pixels. */
-  fit(room) {
-    if (this.flat) this.cell = Math.max(4, Math.min(12, Math.floor((room - GAP) / this.width)));
-    this.across = Math.max(1, Math.min(this.channels, Math.floor(room / (this.width * this.cell + GAP))));
-  }
-
-  placeAt(event) {
-    const box = this.canvas.getBoundingClientRect(), zoom = box.width / this.canvas.width;
-    const x = (event.clientX - box.left) / zoom, y = (event.clientY - box.top) / zoom;
-    const tileX = Math.floor(x / (this.width * this.cell + GAP)), tileY = Math.floor(y / (this.height * this.cell + GAP));
-    const column = Math.floor((x - tileX * (this.width * this.cell + GAP)) / this.cell);
-    const row = Math.floor((y - tileY * (this.height * this.cell + GAP)) / this.cell);
-    const channel = tileY * this.across + tileX;
-    const inside = channel < this.channels && row >= 0 && row < this.height && column >= 0 && column < this.width && tileX < this.across;
-    return inside ? this.named(channel, row, column) : null;
-  }
-
-  named(channel, row, column) { return this.flat ? [column, 0, 0] : [channel, row, column]; }
-
-  corner(channel) {
-    return [(channel % this.across) * (this.width * this.cell + GAP), Math.floor(channel / this.across) * (this.height * this.cell + GAP)];
-  }
-
-  draw(frame = null) {
-    const { canvas, cell, width, height, channels } = this;
-    canvas.width = this.across * (width * cell + GAP);
-    canvas.height = Math.ceil(channels / this.across) * (height * cell + GAP);
-    this.paint();
-    const context = canvas.getContext("2d");
-    context.imageSmoothingEnabled = false;
-    for (let channel = 0; channel < channels; channel++) {
-      const [left, top] = this.corner(channel);
-      context.drawImage(this.pixels, 0, channel * height, width, height, left, top, width * cell, height * cell);
-      if (this.off.has(channel)) this.cross(context, left, top);
-    }
-    if (frame) this.outline(context, frame);
-  }
-
-  paint() {
-    const { map: { values }, pixels } = this, image = new ImageData(pixels.width, pixels.height);
-    let largest = 0;
-    for (const value of values) largest = Math.max(largest, Math.abs(value));
-    for (let at = 0; at < values.length; at++) {
-      const [red, green, blue] = colour(values[at], largest, this.signed);
-      image.data.set([red, green, blue, 255], 4 * at);
-    }
-    pixels.getContext("2d").putImageData(image, 0, 0);
-  }
-
-  cross(context, left, top) {
-    context.strokeStyle = "#b00020";
-    context.lineWidth = 2;
-    context.beginPath();
-    context.moveTo(left, top);
-    context.lineTo(left + this.width * this.cell, top + this.height * this.cell);
-    context.moveTo(left + this.width * this.cell, top);
-    context.lineTo(left, top + this.height * this.cell);
-    context.stroke();
-  }
-
-  // White within black: seen on paper and on ink.
-  outline(context, { channels, top, left, size }) {
-    for (const channel of channels) {
-      const [x, y] = this.corner(channel), { cell } = this;
-      for (const [color, wider] of [["#000", 2], ["#fff", 1]]) {
-        context.strokeStyle = color;
-        context.lineWidth = 1;
-        context.strokeRect(x + left * cell - wider + 0.5, y + top * cell - wider + 0.5, size * cell + 2 * wider - 1, size * cell + 2 * wider - 1);
-      }
-    }
-  }
-}
-
-/** A small table of numbers, each on its colour. */
-function matrix(numbers, side, caption, signed, largest, edit) {
-  const body = element("tbody");
-  for (let row = 0; row < numbers.length / side; row++) {
-    body.append(element("tr", {}, ...numbers.slice(row * side, (row + 1) * side).map((number, column) => {
-      const ground = colour(number, largest, signed);
-      const dark = 0.3 * ground[0] + 0.59 * ground[1] + 0.11 * ground[2] < 140;
-      const style = `background: rgb(${ground}); color: ${dark ? "#fff" : "#111"}`;
-      if (!edit) return element("td", { style }, written(number));
-      const field = element("input", { type: "number", step: 0.1, value: number.toFixed(2), style,
-        "aria-label": `row ${row + 1}, column ${column + 1} of the kernel` });
-      field.addEventListener("change", () => edit(row * side + column, Number(field.value)));
-      return element("td", {}, field);
-    })));
-  }
-  return element("table", { class: "matrix" }, element("caption", {}, caption), body);
-}
-
-const sign = (text) => element("span", { class: "sign", "aria-hidden": "true" }, text);
-
-function arithmeticOfConvolution(found, edit, below) {
-  const byWeight = [...found.channels].sort((one, other) => Math.abs(other.sum) - Math.abs(one.sum));
-  const shown = byWeight.slice(0, CHANNELS), rest = byWeight.slice(CHANNELS);
-  const side = Math.sqrt(shown[0].patch.length);
-  const largest = (lists) => Math.max(...lists.flat().map(Math.abs));
-  const patches = largest(shown.map(({ patch }) => patch)), kernels = largest(shown.map(({ kernel }) => kernel));
-  const lines = shown.map(({ channel, patch, kernel, sum }) => {
-    const products = patch.map((value, at) => value * kernel[at]);
-    const one = found.channels.length === 1;
-    return element("div", { class: "line" },
-      matrix(patch, side, one ? below : `map ${channel}`, true, patches), sign("×"),
-      matrix(kernel, side, "kernel", true, kernels, edit && ((at, value) => edit(channel, at, value))), sign("="),
-      matrix(products, side, "products", true, largest([products])), sign("→"), element("strong", {}, `sum ${written(sum)}`));
-  });
-  const others = rest.reduce((sum, one) => sum + one.sum, 0);
-  const total = [...shown.map(({ sum }) => written(sum)), ...(rest.length ? [`${written(others)} (${rest.length} other maps)`] : []),
-    `${written(found.bias)} (bias)`].join(" + ");
-  return [...lines, element("p", { class: "total" }, `${total} = `, element("strong", {}, written(found.result)))];
-}
-
-function arithmeticOfPool(found) {
-  const side = Math.sqrt(found.square.length), largest = Math.max(...found.square.map(Math.abs));
-  return [element("div", { class: "line" }, matrix(found.square, side, `map ${found.channel}`, true, largest), sign("→"),
-    element("strong", {}, `the largest: ${written(found.result)}`))];
-}
-
-/** Where a value stood before its maps were laid out in one row. */
-function placeOf(input, shape) {
-  if (!shape) return `value ${input}`;
-  const [, height, width] = shape, within = input % (height * width);
-  return `map ${Math.floor(input / (height * width))}, row ${Math.floor(within / width)}, column ${within % width}`;
-}
-
-function arithmeticOfDense(found, shape) {
-  const list = (title, items) => element("div", {}, element("h5", {}, title), element("ul", {}, ...items.map(
-    ({ input, value, weight, product }) => element("li", {}, `${placeOf(input, shape)}: ${written(value)} × ${written(weight)} = ${written(product)}`))));
-  return [element("div", { class: "line" }, list("most for it", found.strongest), list("most against it", found.against)),
-    element("p", { class: "total" }, `all products ${written(found.sum)} + ${written(found.bias)} (bias) = `,
-      element("strong", {}, written(found.result)))];
-}
-
-function arithmeticOf(found, name, edit, shape, standardised) {
-  if (found.kind === "convolution") return arithmeticOfConvolution(found, edit, standardised ? "pixels, standardised" : "what lies below it");
-  if (found.kind === "pool") return arithmeticOfPool(found);
-  if (found.kind === "dense") return arithmeticOfDense(found, shape);
-  if (found.kind === "relu") return [element("p", {}, `ReLU: the larger of 0 and ${written(found.before)} is `, element("strong", {}, written(found.result)))];
-  if (found.kind === "standardise") {
-    return [element("p", {}, `(${written(found.before)} − ${written(found.mean)}) / ${written(found.std)} = `, element("strong", {}, written(found.result)))];
-  }
-  return [element("p", {}, `${name}: `, element("strong", {}, written(found.result)))];
-}
-
-/** Softmax with its exponentials, a row a class. */
-function answers(classes, logits) {
-  const shares = network.softmax(logits), best = shares.indexOf(Math.max(...shares));
-  const rows = classes.map((label, at) => {
-    const bar = element("span", { class: "bar" });
-    bar.style.width = `${100 * shares[at]}%`;
-    return element("tr", { class: at === best ? "best" : undefined }, element("th", { scope: "row" }, label),
-      element("td", {}, written(logits[at])), element("td", {}, Math.exp(logits[at]).toPrecision(3)),
-      element("td", { class: "track" }, bar), element("td", {}, shared(shares[at])));
-  });
-  const head = element("thead", {}, element("tr", {}, ...["class", "logit", "e to the logit"].map(
-    (title) => element("th", { scope: "col" }, title)), element("th", { scope: "col", colspan: 2 }, "share of the sum")));
-  return element("table", { class: "answers" }, head, element("tbody", {}, ...rows));
-}
-
-/** In words, what the network makes of the image, and whether to believe it. */
-function verdict(classes, logits) {
-  const shares = network.softmax(logits), order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]);
-  const [first, second] = order.map((at) => classes[at]);
-  const undecided = `entropy ${network.entropy(shares).toFixed(2)} of at most ${Math.log(classes.length).toFixed(2)}`;
-  if (shares[order[0]] >= UNSURE) return `${first}, ${shared(shares[order[0]])} sure (${undecided}).`;
-  return `Unsure: ${first} (${shared(shares[order[0]])}) or ${second} (${shared(shares[order[1]])}; ${undecided}).`;
-}
-
-/** The known digits that are nearest, and in words whether the image is one that the network can know about. */
-function company(all, limit, images, labels) {
-  const places = neighbours.nearest(all, SHOWN), distance = all[places[0]];
-  const figures = `distance ${distance.toFixed(2)}, limit ${limit.toFixed(2)}`;
-  const pictures = places.map((at) => {
-    const canvas = element("canvas", { width: 28, height: 28, class: "known", role: "img", "aria-label": `image ${at}, a ${labels[at]}` });
-    const picture = new ImageData(28, 28);
-    for (let pixel = 0; pixel < 784; pixel++) picture.data.set([...INKS[images[784 * at + pixel]], 255], 4 * pixel);
-    canvas.getContext("2d").putImageData(picture, 0, 0);
-    return element("figure", {}, canvas, element("figcaption", {}, labels[at]));
-  });
-  const words = distance > limit
-    ? `Unlike anything it knows (${figures}). Whatever it says about this image, it was not trained on such images.`
-    : `Like digits that it knows (${figures}).`;
-  return [element("p", { class: distance > limit ? "stranger" : "familiar" }, words), element("div", { class: "company" }, ...pictures),
-    element("details", {}, element("summary", {}, "How this is measured"),
-      element("p", {}, `Of the ${labels.length} images that came with this page, these ${SHOWN} are nearest: their last maps point most nearly the `
-        + `same way (the distance is one minus the cosine of the angle). The limit is the distance within which ${100 * neighbours.SHARE} in `
-        + "100 of these images have another of them. So a few true digits are called strangers, too."))];
-}
-
-/** A sheet to draw one digit on; `drawn` gets its strokes. */
-function sheetFor(drawn) {
-  const canvas = element("canvas", { class: "sheet", width: 2 * SHEET, height: 2 * SHEET, tabindex: 0, role: "img",
-    "aria-label": "Sheet to draw a digit on with a mouse, a pen or a finger. Test images can be shown without drawing." });
-  let strokes = [], pointer = null;
-  const place = ({ clientX, clientY }) => {
-    const box = canvas.getBoundingClientRect();
-    return [(clientX - box.left) / box.width, (clientY - box.top) / box.height].map((at) => Math.min(Math.max(at, 0), 1));
-  };
-  const show = () => {
-    const context = canvas.getContext("2d");
-    context.fillStyle = "white";
-    context.fillRect(0, 0, canvas.width, canvas.height);
-    context.lineCap = context.lineJoin = "round";
-    for (const { points, width } of strokes) {
-      context.lineWidth = width * canvas.height;
-      context.beginPath();
-      points.forEach(([x, y], at) => context[at ? "lineTo" : "moveTo"](x * canvas.width, y * canvas.height));
-      context.lineTo(...points[points.length - 1].map((at) => at * canvas.width + 0.01));
-      context.stroke();
-    }
-  };
-  canvas.addEventListener("pointerdown", (event) => {
-    if (pointer !== null || event.button !== 0) return; // a palm, or a second finger
-    pointer = event.pointerId;
-    canvas.setPointerCapture(pointer);
-    strokes.push({ points: [place(event)], width: PEN_WIDTH });
-    show();
-    drawn(strokes);
-  });
-  canvas.addEventListener("pointermove", (event) => {
-    if (event.pointerId !== pointer) return;
-    strokes[strokes.length - 1].points.push(...(event.getCoalescedEvents?.() ?? [event]).map(place));
-    show();
-    drawn(strokes);
-  });
-  for (const end of ["pointerup", "pointercancel"]) {
-    canvas.addEventListener(end, (event) => { if (event.pointerId === pointer) pointer = null; });
-  }
-  show();
-  return { canvas, clear() { strokes = []; show(); } };
-}
-
-/** Loss and accuracy at all moments as a small chart, and a marker to move. */
-function curveOf(moments) {
-  const [wide, high] = [360, 90], svg = (tag, attributes) => {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-    return made;
-  };
-  const x = (at) => 4 + ((wide - 8) * at) / Math.max(1, moments.length - 1);
-  const worst = Math.max(...moments.map(({ loss }) => loss));
-  const lines = { accuracy: ({ accuracy }) => 4 + (high - 8) * (1 - accuracy), loss: ({ loss }) => 4 + (high - 8) * (1 - loss / worst) };
-  const drawing = svg("svg", { viewBox: `0 0 ${wide} ${high}`, class: "curve", role: "img",
-    "aria-label": "Accuracy, rising, and loss, falling, at the moments of the training" });
-  for (const [name, y] of Object.entries(lines)) {
-    drawing.append(svg("polyline", { class: name, points: moments.map((one, at) => `${x(at)},${y(one)}`).join(" ") }));
-  }
-  const marker = svg("line", { y1: 0, y2: high, class: "marker" });
-  drawing.append(marker);
-  const words = element("p", { class: "legend" }, "accuracy ", element("span", { class: "accuracy" }, "━━"), "  loss ", element("span", { class: "loss" }, "┅┅"));
-  return { drawing: element("div", {}, drawing, words), mark(at) { marker.setAttribute("x1", x(at)); marker.setAttribute("x2", x(at)); } };
-}
+const { element, shared, written, Row, sheetFor } = tiles;
+const PLAY = 80; // milliseconds from one place of the sliding window to the next
 
 /**
  * Put a glass box into an element: a network's `header` and `weights` (an ArrayBuffer), images to show it (a Uint8Array,
  * 784 each) with their labels, and, where there are some, `moments` of its training ({ step, accuracy, loss }) with the
- * weights that it had then, `packed` (`scales` tell how). Returns, when all is unpacked, a function that takes it down.
+ * weights that it had then, `packed` (`scales` tell how), and of its first convolution the weights, their gradients
+ * and their changes in the steps of all moments (`followed`, a Float32Array). Returns, when all is unpacked, a function that takes
+ * it down.
  */
 export async function mount(el, content) {
-  const { header, weights, labels, moments = [], scales = [], packed = null } = content;
+  const { header, weights, labels, moments = [], scales = [], packed = null, followed = [] } = content;
   let net, images, earlier;
   try {
     if (header.message) throw new Error(header.message);
@@ -323,7 +32,7 @@ export async function mount(el, content) {
   }
   let picture = pen.asImage(images.subarray(0, 784)), shown = 0, strokes = [];
   const disturbance = { turn: 0, across: 0, down: 0, noise: 0 };
-  let maps = [], rows = [], known = null, pointed = null, held = false, playing = null, moving = null, judging = null;
+  let maps = [], rows = [], known = null, pointed = null, held = false, playing = null, judging = null;
 
   const reading = element("p", { class: "reading", role: "status" });
   const score = element("output", { class: "score" }, "–");
@@ -350,13 +59,7 @@ export async function mount(el, content) {
   });
   const play = element("button", { type: "button", onclick: () => (playing ? stop() : start()) }, "Slide the window");
   const back = element("button", { type: "button", onclick: restore, disabled: true }, "Take the changes back");
-  const curve = curveOf(moments);
-  const time = element("input", { type: "range", min: 0, max: moments.length - 1, value: moments.length - 1, "aria-label": "moment of the training" });
-  time.addEventListener("input", () => { stopTime(); restore(); });
-  const run = element("button", { type: "button", onclick: () => (moving ? stopTime() : startTime()) }, "Play the training");
-  const moment = element("output");
-  const training = element("section", { class: "training", hidden: !moments.length }, element("h4", {}, "Through the training"),
-    element("div", { class: "tools" }, run, time, moment), curve.drawing);
+  const time = training.panelOf(moments, labels.length, { moved: restore, stopped: judge });
 
   el.classList.add("glass-box");
   el.dataset.lmSuppressShortcuts = "true"; // keys pressed here are not meant for JupyterLab
@@ -370,7 +73,7 @@ export async function mount(el, content) {
         element("div", { class: "tools" }, ...fields.map(({ label }) => label))),
       element("div", { class: "answer" }, reading, element("div", { class: "shares" }),
         element("p", {}, "Read rightly, with the network as it is now: ", score), element("div", { class: "neighbours" }))),
-    training, element("div", { class: "tools" }, play, back),
+    time.panel, element("div", { class: "tools" }, play, back),
     layers, sums);
 
   function choose(number) {
@@ -435,7 +138,7 @@ export async function mount(el, content) {
       const row = new Row(map, kind, signed, { hovered, clicked, moved });
       row.at = at;
       const count = row.flat ? `${row.width} numbers` : `${row.channels} × ${row.height} × ${row.width}`;
-      const title = element("h4", {}, `${map.name} `, element("small", {}, count));
+      const title = element("h2", {}, `${map.name} `, element("small", {}, count));
       row.canvas.setAttribute("aria-label", `${map.name}: ${count}. Arrow keys point at a number, Page Up and Page Down at another map.`);
       row.toggle = element("button", { type: "button", class: "off", hidden: true, onclick: () => flip(row) });
       layers.append(element("section", {}, title, row.canvas, row.toggle));
@@ -446,8 +149,8 @@ export async function mount(el, content) {
   function tell() {
     const logits = maps[maps.length - 1].values;
     const truth = strokes.length ? "" : ` The label is ${net.classes[labels[shown]]}.`;
-    reading.textContent = verdict(net.classes, logits) + truth;
-    el.querySelector(".shares").replaceChildren(answers(net.classes, logits));
+    reading.textContent = arithmetic.verdict(net.classes, logits) + truth;
+    el.querySelector(".shares").replaceChildren(arithmetic.answers(net.classes, logits));
     compare();
   }
 
@@ -456,7 +159,7 @@ export async function mount(el, content) {
     const all = neighbours.distances(neighbours.features(net, maps), known.many);
     if (!strokes.length) all[shown] = Infinity; // an image is no company for itself
     const place = el.querySelector(".neighbours"), open = place.querySelector("details")?.open;
-    place.replaceChildren(...company(all, known.limit, images, labels));
+    place.replaceChildren(...arithmetic.company(all, known.limit, images, labels));
     place.querySelector("details").open = Boolean(open);
   }
 
@@ -483,14 +186,19 @@ export async function mount(el, content) {
     rows.forEach((one) => { if (one !== row) one.toggle.hidden = true; });
     row.toggle.textContent = row.off.has(channel) ? `Switch map ${channel} on` : `Switch map ${channel} off`;
     if (!at) {
-      sums.replaceChildren(element("h4", {}, `${where}: ${value}`), element("p", {}, "A pixel: 0 is paper, 1 is ink."));
+      sums.replaceChildren(element("h2", {}, `${where}: ${value}`), element("p", {}, "A pixel: 0 is paper, 1 is ink."));
       return;
     }
     const found = network.explain(net, maps, at, place);
+    const focused = sums.contains(el.getRootNode().activeElement) && el.getRootNode().activeElement.dataset.place; // is kept
     frame(at, found);
-    const edit = found.kind === "convolution" ? (of, index, number) => editKernel(at, channel, of, index, number) : null;
+    const edit = found.kind === "convolution" ? {
+      change: (of, index, number) => editKernel(at, channel, of, index, number),
+      chosen: (of, index) => follow(at, channel, of, index),
+    } : null;
     const flattened = maps[at - 1].shape.length === 1 && net.layers[at - 2]?.kind === "flatten" ? maps[at - 2].shape : null;
-    sums.replaceChildren(element("h4", {}, `${where}: ${value}`), ...arithmeticOf(found, row.map.name, edit, flattened, net.layers[at - 2]?.kind === "standardise"));
+    sums.replaceChildren(element("h2", {}, `${where}: ${value}`), ...arithmetic.arithmeticOf(found, row.map.name, edit, flattened, net.layers[at - 2]?.kind === "standardise"));
+    if (focused) sums.querySelector(`[data-place="${focused}"]`)?.focus();
   }
 
   /** Frame the patch in the row of maps that a number came from. */
@@ -565,35 +273,27 @@ export async function mount(el, content) {
 
   /** The weights as they were trained, up to the moment that is chosen. */
   function restore() {
-    const at = Number(time.value), atTheEnd = at >= moments.length - 1; // there the network stands with all its digits
-    net = atTheEnd ? network.readNetwork(header, weights) : network.readNetwork({ ...header, dtype: "float32" }, earlier[at].buffer);
+    net = time.atTheEnd() ? network.readNetwork(header, weights) // there the network stands with all its digits
+      : network.readNetwork({ ...header, dtype: "float32" }, earlier[time.at()].buffer);
     rows.forEach((row) => row.off.clear());
     back.disabled = true;
-    if (moments.length) {
-      const { step, accuracy } = moments[at];
-      moment.textContent = `${atTheEnd ? "at the end" : `step ${step.toLocaleString("en")}`}: ${shared(accuracy)} of ${labels.length} images read rightly`;
-      curve.mark(at);
-    }
+    time.tell();
     forget();
     compute();
-    if (!moving) judge();
+    if (!time.plays()) judge();
   }
 
-  function startTime() {
-    if (Number(time.value) === moments.length - 1) time.value = 0;
-    run.textContent = "Stop the training";
-    moving = setInterval(() => {
-      restore();
-      if (Number(time.value) === moments.length - 1) stopTime();
-      else time.value = Number(time.value) + 1;
-    }, MOMENT);
-  }
-
-  function stopTime() {
-    if (moving) judge();
-    clearInterval(moving);
-    moving = null;
-    run.textContent = "Play the training";
+  /** Follow a weight of a kernel through the training. */
+  function follow(at, filter, channel, index) {
+    const { channels, kernel, name } = net.layers[at - 1], side = kernel * kernel;
+    const before = net.layers.slice(0, at - 1).flatMap(network.tensorsOf).reduce((sum, { size }) => sum + size, 0);
+    const own = (filter * channels + channel) * side + index, all = net.layers[at - 1].filters * channels * side;
+    const kept = !net.layers.slice(0, at - 1).some(({ kind }) => kind === "convolution") && followed.length === 3 * moments.length * all;
+    const row = (which) => (kept ? moments.map((_, moment) => followed[(which * moments.length + moment) * all + own]) : null);
+    time.follow({
+      name: `${name}, kernel ${filter}${channels > 1 ? ` for map ${channel}` : ""}, row ${1 + Math.floor(index / kernel)}, column ${1 + (index % kernel)}`,
+      values: row(0) ?? earlier.map((numbers) => numbers[before + own]), gradients: row(1), changes: row(2),
+    });
   }
 
   sums.append(element("p", {}, "Point at a number in one of the maps: here stands where it comes from. A click holds it; arrow keys work, too."));
@@ -609,7 +309,7 @@ export async function mount(el, content) {
   resized.observe(layers);
   return () => {
     stop();
-    stopTime();
+    time.stop();
     judging?.terminate();
     resized.disconnect();
     cancelAnimationFrame(due);
@@ -624,8 +324,9 @@ export function render({ model, el }) {
   };
   const [header, labels] = [model.get("header"), model.get("labels")];
   const [moments, scales] = [model.get("moments"), model.get("scales")];
-  const [weights, packed, images] = ["weights", "packed", "images"].map(bytes);
-  return mount(el, { header, labels, weights, moments, scales, packed: new Uint8Array(packed), images: new Uint8Array(images) });
+  const [weights, packed, followed, images] = ["weights", "packed", "followed", "images"].map(bytes);
+  return mount(el, { header, labels, weights, moments, scales, packed: new Uint8Array(packed),
+    followed: new Float32Array(followed), images: new Uint8Array(images) });
 }
 
 /** A worker that counts what is read rightly: `told` hears of it now and then. Null where a page may have none. */

@@ -1,11 +1,8 @@
 """A glass box: a digit, every map that a network makes of it and the arithmetic behind each number, in the browser."""
 
 import base64
-import copy
 import json
-import re
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from string import Template
 
@@ -20,57 +17,22 @@ from mnist_helpers.models import build_model
 from mnist_helpers.recipes import get_recipe
 from mnist_helpers.runtime import seed_everything, whole_file
 from mnist_helpers.training import History, fit
-from mnist_helpers.widgets.moments import Moments, pack
+from mnist_helpers.widgets.modules import as_constants
+from mnist_helpers.widgets.moments import Moments, Snapshots, pack
 
 FOLDER = Path(__file__).parent
 IMAGES = 500  # test images that come with a box
 MOMENTS = "moments.npz"  # beside a network that was trained for a page
-PARTS = ("network", "strokes", "neighbours", "glass")
+COMPUTES = ("network", "strokes", "neighbours")  # what a worker needs, too
+SHOWS = ("tiles", "arithmetic", "training", "glass")
 
 
 def bundled() -> str:
     """Return the modules of the glass box as one, which needs no server to find the others: it exports `mount`."""
-    parts: list[str] = []
-    for name in PARTS:
-        if name == "glass":  # its worker computes with the modules before it
-            parts.append(f"const SOURCES = {json.dumps(chr(10).join(parts))};")
-        text = (FOLDER / f"{name}.js").read_text(encoding="utf-8")
-        exported = re.findall(r"^export (?:async )?(?:function|const) (\w+)", text, re.MULTILINE)
-        plain = re.sub(r"^export ", "", re.sub(r"^import .*\n", "", text, flags=re.MULTILINE), flags=re.MULTILINE)
-        known_as = {"strokes": "pen"}.get(name, name)
-        parts.append(f"const {known_as} = (() => {{\n{plain}\nreturn {{ {', '.join(exported)} }};\n}})();")
-    return "\n".join([*parts, "export const { mount, render } = glass;", "export default { render };"])
-
-
-class Snapshots:
-    """Keeps a network's weights now and then while it is trained, closer together at the beginning.
-
-    `fit` calls `step` after each step, or what `then` returns. `moments` are the steps kept, 0 for the weights before
-    the first, and `networks` the network as it was then.
-    """
-
-    def __init__(self, model: nn.Sequential, steps: int, count: int = 30) -> None:
-        """Keep about `count` moments of a training of so many steps, and the one before it."""
-        self.model, self.done = model, 0
-        growth = steps ** (1 / max(count - 2, 1))
-        self.wanted = {round(growth**power) for power in range(count - 1)} | {steps}
-        self.moments, self.networks = [0], [copy.deepcopy(model).cpu()]
-
-    def then(self, other: Callable[[int, int], None]) -> Callable[[int, int], None]:
-        """Return a function for `fit` that keeps what is to be kept, and then calls another."""
-
-        def on_step(step: int, steps: int) -> None:
-            self.step()
-            other(step, steps)
-
-        return on_step
-
-    def step(self, *_numbers: int) -> None:
-        """Count a step, and keep the weights if it is one of the moments."""
-        self.done += 1
-        if self.done in self.wanted:
-            self.moments.append(self.done)
-            self.networks.append(copy.deepcopy(self.model).cpu())
+    computes, shows = as_constants(COMPUTES), as_constants(SHOWS)
+    sources = f"const SOURCES = {json.dumps(chr(10).join(computes))};"
+    exports = "export const { mount, render } = glass;\nexport default { render };"
+    return "\n".join([*computes, sources, *shows, exports])
 
 
 class GlassBox(anywidget.AnyWidget):
@@ -85,6 +47,7 @@ class GlassBox(anywidget.AnyWidget):
     moments = traitlets.List(traitlets.Dict()).tag(sync=True)
     scales = traitlets.List(traitlets.Float()).tag(sync=True)
     packed = traitlets.Bytes().tag(sync=True)
+    followed = traitlets.Bytes().tag(sync=True)
 
     def __init__(self, model: nn.Sequential, labelled: LabelledImages, snapshots: Snapshots | None = None) -> None:
         """Make a box of a network and of images to show it, and perhaps of how it was while it was trained.
@@ -92,7 +55,7 @@ class GlassBox(anywidget.AnyWidget):
         Where a layer is not known to the page, it says so there.
         """
         try:
-            moments = pack(snapshots.moments, snapshots.networks, labelled) if snapshots else None
+            moments = pack(snapshots, labelled) if snapshots else None
             content = _content(model, labelled, moments)
         except CourseError as error:
             content = {"header": {"message": str(error)}}
@@ -117,6 +80,7 @@ def _content(model: nn.Sequential, labelled: LabelledImages, moments: Moments | 
         "moments": moments.described() if moments else [],
         "scales": moments.scales.tolist() if moments else [],
         "packed": moments.packed if moments else b"",
+        "followed": moments.followed() if moments else b"",
     }
 
 
@@ -125,13 +89,13 @@ def shipped_images() -> LabelledImages:
     return load_part("mnist", "test", IMAGES)
 
 
-def write_page(path: Path, model: nn.Sequential, moments: Moments | None = None) -> None:
-    """Write a glass box as one file that a browser opens without a server and without a network.
+def page_text(model: nn.Sequential, moments: Moments | None = None, more: str = "") -> str:
+    """Return a glass box as one page (HTML) that asks for nothing else; `more` stands below its heading.
 
-    Raises: CourseError for a network with layers that the page does not know; OSError if it cannot be written.
+    Raises: CourseError for a network with layers that the page does not know.
     """
     content = _content(model, shipped_images(), moments)
-    text = Template((FOLDER / "glass.html").read_text(encoding="utf-8")).substitute(
+    return Template((FOLDER / "glass.html").read_text(encoding="utf-8")).substitute(
         css=(FOLDER / "glass.css").read_text(encoding="utf-8"),
         script=bundled(),
         header=json.dumps(content["header"]),
@@ -141,7 +105,17 @@ def write_page(path: Path, model: nn.Sequential, moments: Moments | None = None)
         moments=json.dumps(content["moments"]),
         scales=content["scales"],
         packed=base64.b64encode(content["packed"]).decode(),
+        followed=base64.b64encode(content["followed"]).decode(),
+        more=more,
     )
+
+
+def write_page(path: Path, model: nn.Sequential, moments: Moments | None = None) -> None:
+    """Write a glass box as one file that a browser opens without a server and without a network.
+
+    Raises: CourseError for a network with layers that the page does not know; OSError if it cannot be written.
+    """
+    text = page_text(model, moments)
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -153,5 +127,5 @@ def train_for_page(folder: Path) -> History:
     model = build_model(recipe.architecture, recipe.dropout)
     snapshots = Snapshots(model, recipe.epochs * len(BatchLoader(train, recipe.batch_size)))
     history = fit(model, train, val, recipe, device="cpu", folder=folder, on_step=snapshots.step)
-    pack(snapshots.moments, snapshots.networks, shipped_images()).save(folder / MOMENTS)
+    pack(snapshots, shipped_images()).save(folder / MOMENTS)
     return history

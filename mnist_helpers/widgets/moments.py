@@ -1,14 +1,15 @@
 """A network at many moments of its training, small enough for a page: 8 bits a weight, and only what changes."""
 
+import copy
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mnist_helpers.data import LabelledImages
 from mnist_helpers.errors import CourseError
@@ -17,6 +18,53 @@ from mnist_helpers.exporting import for_answers
 from mnist_helpers.runtime import whole_file
 
 LEVELS = 127  # on each side of zero
+ROWS = ("steps", "accuracy", "loss", "scales", "weights", "gradients", "changes")  # of a file, beside `packed`
+
+
+class Snapshots:
+    """Keeps a network's weights now and then while it is trained, closer together at the beginning.
+
+    `fit` calls `step` after each step, or what `then` returns. `moments` are the steps kept, 0 for the weights before
+    the first, and `networks` the network as it was then. Of the first convolution it is also kept what the batch of a
+    step said (`gradients`) and what the step did to the weights (`changes`), of each (weights,), zero before the first.
+    """
+
+    def __init__(self, model: nn.Sequential, steps: int, count: int = 30) -> None:
+        """Keep about `count` moments of a training of so many steps, and the one before it."""
+        self.model, self.done = model, 0
+        growth = steps ** (1 / max(count - 2, 1))
+        self.wanted = {round(growth**power) for power in range(count - 1)} | {steps}
+        self.before = followed(model).detach().clone()
+        self.moments, self.networks = [0], [copy.deepcopy(model).cpu()]
+        self.gradients, self.changes = ([torch.zeros(self.before.numel())] for _ in range(2))
+
+    def then(self, other: Callable[[int, int], None]) -> Callable[[int, int], None]:
+        """Return a function for `fit` that keeps what is to be kept, and then calls another."""
+
+        def on_step(step: int, steps: int) -> None:
+            self.step()
+            other(step, steps)
+
+        return on_step
+
+    def step(self, *_numbers: int) -> None:
+        """Count a step, and keep the weights if it is one of the moments."""
+        self.done += 1
+        weight = followed(self.model)
+        if self.done in self.wanted:
+            self.moments.append(self.done)
+            self.networks.append(copy.deepcopy(self.model).cpu())
+            gradient = torch.zeros_like(weight) if weight.grad is None else weight.grad
+            for row, numbers in ((self.gradients, gradient), (self.changes, weight - self.before)):
+                row.append(numbers.detach().cpu().flatten().clone())
+        if self.done + 1 in self.wanted:
+            self.before = weight.detach().clone()
+
+
+def followed(model: nn.Module) -> Tensor:
+    """Return the weights of a network that can be followed, those of its first convolution; none where it has none."""
+    first = next((layer for layer in model.modules() if isinstance(layer, nn.Conv2d)), None)
+    return torch.zeros(0) if first is None else first.weight
 
 
 @dataclass(frozen=True)
@@ -25,13 +73,17 @@ class Moments:
 
     Shapes: steps (M,) int64, accuracy and loss (M,) float64; scales (T,) float32, one for each tensor of weights, the
     same at all moments; packed: bytes, compressed by zlib: for each tensor and moment its weights as multiples (int8)
-    of the tensor's scale, less those of the moment before, modulo 256.
+    of the tensor's scale, less those of the moment before, modulo 256; weights, gradients and changes (M, W) float32:
+    of the weights that can be followed, with all their digits; W = 0 where the page has others.
     """
 
     steps: np.ndarray
     accuracy: np.ndarray
     loss: np.ndarray
     scales: np.ndarray
+    weights: np.ndarray
+    gradients: np.ndarray
+    changes: np.ndarray
     packed: bytes
 
     def described(self) -> list[dict]:
@@ -39,9 +91,13 @@ class Moments:
         rows = zip(self.steps.tolist(), self.accuracy.tolist(), self.loss.tolist(), strict=True)
         return [{"step": step, "accuracy": accuracy, "loss": loss} for step, accuracy, loss in rows]
 
+    def followed(self) -> bytes:
+        """Return weights, gradients and changes as the page reads them: float32, little-endian, moment after moment."""
+        return np.stack([self.weights, self.gradients, self.changes]).astype("<f4").tobytes()
+
     def save(self, path: Path) -> None:
         """Write the moments into a file."""
-        rows = {"steps": self.steps, "accuracy": self.accuracy, "loss": self.loss, "scales": self.scales}
+        rows = {name: getattr(self, name) for name in ROWS}
         with whole_file(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **rows, packed=np.frombuffer(self.packed, np.uint8))
 
@@ -53,7 +109,7 @@ def read_moments(path: Path) -> Moments:
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-            rows = {name: found[name] for name in ("steps", "accuracy", "loss", "scales", "packed")}
+            rows = {name: found[name] for name in (*ROWS, "packed")}
         packed = rows.pop("packed").tobytes()
         zlib.decompress(packed)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
@@ -61,24 +117,27 @@ def read_moments(path: Path) -> Moments:
     return Moments(**rows, packed=packed)
 
 
-def pack(steps: Sequence[int], networks: Sequence[nn.Sequential], labelled: LabelledImages) -> Moments:
-    """Pack a network as it was at some steps of its training, and score each packed one on labelled images.
+def pack(kept: Snapshots, labelled: LabelledImages) -> Moments:
+    """Pack what was kept of a training, and score each packed network on labelled images.
 
     Raises: CourseError for a network with layers that the page does not know.
     """
-    used = [for_answers(network) for network in networks]
+    used = [for_answers(network) for network in kept.networks]
+    weights = [followed(network).detach().flatten() for network in kept.networks]
+    # Batch normalisation made part of a convolution leaves other weights than those that were trained.
+    own = torch.equal(followed(used[-1]).flatten(), weights[-1])
     scales, levels = _levels(used)
     for at, network in enumerate(used):  # scored is what the page computes with
         for parameter, tensor, scale in zip(network.parameters(), levels, scales, strict=True):
             parameter.data = torch.from_numpy(tensor[at] * scale).reshape(parameter.shape)
     scores = [evaluate(network, labelled) for network in used]
-    changes = [np.diff(tensor, axis=0, prepend=0).astype(np.int8).tobytes() for tensor in levels]  # modulo 256
     return Moments(
-        np.array(steps),
+        np.array(kept.moments),
         np.array([score.accuracy for score in scores]),
         np.array([score.loss for score in scores]),
         scales,
-        zlib.compress(b"".join(changes), 9),
+        *(torch.stack(rows).numpy()[:, : None if own else 0] for rows in (weights, kept.gradients, kept.changes)),
+        zlib.compress(b"".join(np.diff(one, axis=0, prepend=0).astype(np.int8).tobytes() for one in levels), 9),
     )
 
 

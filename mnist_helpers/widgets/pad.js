@@ -1,6 +1,10 @@
-// A sheet to draw on. The pen is drawn here, in the browser, so a slow kernel never makes it lag. The strokes, or a photo
-// laid on the sheet, are the truth (`drawing`); what the network makes of them comes back (`answer`), with its pictures as
-// grey values.
+// A sheet to draw on. The pen is drawn here, in the browser, so a slow kernel never makes it lag; and while a digit is being
+// drawn, a network reads it here, too, where the pad came with one. The strokes, or a photo laid on the sheet, are the truth
+// (`drawing`); what the kernel makes of them when the pen is lifted comes back (`answer`), with its pictures as grey values.
+import * as network from "./network.js";
+import * as pen from "./strokes.js";
+
+const { asImage, digitOf } = pen;
 
 const HEIGHT = 280; // CSS pixels of the sheet
 const PATIENCE = 4000; // milliseconds without an answer before the pad says so
@@ -75,6 +79,24 @@ function bars(classes, probabilities) {
 // Of what is no list, nothing: the kernel says what is wrong with it.
 const list = (value) => (Array.isArray(value) ? value : []);
 
+/** The network that came with a pad, or null. */
+function networkOf(model) {
+  const header = model.get("header"), { buffer, byteOffset, byteLength } = model.get("weights");
+  return header.layers ? network.readNetwork(header, buffer.slice(byteOffset, byteOffset + byteLength)) : null;
+}
+
+/** Whether strokes lie beside each other without touching, as those of several digits do. */
+function several(strokes) {
+  const parts = strokes.map(({ points, width }) => [Math.min(...points.map(([x]) => x)) - width / 2, Math.max(...points.map(([x]) => x)) + width / 2]);
+  parts.sort(([one], [other]) => one - other);
+  let [[, end]] = parts;
+  return parts.slice(1).some(([left, right]) => {
+    const apart = left > end;
+    end = Math.max(end, right);
+    return apart;
+  });
+}
+
 function copy(strokes) {
   return list(strokes).map((stroke) => ({ points: list(stroke?.points).map((point) => [...list(point)]), width: stroke?.width }));
 }
@@ -94,9 +116,10 @@ async function photograph(file) {
   return { canvas, bytes: new Uint8Array(await blob.arrayBuffer()) };
 }
 
-function render({ model, el }) {
+export function render({ model, el }) {
   const aspect = model.get("aspect");
   const group = `digit-${++pads}`;
+  const net = networkOf(model);
   let strokes = copy(model.get("drawing").strokes);
   let photo = null; // a picture in place of strokes
   let pen = null; // the stroke being drawn, and the pointer that draws it
@@ -105,6 +128,7 @@ function render({ model, el }) {
   let again = false; // drawn on in the meantime: only the newest is sent
   let chosen = -1; // which digit is looked into; the last
   let sentAt, timer;
+  let due = 0; // the next picture of the screen, for which what was drawn is read once
 
   const sheet = element("canvas", {
     class: "sheet", width: 2 * HEIGHT * aspect, height: 2 * HEIGHT, tabindex: 0, role: "img",
@@ -205,6 +229,19 @@ function render({ model, el }) {
     tell(answer);
   }
 
+  /** Read, here, the one digit that is being drawn. The kernel has the last word, when the pen is lifted. */
+  function readHere() {
+    const started = performance.now(), digit = several(strokes) ? null : digitOf(strokes);
+    if (!digit || !pen) return;
+    const maps = network.forward(net, asImage(digit)), shares = network.softmax(maps[maps.length - 1].values);
+    const best = likeliest(shares);
+    reading.textContent = `${net.classes[best]} so far (${Math.round(100 * shares[best])}% sure)`;
+    reading.classList.add("read");
+    choose({ probabilities: [] });
+    chart.replaceChildren(bars(net.classes, shares));
+    state.textContent = `Read in ${Math.round(performance.now() - started)} ms, by the browser.`;
+  }
+
   function tell(answer) {
     const many = answer.probabilities?.length ?? 0;
     reading.textContent = many ? answer.reading : answer.message;
@@ -234,7 +271,12 @@ function render({ model, el }) {
   function changed() {
     chosen = -1;
     show();
-    send();
+    if (!(net && pen)) send();
+    else {
+      busy(true);
+      cancelAnimationFrame(due);
+      due = requestAnimationFrame(readHere);
+    }
   }
 
   // A photo takes the place of the strokes, and strokes that of a photo.
@@ -349,8 +391,7 @@ function render({ model, el }) {
   tell(model.get("answer"));
   return () => {
     clearTimeout(timer);
+    cancelAnimationFrame(due);
     for (const [event, listener] of Object.entries(listeners)) model.off(event, listener);
   };
 }
-
-export default { render };

@@ -16,9 +16,12 @@ from torch import Tensor, nn
 from mnist_helpers.checkpoints import find_model, load_model
 from mnist_helpers.data import LabelledImages, load_part, to_float
 from mnist_helpers.errors import CourseError
+from mnist_helpers.exporting import for_web
 from mnist_helpers.inspection import Neighbours, lit_maps, saliency
 from mnist_helpers.reading.preprocessing import DigitSteps
 from mnist_helpers.reading.reader import LEAST_ENERGY
+from mnist_helpers.runtime import shipped
+from mnist_helpers.widgets.modules import as_constants
 from mnist_helpers.widgets.strokes import Reading, keep_digit, read_drawing, read_photo, strokes_from
 
 INVITATION = "Draw a digit with the mouse, a pen or a finger, or drop a photo of one here."
@@ -34,19 +37,32 @@ def close_other_doors() -> None:
     comm.get_comm_manager().unregister_target("jupyter.widget", ipywidgets.Widget.handle_comm_opened)
 
 
+def for_browser(model: nn.Sequential, classes: list[str]) -> tuple[dict, bytes]:
+    """Return a network as `for_web` does, or nothing where the browser does not know its layers.
+
+    Without one the kernel reads while the pen is down, too.
+    """
+    try:
+        return for_web(model, classes)
+    except CourseError:
+        return {}, b""
+
+
 class DrawingPad(anywidget.AnyWidget):
     """A sheet to draw on: what a network reads is shown while one draws.
 
     `drawing` is what the browser sends: a number, the strokes (or the bytes of a `photo`), whether the pen is lifted,
     and which digit is looked into (-1: the last). `answer` is what comes back, under the same number. Setting `drawing`
-    from Python draws, too.
+    from Python draws, too. While the pen is down, the network in `header` and `weights` reads in the browser.
     """
 
-    _esm = Path(__file__).parent / "pad.js"
+    _esm = "\n".join([*as_constants(("network", "strokes", "pad")), "export default { render: pad.render };"])
     _css = Path(__file__).parent / "pad.css"
     drawing = traitlets.Dict({"number": 0, "strokes": [], "lifted": True, "chosen": -1}).tag(sync=True)
     answer = traitlets.Dict({"number": 0, "message": INVITATION}).tag(sync=True)
     classes = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    header = traitlets.Dict().tag(sync=True)
+    weights = traitlets.Bytes().tag(sync=True)
     aspect = traitlets.Float(1.0).tag(sync=True)
     pen = traitlets.Float(0.08).tag(sync=True)
     keeps = traitlets.Bool(False).tag(sync=True)
@@ -66,14 +82,18 @@ class DrawingPad(anywidget.AnyWidget):
         `aspect` times as wide as high has room for several digits.
         """
         self.least_energy = LEAST_ENERGY if model is None else -math.inf
+        quick = model
         if model is None:
             model, card = load_model(find_model("mnist", "handwriting"))
             classes = tuple(card.classes)
+            quick, _ = load_model(shipped("pretrained") / "mnist" / "walkthrough")
         # A copy: the pad answers also while a cell trains or evaluates the network.
         self.model, self.keep_in = copy.deepcopy(model).eval(), keep_in
         self.neighbours = Neighbours(self.model, load_part("mnist", "train", KNOWN_DIGITS) if known is None else known)
         self.digits: list[DigitSteps] = []
-        super().__init__(classes=list(classes or self.neighbours.known.classes), aspect=aspect, keeps=bool(keep_in))
+        names = list(classes or self.neighbours.known.classes)
+        header, weights = for_browser(quick, names) if aspect == 1 else ({}, b"")  # it reads one digit
+        super().__init__(classes=names, aspect=aspect, keeps=bool(keep_in), header=header, weights=weights)
         self.observe(self._answer, "drawing")
         self.on_msg(self._keep)
 

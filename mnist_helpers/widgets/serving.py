@@ -1,8 +1,10 @@
-"""The drawing pad as a web page: Voilà serves it to a few visitors at a time, who can draw but not run code.
+"""The glass box and the drawing pad as web pages, for visitors who can draw but not run code.
 
-Each visitor has a kernel of their own. Voilà lets a page send messages to widgets only, and the page itself lets no
-further widgets be made. Of Voilà's addresses only those that the page asks for are open, and only under names that
-are the server's own: no other site can lead its visitors here and speak in their place.
+The first page is the glass box, which computes in the visitor's browser and needs no kernel. From it a link leads to
+the pad, which Voilà serves to a few visitors at a time. Each of them has a kernel of their own. Voilà lets the pad send
+messages to widgets only, and the pad itself lets no further widgets be made. Of Voilà's addresses only those that the
+pad asks for are open, and only under names that are the server's own: no other site can lead its visitors here and
+speak in their place.
 """
 
 import asyncio
@@ -28,9 +30,11 @@ from tornado.web import HTTPError, RequestHandler, StaticFileHandler
 from traitlets import Int, Unicode
 from traitlets.config import Config
 
+from mnist_helpers.checkpoints import load_model
 from mnist_helpers.errors import CourseError, MissingExtraError, UsageError
-from mnist_helpers.runtime import held_folder
+from mnist_helpers.runtime import held_folder, shipped
 from mnist_helpers.startup import THREADS_VARIABLE
+from mnist_helpers.widgets.glass import page_text
 
 try:
     from jupyter_server.auth.identity import PasswordIdentityProvider, User
@@ -47,7 +51,12 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("The page needs Voilà", "app") from error
 
 PAGE = Path(__file__).parent / "app.ipynb"
-READY = 2  # kernels that have run the page and wait for a visitor
+PAD = "pad"  # the address of the pad, below the first page's
+TO_THE_PAD = (
+    f'<p><a href="{PAD}">Several digits at once, a photo, and why it decided so</a>: '
+    "for that page this server starts a program of your own, so it may be full.</p>"
+)
+READY = 1  # kernels that have run the page and wait for a visitor
 # Voilà's template names a style sheet of another server; the browser is told to leave it.
 FROM_HERE_ONLY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self'; frame-ancestors 'self'"
@@ -65,9 +74,9 @@ LARGEST_MESSAGE = 2**20  # bytes; a sheet full of strokes has a third of that
 FILE = "[A-Za-z0-9@_~+-][A-Za-z0-9@_~+.-]*"  # or folder, as the page names them
 FILES = f"{FILE}(?:/{FILE})*"
 KERNEL = "(?P<kernel_id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
-# The addresses that the page asks for, below its own, and who answers there.
+# The addresses that the pad asks for, below the first page's, and who answers there.
 OPEN = {
-    "": TornadoVoilaHandler,
+    PAD: TornadoVoilaHandler,
     f"voila/static/({FILES})": MultiStaticFileHandler,
     f"voila/templates/({FILE}/static/{FILES})": TemplateStaticFileHandler,
     f"voila/labextensions/({FILES})": FileFindHandler,
@@ -280,6 +289,24 @@ class Plain:
         self.finish(f"{self.get_status()}: {self._reason}")
 
 
+class FirstPage(RequestHandler):
+    """Answers with the glass box, the same for all."""
+
+    SUPPORTED_METHODS = ("GET", "HEAD")
+
+    def initialize(self, text: str) -> None:
+        """Take the page."""
+        self.text = text
+
+    def get(self) -> None:
+        """Send it."""
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Content-Security-Policy", FROM_HERE_ONLY)
+        self.finish(self.text)
+
+    head = get
+
+
 class Refused(RequestHandler):
     """Says why a request is not answered, whatever it asks for."""
 
@@ -306,11 +333,13 @@ class Page(Voila):
             (re.escape(self.base_url) + path, type(handler.__name__, (Plain, handler), {}), options[handler])
             for path, handler in OPEN.items()
         ]
-        return [(Strangers(self.origin), Refused), *answers]
+        model, _ = load_model(shipped("pretrained") / "mnist" / "walkthrough")
+        first = (re.escape(self.base_url), FirstPage, {"text": page_text(model, more=TO_THE_PAD)})
+        return [(Strangers(self.origin), Refused), first, *answers]
 
 
 def settings(port: int, address: str, most: int, base_url: str = "/", theme: str = "light", origin: str = "") -> Config:
-    """Return how Voilà is to serve the page."""
+    """Return how Voilà is to serve the pad."""
     config = Config()
     config.Page.origin = origin
     config.Voila.port, config.Voila.ip, config.Voila.base_url = port, address, base_url
@@ -350,7 +379,7 @@ def serve(
     origin: str = "",
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Serve the page until Ctrl-C; each visitor's kernel computes with one thread, unless MNIST_THREADS says more.
+    """Serve the pages until Ctrl-C; each visitor's kernel computes with one thread, unless MNIST_THREADS says more.
 
     `origin` is what the page's address begins with behind a proxy; `say` is told where the page is.
 
@@ -360,7 +389,7 @@ def serve(
     check_free(port, address)
     os.environ.setdefault(THREADS_VARIABLE, "1")
     path = f"/{base_url.strip('/')}/".replace("//", "/")
-    say(f"The pad is at http://{f'[{address}]' if ':' in address else address}:{port}{path} (Ctrl-C stops it)")
+    say(f"The page is at http://{f'[{address}]' if ':' in address else address}:{port}{path} (Ctrl-C stops it)")
     config = settings(port, address, most, path, theme, origin)
     with held_folder(Path(tempfile.gettempdir()), "digits-page-") as folder:  # for how to reach the kernels
         config.Page.connection_dir_root = str(folder)

@@ -114,6 +114,18 @@ def app(serve_app) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture
+def serve_with_voila(tmp_path) -> Callable:
+    """Serve a notebook as Voilà alone does."""
+
+    def start(notebook: Path):
+        port = free_port()
+        command = [sys.executable, "-m", "voila", str(notebook), "--no-browser", f"--port={port}"]
+        return serving(command, port, tmp_path / "voila.log")
+
+    return start
+
+
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory) -> Path:
     """Return a learner's workspace with copies of the notebooks, as `make lab` makes it."""

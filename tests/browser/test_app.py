@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import expect
 from processes import children_with
 from strokes import drawings
-from visitor import SCREENSHOTS, Pad, admitted, leave, nothing_sticks_out, screenshot
+from visitor import SCREENSHOTS, Pad, admitted, barriers, draw_on, leave, nothing_sticks_out, screenshot
 
 from mnist_helpers.widgets.serving import PROTOCOL
 
@@ -23,8 +23,31 @@ INVITATION = "Draw a digit"
 BY_DIGIT = {drawing.digit: drawing for drawing in drawings() if drawing.style == "shape 1, upright"}
 
 
+def test_the_first_page_reads_what_is_drawn_without_a_kernel_and_leads_to_the_pad(serve_app, visit):
+    with serve_app(most=1) as address:
+        (server,) = children_with(address.rpartition(":")[2])
+        before = kernels(server)
+        asked = []
+        page = visit(address, before=lambda page: page.on("request", lambda request: asked.append(request.url)))
+        for digit in (3, 8):
+            page.get_by_role("button", name="Clear").click()
+            draw_on(page, page.locator(".sheet"), BY_DIGIT[digit].strokes)
+            expect(page.locator(".reading")).to_contain_text(f"{digit}, ")
+        assert barriers(page) == {}
+        page.locator(".company").wait_for()  # its worker works under this server's rules, too
+        assert [url for url in asked if not url.startswith("blob:")] == [f"{address}/"]
+        assert kernels(server) == before
+        page.get_by_role("link", name="Several digits at once").click()
+        pad = Pad(page)
+        pad.draw(BY_DIGIT[3])
+        assert pad.reading.startswith("3 (")
+        page.get_by_role("link", name="The network number by number").click()
+        page.locator(".glass-box").wait_for()
+        leave(page.context)
+
+
 def test_drawn_digits_are_read(app, visit):
-    page = visit(app)
+    page = visit(f"{app}/pad")
     pad, right, round_trips, in_kernel = Pad(page), [], [], []
     for drawing in drawings():
         pad.draw(drawing)
@@ -47,7 +70,7 @@ def test_drawn_digits_are_read(app, visit):
 
 
 def test_digits_side_by_side_are_read_as_a_number_and_each_can_be_looked_into(app, visit):
-    page = visit(app)
+    page = visit(f"{app}/pad")
     pad = Pad(page)
     pad.draw(BY_DIGIT[4])
     pad.draw(BY_DIGIT[2], right=1.0)
@@ -82,7 +105,7 @@ LAID = """([pad, kind, bytes]) => {
 
 
 def test_a_photo_is_read_when_it_is_chosen_dropped_or_pasted_and_none_is_said(app, visit):
-    page = visit(app)
+    page = visit(f"{app}/pad")
     pad = Pad(page)
     seven, four = (as_file(BY_DIGIT[digit].strokes, BY_DIGIT[digit].pen) for digit in (7, 4))
     pad.root.locator("input[type=file]").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": seven})
@@ -102,7 +125,7 @@ def test_a_photo_is_read_when_it_is_chosen_dropped_or_pasted_and_none_is_said(ap
 
 
 def test_undo_clear_and_the_pen(app, visit):
-    page = visit(app)
+    page = visit(f"{app}/pad")
     pad = Pad(page)
     assert pad.reading.startswith(INVITATION)
     pad.draw(BY_DIGIT[1])
@@ -128,7 +151,7 @@ INKED = """([canvas, x, y]) => {
 
 
 def test_a_pen_that_leaves_the_sheet_and_returns_draws_no_line_between(app, visit):
-    page = visit(app)
+    page = visit(f"{app}/pad")
     pad = Pad(page)
     left, top, height = pad.box
 
@@ -151,7 +174,7 @@ def test_what_is_drawn_while_an_answer_is_awaited_is_sent_once(app, visit):
     def count(socket) -> None:
         socket.on("framesent", lambda frame: sent.append(frame) if b'"strokes"' in bytes(frame) else None)
 
-    page = visit(app, before=lambda page: page.on("websocket", count))
+    page = visit(f"{app}/pad", before=lambda page: page.on("websocket", count))
     pad = Pad(page)
     box = pad.sheet.bounding_box()
     draw = """([canvas, left, top]) => {
@@ -169,7 +192,7 @@ def test_what_is_drawn_while_an_answer_is_awaited_is_sent_once(app, visit):
 
 
 def test_the_answer_explains_itself(app, visit):
-    page = visit(app)
+    page = visit(f"{app}/pad")
     pad = Pad(page)
     pad.draw(BY_DIGIT[7])
     for title in ("From your drawing to what the network sees", "Why?", "What its layers see"):
@@ -178,6 +201,7 @@ def test_the_answer_explains_itself(app, visit):
         assert pictures.count() >= 3
         for index in range(pictures.count()):
             assert pictures.nth(index).get_attribute("aria-label")
+    assert barriers(page) == {}
     screenshot(page, "app-light", height=1150)
 
 
@@ -188,13 +212,14 @@ def brightness(page, selector: str, what: str) -> float:
 
 def test_the_page_can_be_read_in_the_dark(serve_app, visit):
     with serve_app(2, "--theme", "dark") as address:
-        page = visit(address)
+        page = visit(f"{address}/pad")
         pad = Pad(page)
         pad.draw(BY_DIGIT[5])
         assert pad.reading.startswith("5 (")
         assert brightness(page, "body", "backgroundColor") < 60
         for selector in (".reading", ".state", ".bars .name", "figcaption", "button", "label"):
             assert brightness(page, f".drawing-pad {selector}", "color") > 120, selector
+        assert barriers(page) == {}
         screenshot(page, "app-dark", height=1150)
         leave(page.context)
 
@@ -202,14 +227,14 @@ def test_the_page_can_be_read_in_the_dark(serve_app, visit):
 @pytest.mark.parametrize("argument", ["theme", "voila-template", "template"])
 def test_an_address_cannot_put_anything_into_the_page(app, browser, argument):
     context = browser.new_context()
-    page = context.request.get(app, params={argument: '"><script>alert(1)</script>'}).text()
+    page = context.request.get(f"{app}/pad", params={argument: '"><script>alert(1)</script>'}).text()
     assert "Draw digits" in page
     assert "alert(1)" not in page
     context.close()
 
 
 def test_a_finger_draws_on_a_small_screen_and_a_palm_does_not(app, visit):
-    page = visit(app, has_touch=True, is_mobile=True, device_scale_factor=2)
+    page = visit(f"{app}/pad", has_touch=True, is_mobile=True, device_scale_factor=2)
     page.set_viewport_size({"width": 400, "height": 800})
     pad = Pad(page)
     left, top, height = pad.box
@@ -229,7 +254,7 @@ def test_a_finger_draws_on_a_small_screen_and_a_palm_does_not(app, visit):
 
 
 def test_the_page_can_be_read_at_twice_the_size(app, visit):
-    page = visit(app, device_scale_factor=2)
+    page = visit(f"{app}/pad", device_scale_factor=2)
     page.set_viewport_size({"width": 640, "height": 480})  # a window of 1280 × 960 at 200 %
     pad = Pad(page)
     pad.draw(BY_DIGIT[9])
@@ -239,7 +264,7 @@ def test_the_page_can_be_read_at_twice_the_size(app, visit):
 
 
 def test_two_visitors_do_not_see_each_other(app, visit):
-    first, second = Pad(visit(app)), Pad(visit(app))
+    first, second = Pad(visit(f"{app}/pad")), Pad(visit(f"{app}/pad"))
     first.draw(BY_DIGIT[6])
     second.draw(BY_DIGIT[9])
     assert first.reading.startswith("6 (")
@@ -259,7 +284,7 @@ def test_nothing_is_fetched_from_elsewhere(app, browser):
 
     context.route("**/*", answer)
     page = context.new_page()
-    headers = page.goto(app).headers
+    headers = page.goto(f"{app}/pad").headers
     Pad(page).draw(BY_DIGIT[2])
     leave(context)
     assert len(fetched) > 3
@@ -306,7 +331,7 @@ def test_a_visitor_cannot_run_code(app, browser, tmp_path):
     context, sockets = browser.new_context(), []
     page = context.new_page()
     page.on("websocket", lambda socket: sockets.append(socket.url))
-    page.goto(app)
+    page.goto(f"{app}/pad")
     pad = Pad(page)
     pad.draw(BY_DIGIT[2])
     trace = tmp_path / "trace"
@@ -360,7 +385,7 @@ def test_a_waiting_kernel_that_dies_is_replaced(serve_app, visit):
             if [kernel for kernel in kernels(server) if kernel != waiting]:
                 break
             time.sleep(0.2)
-        page = visit(address)
+        page = visit(f"{address}/pad")
         admitted(page)
         pad = Pad(page)
         pad.draw(BY_DIGIT[6])
@@ -370,14 +395,14 @@ def test_a_waiting_kernel_that_dies_is_replaced(serve_app, visit):
 
 def test_when_all_places_are_taken_the_next_visitor_is_told_and_can_come_later(serve_app, visit, browser):
     with serve_app(most=2) as address:
-        first, second = visit(address), visit(address)
+        first, second = visit(f"{address}/pad"), visit(f"{address}/pad")
         Pad(first).draw(BY_DIGIT[1])
         Pad(second).draw(BY_DIGIT[2])
         refused = browser.new_context()
-        assert refused.request.get(address).status == 503
+        assert refused.request.get(f"{address}/pad").status == 503
         refused.close()
         leave(first.context)
-        late = visit(address)
+        late = visit(f"{address}/pad")
         admitted(late)
         pad = Pad(late)
         pad.draw(BY_DIGIT[3])

@@ -34,7 +34,7 @@ def draw(page: Page, strokes: list) -> None:
 
 
 def maps(page: Page, name: str) -> Locator:
-    return page.locator("section", has=page.locator("h4", has_text=f"{name} ")).locator("canvas").first
+    return page.locator("section", has=page.locator("h2", has_text=f"{name} ")).locator("canvas").first
 
 
 def test_the_six_steps_of_the_tour(page):
@@ -57,18 +57,20 @@ def test_the_six_steps_of_the_tour(page):
     maps(page, "conv1").click(position=ON_THE_STROKE)  # let go
 
     page.get_by_role("button", name="Slide the window").click()
-    expect(sums.locator("h4")).to_contain_text("row 3,")
+    expect(sums.locator("h2")).to_contain_text("row 3,")
     page.get_by_role("button", name="Stop the window").click()
     take("3-play")
 
+    maps(page, "conv1").click(position=ON_THE_STROKE)
+    page.get_by_label("row 2, column 2 of the kernel").focus()
     page.get_by_label("moment of the training").fill("10")
     expect(page.locator(".training output")).to_contain_text("step ")
+    expect(page.locator(".followed")).to_contain_text("The step changed the weight by")
     page.locator(".company").wait_for()
     page.evaluate("window.scrollTo(0, 0)")
     take("4-time")
     page.get_by_label("moment of the training").fill("27")
 
-    maps(page, "conv1").click(position=ON_THE_STROKE)
     sums.locator("input").first.fill("2")
     sums.locator("input").first.press("Enter")
     expect(page.get_by_role("button", name="Take the changes back")).to_be_enabled()

@@ -5,18 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlparse
 
+import nbformat
 import pytest
 import torch
 from playwright.sync_api import Page, expect
 from strokes import Drawing, drawings
-from visitor import draw_on, screenshot
+from visitor import draw_on, leave, nothing_sticks_out, screenshot
 
 from mnist_helpers.checkpoints import find_model, load_model
 from mnist_helpers.data import load_part
 from mnist_helpers.evaluation import evaluate, predict_logits
 from mnist_helpers.models import build_model
-from mnist_helpers.widgets.glass import Snapshots, write_page
-from mnist_helpers.widgets.moments import pack
+from mnist_helpers.widgets.glass import write_page
+from mnist_helpers.widgets.moments import Snapshots, pack
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +41,17 @@ def box(visit, written):
     return opened
 
 
+def significant(number: float) -> str:
+    """Write a number as the page does: three digits that count."""
+    return f"{number:#.3g}".replace("-", "−").removesuffix(".")
+
+
 def draw(page: Page, drawing: Drawing) -> None:
     draw_on(page, page.locator(".sheet"), drawing.strokes)
 
 
 def row(page: Page, name: str):
-    return page.locator("section", has=page.locator("h4", has_text=re.compile(rf"^{name} "))).locator("canvas")
+    return page.locator("section", has=page.locator("h2", has_text=re.compile(rf"^{name} "))).locator("canvas")
 
 
 def test_a_drawn_digit_is_read_while_one_draws(box):
@@ -129,7 +135,7 @@ def test_the_slider_of_time_goes_through_all_moments_and_plays(visit, tmp_path):
         for now, end in zip(model.parameters(), trained.parameters(), strict=True):
             now.data.lerp_(end, share)
         snapshots.step()
-    moments = pack(snapshots.moments, snapshots.networks, load_part("mnist", "test", 500))
+    moments = pack(snapshots, load_part("mnist", "test", 500))
     write_page(tmp_path / "time.html", model, moments)
     page = visit((tmp_path / "time.html").as_uri())
     told, answers = page.locator(".training output"), page.locator(".answers")
@@ -143,6 +149,59 @@ def test_the_slider_of_time_goes_through_all_moments_and_plays(visit, tmp_path):
     expect(page.get_by_role("button", name="Play the training")).to_be_visible()
     assert answers.inner_text() == at_the_end
     screenshot(page, "glass-time", height=1200)
+
+
+def test_a_weight_is_followed_through_the_training_by_mouse_and_by_key(visit, tmp_path):
+    model = build_model("two-conv")
+    kept, optimizer = Snapshots(model, steps=4, count=9), torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
+    images = load_part("mnist", "train", 40)
+    for _ in range(4):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(images.images.float() / 255), images.labels).backward()
+        optimizer.step()
+        kept.step()
+    moments = pack(kept, load_part("mnist", "test", 500))
+    write_page(tmp_path / "time.html", model, moments)
+    page = visit((tmp_path / "time.html").as_uri())
+    told = page.locator(".followed")
+    expect(told).to_contain_text("Click on a weight of a kernel, below, to follow it")
+    row(page, "conv1").click(position={"x": 2 * 56 + 20, "y": 20})  # in map 2
+    page.get_by_label("row 2, column 3 of the kernel").click()
+    weight = (2 * 9) + 3 + 2
+    for moment, step in enumerate(moments.steps):
+        page.get_by_label("moment of the training").fill(str(moment))
+        value, gradient, change = (
+            float(rows[moment, weight]) for rows in (moments.weights, moments.gradients, moments.changes)
+        )
+        expect(told).to_contain_text(f"conv1, kernel 2, row 2, column 3: {significant(value)}.")
+        if not step:
+            expect(told).to_contain_text("This is before the first step.")
+            continue
+        expect(told).to_contain_text(f"The gradient of this step's batch: {significant(gradient)}.")
+        wish = "smaller" if gradient > 0 else "larger"
+        expect(told).to_contain_text(f"A {wish} weight would have made the loss of this batch smaller.")
+        against = ", the other way: the optimizer also remembers the batches before" if gradient * change > 0 else ""
+        expect(told).to_contain_text(f"The step changed the weight by {significant(change)}{against}.")
+    page.get_by_label("row 2, column 3 of the kernel").focus()
+    page.keyboard.press("Tab")
+    expect(told).to_contain_text("conv1, kernel 2, row 3, column 1: ")
+    row(page, "conv2").click(position={"x": 20, "y": 20})
+    page.get_by_label("row 1, column 1 of the kernel").first.focus()
+    expect(told).to_contain_text("conv2, kernel 0 for map ")
+    expect(told).to_contain_text("Gradients are kept for the first convolution only.")
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_an_edited_kernel_keeps_the_keyboard_s_place(box):
+    page = box()
+    row(page, "conv2").click(position={"x": 20, "y": 20})
+    field = page.get_by_label("row 2, column 1 of the kernel").nth(1)
+    place = field.get_attribute("data-place")
+    field.fill("3")
+    field.press("Enter")
+    expect(page.get_by_role("button", name="Take the changes back")).to_be_enabled()
+    assert page.evaluate("document.activeElement.dataset.place") == place
 
 
 def test_a_slider_turns_the_digit(box):
@@ -162,6 +221,34 @@ def test_it_fits_on_a_phone_and_in_light_and_dark(visit, written, scheme):
     page.set_viewport_size({"width": 360, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     screenshot(page, f"glass-phone-{scheme}", height=3000)
+
+
+def test_it_can_be_read_at_twice_the_size(visit, written):
+    page = visit(written, device_scale_factor=2)
+    page.set_viewport_size({"width": 640, "height": 480})  # a window of 1280 × 960 at 200 %
+    draw(page, drawings()[12])
+    row(page, "conv1").click(position={"x": 20, "y": 20})
+    assert nothing_sticks_out(page)
+    screenshot(page, "glass-zoomed", height=2600)
+
+
+def test_voila_shows_it_too(visit, serve_with_voila, tmp_path):
+    page = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+    page.cells = [
+        nbformat.v4.new_code_cell(
+            "from mnist_helpers.checkpoints import find_model, load_model\nfrom mnist_helpers.data import load_part\n"
+            "from mnist_helpers.widgets.glass import GlassBox\n"
+            "GlassBox(load_model(find_model())[0], load_part('mnist', 'validation', limit=20))"
+        )
+    ]
+    nbformat.write(page, tmp_path / "box.ipynb")
+    with serve_with_voila(tmp_path / "box.ipynb") as address:
+        opened = visit(address)
+        opened.locator(".glass-box .sheet").wait_for()
+        draw(opened, drawings()[12])
+        expect(opened.locator(".reading")).to_contain_text(f"{drawings()[12].digit}, ")
+        screenshot(opened, "glass-voila", height=1600)
+        leave(opened.context)
 
 
 def test_weights_that_are_cut_off_are_said_to_be(visit, written, tmp_path):

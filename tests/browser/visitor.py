@@ -1,5 +1,6 @@
 """A visitor's hand, which draws on a pad, and eyes, which take screenshots into build/screenshots/."""
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 from strokes import Drawing
 
@@ -88,6 +89,16 @@ def screenshot(page: Page, name: str, height: int | None = None) -> None:
     if height:
         page.set_viewport_size({"width": page.viewport_size["width"], "height": height})
     page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled")
+
+
+def barriers(page: Page, within: str = "html") -> dict[str, list[str]]:
+    """Return what keeps some people from using a page, or a part of it, as axe-core finds it: serious or critical."""
+    found = Axe().run(page, context={"include": [[within]]}).response["violations"]
+    return {
+        one["id"]: [node["html"][:150] for node in one["nodes"]][:3]
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    }
 
 
 def nothing_sticks_out(page: Page) -> bool:

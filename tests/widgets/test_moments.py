@@ -1,21 +1,34 @@
 """The moments of a training, packed: every weight within half a level, the file whole or refused."""
 
+import copy
 import zlib
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from mnist_helpers.checkpoints import load_model
-from mnist_helpers.data import load_part
+from mnist_helpers.data import BatchLoader, load_part
 from mnist_helpers.errors import CourseError
 from mnist_helpers.evaluation import evaluate
 from mnist_helpers.exporting import for_answers, for_web
 from mnist_helpers.models import build_model
 from mnist_helpers.runtime import ROOT
-from mnist_helpers.widgets.moments import LEVELS, pack, read_moments
+from mnist_helpers.widgets.moments import LEVELS, Moments, Snapshots, pack, read_moments
 
 NETWORK = ROOT / "docs" / "site" / "network"
+
+
+def packed(labelled, *networks: nn.Sequential) -> Moments:
+    """Pack a training that gave these networks, one after each step."""
+    model = copy.deepcopy(networks[0])
+    kept = Snapshots(model, steps=len(networks))
+    for network in networks[1:]:
+        model.load_state_dict(network.state_dict())
+        kept.step()
+    assert len(kept.networks) == len(networks)
+    return pack(kept, labelled)
 
 
 def unpacked(moments, model):
@@ -35,7 +48,7 @@ def unpacked(moments, model):
 def test_each_weight_at_each_moment_is_within_half_a_level(name, val):
     torch.manual_seed(0)
     networks = [build_model(name) for _ in range(3)]  # farther apart than a training takes them
-    moments = pack([0, 1, 2], networks, val)
+    moments = packed(val, *networks)
     exact = np.stack([np.frombuffer(for_web(network, [], torch.float32)[1], np.float32) for network in networks])
     sizes = [tensor.numel() for tensor in for_answers(networks[0]).parameters()]
     level = np.repeat(moments.scales, sizes)
@@ -45,23 +58,24 @@ def test_each_weight_at_each_moment_is_within_half_a_level(name, val):
 def test_packing_changes_no_network(val):
     network = build_model("two-conv")
     before = [tensor.clone() for tensor in network.parameters()]
-    pack([0], [network], val)
+    packed(val, network)
     assert all(map(torch.equal, before, network.parameters()))
 
 
 def test_what_is_saved_is_read_again(val, tmp_path):
-    moments = pack([0, 7], [build_model("linear") for _ in range(2)], val)
+    moments = packed(val, *(build_model("two-conv") for _ in range(2)))
     moments.save(tmp_path / "moments.npz")
     found = read_moments(tmp_path / "moments.npz")
     assert found.described() == moments.described()
     assert found.packed == moments.packed
+    assert found.followed() == moments.followed() != b""
     assert found.scales.tolist() == moments.scales.tolist()
 
 
 @pytest.mark.parametrize("kept", [0, 10, 500, -1])
 def test_a_file_that_is_cut_off_is_refused(val, tmp_path, kept):
     path = tmp_path / "moments.npz"
-    pack([0], [build_model("linear")], val).save(path)
+    packed(val, build_model("linear")).save(path)
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(CourseError, match="holds no moments of a training"):
         read_moments(path)
@@ -77,3 +91,30 @@ def test_eight_bits_cost_next_to_nothing_in_the_network_of_the_site():
         tensor.data = torch.from_numpy(row[at : at + tensor.numel()]).float().reshape(tensor.shape)
         at += tensor.numel()
     assert evaluate(network, val).accuracy == pytest.approx(exact, abs=0.001)
+
+
+def test_a_weight_is_followed_with_its_gradient_and_its_step(train, val):
+    """Plain descent: each step is the gradient times the negative learning rate, and the steps add up to the way."""
+    model = build_model("two-conv")
+    kept, optimizer = Snapshots(model, steps=8, count=100), torch.optim.SGD(model.parameters(), lr=0.1)
+    for images, labels in BatchLoader(train, batch_size=80):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+        kept.step()
+    moments = pack(kept, val)
+    assert moments.steps.tolist() == list(range(9))
+    assert moments.weights.shape == moments.gradients.shape == moments.changes.shape == (9, model.conv1.weight.numel())
+    assert moments.changes[1:] == pytest.approx(-0.1 * moments.gradients[1:], abs=1e-6)
+    assert moments.weights[1:] == pytest.approx(moments.weights[0] + moments.changes.cumsum(axis=0)[1:], abs=1e-6)
+    assert (moments.gradients[0] == 0).all()
+    assert (moments.gradients[1:] != 0).any(axis=1).all()
+
+
+@pytest.mark.parametrize("name", ["linear", "vgg"])
+def test_where_there_is_no_convolution_or_its_weights_are_not_those_of_the_page_none_is_followed(name, val):
+    network = build_model(name)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_var.fill_(4)
+    assert packed(val, network, network).followed() == b""

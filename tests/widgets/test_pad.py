@@ -10,6 +10,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from mnist_helpers.checkpoints import find_model, load_model
+from mnist_helpers.exporting import for_web
 from mnist_helpers.models import build_model
 from mnist_helpers.reading.tables import load_csv
 from mnist_helpers.widgets import pad as module
@@ -32,6 +33,15 @@ def pad(network, train):
 def draw(pad, strokes, number=1, lifted=True, chosen=-1):
     pad.drawing = {"number": number, "strokes": strokes, "lifted": lifted, "chosen": chosen}
     return pad.answer
+
+
+def test_a_network_comes_with_the_pad_to_read_in_the_browser_where_that_can_be(train, pad):
+    assert (pad.header, pad.weights) == ({}, b"")  # the page does not know its layers
+    walkthrough = load_model(find_model("mnist", "walkthrough"))[0]
+    header, weights = for_web(walkthrough, list(train.classes))
+    own, shipped, wide = DrawingPad(walkthrough, known=train), DrawingPad(), DrawingPad(walkthrough, aspect=2.0)
+    assert (own.header, own.weights) == (shipped.header, shipped.weights) == (header, weights)
+    assert wide.header == {}  # it may hold several digits
 
 
 def test_a_drawing_is_answered_under_its_number(pad):

@@ -54,7 +54,7 @@ def test_no_source_is_shown_no_traceback_sent_and_idle_kernels_end():
     assert config.Voila.base_url == "/digits/"
 
 
-@pytest.mark.parametrize(("most", "ready"), [(1, 1), (2, 2), (10, READY)])
+@pytest.mark.parametrize(("most", "ready"), [(1, 1), (10, READY)])
 def test_no_more_kernels_wait_than_there_are_places(most, ready):
     config = settings(port=1, address="127.0.0.1", most=most, base_url="/")
     assert config.VoilaConfiguration.default_pool_size == ready
@@ -79,7 +79,7 @@ def test_a_path_behind_a_proxy_may_be_written_with_or_without_slashes(monkeypatc
     monkeypatch.setattr(serving.Page, "launch_instance", lambda config, **_: served.update(config=config))
     serving.serve(free_port(), "127.0.0.1", most=1, base_url=given, say=said.append)
     assert served["config"].Voila.base_url == "/digits/"
-    assert re.fullmatch(r"The pad is at http://127.0.0.1:\d+/digits/ \(Ctrl-C stops it\)", said[0])
+    assert re.fullmatch(r"The page is at http://127.0.0.1:\d+/digits/ \(Ctrl-C stops it\)", said[0])
 
 
 def test_a_port_that_is_taken_or_an_address_of_another_machine_is_a_sentence_and_nothing_is_announced(monkeypatch):
@@ -204,6 +204,7 @@ def test_whatever_is_asked_for_is_answered_and_leaves_no_traceback(tmp_path):
         for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "NONE"):
             assert status(port, "/nothing", method)[0] in (404, 405), method
             assert status(port, "/", method)[0] in (403, 405), method
+            assert status(port, "/pad", method)[0] in (403, 405), method
             assert status(port, UNKNOWN, method)[0] in (403, 405), method
         for headers in (
             {"Cookie": "_xsrf=\xff"},
@@ -220,6 +221,9 @@ def test_whatever_is_asked_for_is_answered_and_leaves_no_traceback(tmp_path):
         assert status(port, "/nothing", Origin="https://digits.example.org")[0] == 404
         assert status(port, "/nothing", Origin=f"https://127.0.0.1:{port}")[0] == 403
         page, text = status(port, "/")
+        assert (page, "kernelId" in text, "Glass box" in text) == (200, False, True)
+        assert status(port, "/", "HEAD")[0] == 200
+        page, text = status(port, "/pad")
         kernel = re.search(r'"kernelId": ?"([^"]+)"', text)[1]
         assert (page, status(port, f"/api/kernels/{kernel}")[0]) == (200, 200)
         assert status(port, f"/api/kernels/{kernel}", "DELETE")[0] == 405
@@ -248,7 +252,7 @@ async def talk_nonsense(address: str) -> None:
 @pytest.mark.slow
 def test_the_first_answer_brings_the_cookie_that_the_closing_page_needs(tmp_path):
     with started(tmp_path / "log") as port, closing(HTTPConnection("127.0.0.1", port, timeout=60)) as visitor:
-        visitor.request("GET", "/")
+        visitor.request("GET", "/pad")
         answer = visitor.getresponse()
         assert answer.status == 200
         assert any(cookie.startswith("_xsrf=") for cookie in answer.headers.get_all("Set-Cookie", []))
