@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mnist_helpers import inspection
 from mnist_helpers.checks import inputs
 from mnist_helpers.checks.exercise import Gap, Mistake, exercise
-from mnist_helpers.checks.traces import traces
+from mnist_helpers.checks.traces import traces, watch
 
 
 def a_kernel(random: np.random.Generator) -> tuple[Tensor]:
@@ -259,11 +259,15 @@ def strongest_place(values: Tensor) -> tuple[int, int]:
 LAYERS = {"conv1": 4, "conv2": 6}  # of the networks that are drawn, with their filters
 
 
-def network_and_filter(random: np.random.Generator, layer: str = "") -> tuple[nn.Sequential, str, int, Tensor]:
-    """Draw a network, a filter of one of its layers, and images."""
+def network_and_filter(
+    random: np.random.Generator, layer: str = "", filters: tuple[int, int] = tuple(LAYERS.values())
+) -> tuple[nn.Sequential, str, int, Tensor]:
+    """Draw a network, in which somebody's hook is already, a filter of one of its layers, and images."""
     layer = layer or str(random.choice(list(LAYERS)))
     images, _ = inputs.float_digits(random, 6)
-    return inputs.network(random, dropout=0.5).eval(), layer, int(random.integers(LAYERS[layer])), images
+    model = inputs.network(random, dropout=0.5, filters=filters).eval()
+    model.get_submodule(layer).register_forward_hook(watch)
+    return model, layer, int(random.integers(LAYERS[layer])), images
 
 
 def chosen(layer: str, index: int) -> Callable[[], tuple[nn.Sequential, str, int, Tensor]]:
@@ -930,10 +934,12 @@ def neighbours(embedded: Tensor, one: int, count: int) -> Tensor:
     return by_distance(embedded, one, (embedded - embedded[one]).norm(dim=1), count)
 
 
-def network_layer_digits(random: np.random.Generator, layer: str = "") -> tuple[nn.Sequential, str, Tensor, Tensor]:
+def network_layer_digits(
+    random: np.random.Generator, layer: str = "", filters: tuple[int, int] = tuple(LAYERS.values())
+) -> tuple[nn.Sequential, str, Tensor, Tensor]:
     """Draw a network, one of its layers, and digits with labels by which one filter of the layer does harm."""
     while True:
-        model, layer, index, _ = network_and_filter(random, layer)
+        model, layer, index, _ = network_and_filter(random, layer, filters)
         images, labels = inputs.float_digits(random, 80)
         with torch.no_grad():
             labels[15:] = model(images[15:]).argmax(dim=1)
@@ -942,9 +948,11 @@ def network_layer_digits(random: np.random.Generator, layer: str = "") -> tuple[
             return model, layer, images, labels
 
 
-def digits_for(layer: str) -> Callable[[], tuple[nn.Sequential, str, Tensor, Tensor]]:
-    """Return what gives a network, this layer, and digits with labels."""
-    return lambda: network_layer_digits(np.random.default_rng(0), layer)
+def digits_for(
+    layer: str, filters: tuple[int, int] = tuple(LAYERS.values())
+) -> Callable[[], tuple[nn.Sequential, str, Tensor, Tensor]]:
+    """Return what gives a network with so many filters, this layer, and digits with labels."""
+    return lambda: network_layer_digits(np.random.default_rng(0), layer, filters)
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -974,10 +982,11 @@ def worth_of(
 def piled(model: nn.Sequential, layer: str, images: Tensor, labels: Tensor, tidy: bool) -> Tensor:
     """Silence one filter after the other and none of them less; take the hooks out at the end, or leave them."""
     before = accuracy(model(images), labels)
-    filters = range(model.get_submodule(layer).out_channels)
+    hooks = model.get_submodule(layer)._forward_hooks
+    there, filters = list(hooks), range(model.get_submodule(layer).out_channels)
     after = torch.stack([accuracy(left_hook(model, layer, one, images), labels) for one in filters])
-    if tidy:
-        model.get_submodule(layer)._forward_hooks.clear()
+    for own in [handle for handle in hooks if tidy and handle not in there]:
+        del hooks[own]
     return before - after
 
 
@@ -991,7 +1000,7 @@ def without_each(model: nn.Sequential, layer: str, images: Tensor, labels: Tenso
 @exercise(
     draw=network_layer_digits,
     rounds=2,
-    edges=[digits_for("conv1"), digits_for("conv2")],
+    edges=[digits_for("conv1"), digits_for("conv2"), digits_for("conv2", filters=(5, 9))],
     notice="The worths do not add up to the accuracy: filters stand in for each other.",
     hint="The accuracy with all filters, minus the accuracy with one of them silent, for each in turn.",
     measure=with_traces,

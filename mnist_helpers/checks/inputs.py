@@ -63,18 +63,19 @@ def normal(random: np.random.Generator, *shape: int) -> Tensor:
     return torch.from_numpy(random.normal(size=shape).astype(np.float32))
 
 
-def network(random: np.random.Generator, dropout: float = 0.0) -> nn.Sequential:
+def network(random: np.random.Generator, dropout: float = 0.0, filters: tuple[int, int] = (4, 6)) -> nn.Sequential:
     """Build a small convolutional network with named layers and random weights, for images (B, 1, 28, 28)."""
+    first, second = filters
     with seeded(seed(random)):
         layers = {
-            "conv1": nn.Conv2d(1, 4, 5, stride=3),  # (B, 4, 8, 8)
+            "conv1": nn.Conv2d(1, first, 5, stride=3),  # (B, first, 8, 8)
             "elu1": nn.ELU(),
-            "conv2": nn.Conv2d(4, 6, 3),  # (B, 6, 6, 6)
+            "conv2": nn.Conv2d(first, second, 3),  # (B, second, 6, 6)
             "elu2": nn.ELU(),
-            "pool": nn.MaxPool2d(2),  # (B, 6, 3, 3)
+            "pool": nn.MaxPool2d(2),  # (B, second, 3, 3)
             "flatten": nn.Flatten(),
             "dropout": nn.Dropout(dropout),
-            "dense": nn.Linear(54, 10),
+            "dense": nn.Linear(9 * second, 10),
         }
         model = nn.Sequential()
         for name, layer in layers.items():

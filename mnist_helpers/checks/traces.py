@@ -5,8 +5,18 @@ Each is a dictionary: its keys say what is wrong where its values are not those 
 
 import hashlib
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
+
+
+def watch(_layer: nn.Module, _given: tuple, _output: Tensor) -> None:
+    """Stand for a hook of somebody else's in a network: it changes nothing, and has to stay."""
+
+
+def hooks_of(model: nn.Module) -> list:
+    """Return all hooks in a network."""
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return [hook for layer in model.modules() for kind in kinds for hook in getattr(layer, kind).values()]
 
 
 def settings(model: nn.Module) -> dict[str, object]:
@@ -19,8 +29,10 @@ def settings(model: nn.Module) -> dict[str, object]:
             repr(model).encode()  # a short word in its place: marking carries no long ones
         ).hexdigest(),
         "A hook of yours is still in the network. It has to be removed.": any(
-            layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
-            for layer in model.modules()
+            hook is not watch for hook in hooks_of(model)
+        ),
+        "A hook that was in the network before is gone. Remove your own alone, with its handle.": hooks_of(model).count(
+            watch
         ),
     }
 

@@ -3967,6 +3967,20 @@ return best
     "silenced_logits": [
         (
             """
+def silent(module, inputs, output):
+    output = output.clone()
+    output[:, index] = 0
+    return output
+
+model.get_submodule(layer).register_forward_hook(silent)
+logits = model(images)
+model.get_submodule(layer)._forward_hooks.clear()
+return logits
+""",
+            "Remove your own alone",
+        ),
+        (
+            """
 layer = model.get_submodule(layer)
 def silent(module, inputs, output):
     output = output.clone()
@@ -4506,6 +4520,14 @@ return order[:count]
         ),
     ],
     "worth": [
+        (
+            """
+score = lambda logits: (logits.argmax(1) == labels).float().mean()
+filters = {"conv1": 4, "conv2": 6}[layer]
+return torch.stack([score(model(images)) - score(silenced_logits(model, layer, i, images)) for i in range(filters)])
+""",
+            "9",
+        ),
         (
             """
 def score():
