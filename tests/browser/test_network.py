@@ -2,6 +2,7 @@
 
 import base64
 import json
+import statistics
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from playwright.sync_api import Page
 from strokes import drawings
 from torch import Tensor
+from visitor import SCREENSHOTS
 
 import mnist_helpers
 from mnist_helpers.checkpoints import find_model, load_model
@@ -122,12 +124,26 @@ def test_drawn_digits_are_read(open_page, tmp_path):
     page = open_page()
     page.evaluate(READ)
     script = """async strokes => {
-        const digit = (await import("/strokes.js")).digitOf(strokes);
-        return [...engine.forward(network, Float32Array.from(digit, value => value / 255)).at(-1).values];
+        const { digitOf } = await import("/strokes.js"), started = performance.now(), digit = digitOf(strokes);
+        const ready = performance.now(), maps = engine.forward(network, Float32Array.from(digit, value => value / 255));
+        const ended = performance.now();
+        return { logits: [...maps.at(-1).values], forward: ended - ready, drawing: ended - started };
     }"""
     sent = [[{"points": points, "width": drawing.pen} for points in drawing.strokes] for drawing in drawings()]
-    read = [torch.tensor(page.evaluate(script, strokes)).argmax().item() for strokes in sent]
+    answers = [page.evaluate(script, strokes) for strokes in sent]
+    read = [torch.tensor(answer["logits"]).argmax().item() for answer in answers]
     right = sum(digit == drawing.digit for digit, drawing in zip(read, drawings(), strict=True))
+    figures = {"drawings": len(read), "read rightly": right} | {
+        f"milliseconds of a {what}, {name}": round(of([answer[what] for answer in answers]), 1)
+        for what in ("forward", "drawing")
+        for name, of in (
+            ("median", statistics.median),
+            ("95th percentile", lambda row: statistics.quantiles(row, n=20)[-1]),
+        )
+    }
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    (SCREENSHOTS / "network.json").write_text(json.dumps(figures, indent=1) + "\n")
+    print(figures)
     assert right >= 58, f"{right} of {len(read)} drawings were read rightly"
 
 

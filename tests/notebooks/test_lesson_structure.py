@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mnist_helpers.course.runner import WIDGET_IS_LIVE, find_notebooks
+from mnist_helpers.course.site import repository
 
 LESSONS = find_notebooks()
 LONGEST_CELL, ONE_LONG_CELL, WIDEST_LINE = 15, 25, 110
@@ -163,6 +164,11 @@ def test_all_lessons_open_alike_but_for_what_they_need():
     assert len({re.sub(r"^needed = .*", "", opening, flags=re.MULTILINE) for opening in OPENINGS}) == 1
     assert ["optuna" in opening for opening in OPENINGS] == [path.stem.startswith("06") for path in LESSONS]
     assert all(len(lines({"source": opening.splitlines(keepends=True)})) <= LONGEST_CELL for opening in OPENINGS)
+
+
+def test_lessons_come_from_the_repository_that_the_project_names():
+    source = f"git+{repository()}" if repository() else ""
+    assert all(f'os.environ.get("MNIST_HELPERS_FROM", "{source}")' in opening for opening in OPENINGS)
 
 
 @pytest.mark.parametrize("opening", {*OPENINGS})
