@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export OMP_WAIT_POLICY = passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab run-notebooks test quick test-all test-weekly lint refresh-notebooks pretrained reproduce bench gpu app widget-pictures contact-sheet site student solutions grade lock clean
+.PHONY: help setup lab run-notebooks test quick test-all test-weekly lint refresh-notebooks pretrained reproduce bench gpu app widget-pictures contact-sheet site links student solutions grade lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -112,6 +112,9 @@ widget-pictures: $(READY) ## run the widgets in a real browser and take the pict
 
 site: $(READY) ## make the web site from the committed pages, in build/site/ (nothing is run; open build/site/index.html)
 	@$(RUN) site
+
+links: $(READY) ## follow the links of all pages to other hosts (needs a network)
+	@$(RUN) site --check-links
 
 contact-sheet: $(READY) ## draw the README's picture from the figures of the committed notebooks
 	@$(RUN) contact-sheet

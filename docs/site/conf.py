@@ -21,6 +21,10 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 default_role = "code"  # docstrings write `like this`
 
+linkcheck_timeout = 20  # seconds
+linkcheck_retries = 2
+linkcheck_workers = 5
+
 html_theme = "furo"
 html_title = project
 html_static_path = ["_static"]

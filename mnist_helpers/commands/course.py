@@ -79,13 +79,17 @@ def site(
     train: Annotated[
         bool, typer.Option("--train", help="first train the glass box's network again (a minute)")
     ] = False,
+    check_links: Annotated[
+        bool, typer.Option("--check-links", help="write nothing, and follow the links to other hosts (needs a network)")
+    ] = False,
 ) -> None:
     """Write the course as a web site: the committed pages, exercises, reference, and the glass box."""
     import tempfile
 
     from mnist_helpers.checkpoints import load_model
     from mnist_helpers.course.runner import find_notebooks
-    from mnist_helpers.course.site import FRAME, build_site
+    from mnist_helpers.course.site import FRAME, build_site, dead_links
+    from mnist_helpers.errors import CourseError
     from mnist_helpers.widgets.glass import MOMENTS, train_for_page, write_page
     from mnist_helpers.widgets.moments import read_moments
 
@@ -97,5 +101,11 @@ def site(
     with tempfile.TemporaryDirectory() as place:
         glass_box = Path(place) / "glass-box.html"
         write_page(glass_box, load_model(network)[0], read_moments(network / MOMENTS))
+        if check_links:
+            dead = dead_links(glass_box)
+            if dead:
+                raise CourseError(f"{len(dead)} links lead nowhere:\n" + "\n".join(dead))
+            say("Every link to another host leads somewhere.")
+            return
         build_site(glass_box, folder)
     say(f"Written to {folder}. Open {folder / 'index.html'}")

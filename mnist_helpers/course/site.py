@@ -1,5 +1,6 @@
 """The course as a web site: its pages with the outputs that were committed, and nothing run. Sphinx does the rest."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -32,18 +33,39 @@ def build_site(glass_box: Path, target: Path = SITE) -> None:
 
     Raises: MissingExtraError without Sphinx; CourseError if Sphinx finds fault with a page or a link.
     """
-    if not (find_spec("sphinx") and find_spec("myst_nb") and find_spec("furo")):
-        raise MissingExtraError("The web site is made by Sphinx, with MyST-NB and the theme Furo", "site")
     with tempfile.TemporaryDirectory() as folder:
         source, made = Path(folder) / "source", Path(folder) / "site"
-        lay_out(source, glass_box, repository())
-        command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "--builder=html"]
-        done = subprocess.run([*command, source, made], capture_output=True, text=True, check=False)
+        done = _sphinx("html", source, made, glass_box)
         if done.returncode:
             raise CourseError(f"Sphinx did not make the site:\n{done.stderr.replace(f'{source}/', '').strip()}")
         shutil.rmtree(made / ".doctrees")
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(made, target)
+
+
+def dead_links(glass_box: Path) -> list[str]:
+    """Follow the site's links to other hosts, and return those that lead nowhere, each with its page and the reason.
+
+    Raises: MissingExtraError without Sphinx; CourseError if it did not come to its end.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        source, made = Path(folder) / "source", Path(folder) / "links"
+        done = _sphinx("linkcheck", source, made, glass_box)
+        record = made / "output.json"  # a line of JSON for each link
+        if not record.is_file():
+            raise CourseError(f"Sphinx did not follow the links:\n{done.stderr.strip()}")
+        found = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
+    return [
+        f"{one['filename']}: {one['uri']} ({one['info']})" for one in found if one["status"] in ("broken", "timeout")
+    ]
+
+
+def _sphinx(builder: str, source: Path, made: Path, glass_box: Path) -> subprocess.CompletedProcess:
+    if not (find_spec("sphinx") and find_spec("myst_nb") and find_spec("furo")):
+        raise MissingExtraError("The web site is made by Sphinx, with MyST-NB and the theme Furo", "site")
+    lay_out(source, glass_box, repository())
+    command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", f"--builder={builder}"]
+    return subprocess.run([*command, source, made], capture_output=True, text=True, check=False)
 
 
 def repository() -> str:

@@ -14,9 +14,9 @@ const PLAY = 80; // milliseconds from one place of the sliding window to the nex
 /**
  * Put a glass box into an element: a network's `header` and `weights` (an ArrayBuffer), images to show it (a Uint8Array,
  * 784 each) with their labels, and, where there are some, `moments` of its training ({ step, accuracy, loss }) with the
- * weights that it had then, `packed` (`scales` tell how), and of its first convolution the weights, their gradients
- * and their changes in the steps of all moments (`followed`, a Float32Array). Returns, when all is unpacked, a function that takes
- * it down.
+ * weights that it had then, `packed` (`scales` tell how), and of its first convolution the weights, their gradients and
+ * their changes in the steps of all moments (`followed`, a Float32Array). Returns, when all is unpacked, a function that
+ * takes it down.
  */
 export async function mount(el, content) {
   const { header, weights, labels, moments = [], scales = [], packed = null, followed = [] } = content;

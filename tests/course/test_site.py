@@ -1,6 +1,7 @@
 """The web site: what a page becomes for it; built once, all its links lead somewhere and it needs no other host."""
 
 import re
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -40,6 +41,36 @@ def test_a_page_is_folded_where_jupyterlab_folds_it_has_alt_texts_and_asks_for_n
     assert drawn.metadata.mystnb.image.alt == "two cats"
     assert box.metadata.tags == ["live-glass-box"]
     assert [list(output.data) for output in box.outputs] == [["image/png"], ["text/plain"]]
+
+
+FOLLOWED = """{"filename": "notebooks/02_model.ipynb", "status": "working", "uri": "https://a.org", "info": ""}
+{"filename": "README.md", "status": "broken", "uri": "https://b.org/x", "info": "404 Client Error"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (FOLLOWED, "error: 1 links lead nowhere:\nREADME.md: https://b.org/x (404 Client Error)\n"),
+        (FOLLOWED.splitlines()[0], "Every link to another host leads somewhere.\n"),
+        (None, "error: Sphinx did not follow the links:\nno such builder\n"),
+    ],
+)
+def test_links_that_lead_nowhere_are_named_with_their_page(monkeypatch, capsys, record, said):
+    def follow(command: list, **_options) -> subprocess.CompletedProcess:
+        assert "--builder=linkcheck" in command
+        if record is not None:
+            command[-1].mkdir()
+            (command[-1] / "output.json").write_text(record)
+        return subprocess.CompletedProcess(command, 1, stderr="no such builder")
+
+    monkeypatch.setattr(site, "lay_out", lambda *_: None)
+    monkeypatch.setattr(site.subprocess, "run", follow)
+    monkeypatch.setattr("sys.argv", ["mnist-helpers", "site", "--check-links"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert "".join(capsys.readouterr()) == said
+    assert bool(ended.value.code) == said.startswith("error")
 
 
 def test_a_page_is_offered_where_the_repository_is_and_as_a_file_anyhow():
