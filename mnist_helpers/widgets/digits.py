@@ -8,6 +8,7 @@ from torch import Tensor
 from mnist_helpers.data import LabelledImages, to_float
 from mnist_helpers.pages import Shown, described, watch
 from mnist_helpers.visualization import draw_images
+from mnist_helpers.widgets.slider import Slider
 
 COLUMNS, ROWS = 10, 3
 ORDERS = ("as they come", "closest to the class mean", "farthest from the class mean")
@@ -22,7 +23,7 @@ class DigitBrowser(ipywidgets.VBox):
             ipywidgets.Dropdown, "Class", options=list(zip(labelled.classes, range(10), strict=True))
         )
         self.order = described(ipywidgets.Dropdown, "Order", options=ORDERS)
-        self.page = described(ipywidgets.IntSlider, "Page", min=1, max=1, value=1)
+        self.page = Slider("Page", min=1, max=1)
         self.shown = Shown()
         controls = ipywidgets.HBox([self.label, self.order, self.page], layout={"flex_flow": "row wrap"})
         super().__init__([controls, self.shown])

@@ -14,6 +14,7 @@ from mnist_helpers.evaluation import predict_logits
 from mnist_helpers.inspection import feature_maps, layers_with_maps, silenced, top_patches
 from mnist_helpers.pages import Shown, described, guarded, watch
 from mnist_helpers.visualization import draw_images, draw_probabilities
+from mnist_helpers.widgets.slider import Slider
 
 PATCHES = 6
 AMONG = 1_000  # images in which patches are sought
@@ -33,8 +34,8 @@ class FilterExplorer(ipywidgets.VBox):
         if not layers:
             raise CourseError("This network has no feature maps. Choose one with convolutions, such as 'two-conv'.")
         self.layer = described(ipywidgets.Dropdown, "Layer", options=layers)
-        self.filter = described(ipywidgets.IntSlider, "Filter", max=0)
-        self.image = described(ipywidgets.IntSlider, "Image", max=len(labelled) - 1)
+        self.filter = Slider("Filter", max=0)
+        self.image = Slider("Image", max=len(labelled) - 1)
         self.off = described(ipywidgets.SelectMultiple, "Switched off", rows=6)
         self.shown = Shown()
         self.patches = functools.cache(self._find_patches)  # they depend neither on the image nor on what is off

@@ -11,6 +11,7 @@ from torch import Tensor
 from mnist_helpers.data import to_float
 from mnist_helpers.pages import Shown, described, watch
 from mnist_helpers.visualization import ORANGE, draw_images
+from mnist_helpers.widgets.slider import Slider
 
 PRESETS = {
     "upright edges": [-1, 0, 1, -2, 0, 2, -1, 0, 1],  # Sobel's pair, as in notebook 02
@@ -36,9 +37,9 @@ class KernelEditor(ipywidgets.VBox):
         self.numbers = [
             described(ipywidgets.FloatText, place, step=0.5, layout={"width": "6em"}) for place in "↖↑↗←·→↙↓↘"
         ]
-        self.image = described(ipywidgets.IntSlider, "Image", max=len(images) - 1)
-        self.row = described(ipywidgets.IntSlider, "Window: row", max=25, value=8)
-        self.column = described(ipywidgets.IntSlider, "column", max=25, value=12)
+        self.image = Slider("Image", max=len(images) - 1)
+        self.row = Slider("Window: row", max=25, value=8)
+        self.column = Slider("column", max=25, value=12)
         self.shown = Shown()
         grid = ipywidgets.GridBox(self.numbers, layout={"grid_template_columns": "repeat(3, 6.5em)"})
         sliders = ipywidgets.VBox([self.preset, self.image, self.row, self.column])

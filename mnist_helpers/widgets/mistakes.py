@@ -7,8 +7,9 @@ from torch import Tensor
 
 from mnist_helpers.data import LabelledImages
 from mnist_helpers.evaluation import confusion_matrix
-from mnist_helpers.pages import Shown, described, guarded, watch
+from mnist_helpers.pages import Shown, guarded, watch
 from mnist_helpers.visualization import BLUE, ORANGE, draw_images
+from mnist_helpers.widgets.slider import Slider
 
 MOST_SHOWN = 20
 
@@ -88,14 +89,8 @@ class ThresholdExplorer(ipywidgets.VBox):
         """
         self.confidence, predictions = logits.softmax(dim=1).max(dim=1)
         self.right = predictions == labels
-        self.threshold = described(
-            ipywidgets.FloatSlider,
-            "Answer only if surer than",
-            max=0.999,
-            step=0.001,
-            value=0.9,
-            readout_format=".1%",
-            layout={"width": "36em"},
+        self.threshold = Slider(
+            "Answer only if surer than", max=0.999, step=0.001, value=0.9, percent=True, layout={"width": "36em"}
         )
         self.shown = Shown()
         super().__init__([self.threshold, self.shown])

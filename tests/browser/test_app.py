@@ -41,7 +41,7 @@ def test_the_first_page_reads_what_is_drawn_without_a_kernel_and_leads_to_the_pa
         pad = Pad(page)
         pad.draw(BY_DIGIT[3])
         assert pad.reading.startswith("3 (")
-        page.get_by_role("link", name="The network number by number").click()
+        page.get_by_role("link", name="The network number by number, in your browser alone").click()
         page.locator(".glass-box").wait_for()
         leave(page.context)
 

@@ -81,17 +81,17 @@ def test_the_keyboard_points_and_the_window_slides_and_stops(box):
     row(page, "conv2").focus()
     for key in ("ArrowRight", "ArrowDown", "PageDown"):
         page.keyboard.press(key)
-    expect(page.locator(".arithmetic h4")).to_contain_text("conv2, map 1, row 1, column 1")
+    expect(page.locator(".arithmetic h2")).to_contain_text("conv2, map 1, row 1, column 1")
     expect(page.locator(".arithmetic table")).to_have_count(12)
     page.get_by_role("button", name="Slide the window").click()
-    expect(page.locator(".arithmetic h4")).to_have_text(re.compile("conv2, map 1, row [3-9]"))
+    expect(page.locator(".arithmetic h2")).to_have_text(re.compile("conv2, map 1, row [3-9]"))
     page.get_by_role("button", name="Stop the window").click()
     expect(page.get_by_role("button", name="Slide the window")).to_be_visible()
 
 
 def test_a_click_holds_a_number_until_the_next(box):
     page = box()
-    heading = page.locator(".arithmetic h4")
+    heading = page.locator(".arithmetic h2")
     row(page, "conv1").click(position={"x": 31, "y": 21})
     row(page, "relu1").hover(position={"x": 31, "y": 21})
     expect(heading).to_contain_text("conv1, map 0, row 10, column 15 (held")

@@ -92,8 +92,7 @@ def changes(page: Page, widget, action) -> None:
 
 
 def slide(page: Page, widget, name: str) -> None:
-    labelled = widget.locator(".widget-slider", has=page.get_by_text(name, exact=True))
-    labelled.get_by_role("slider").focus()  # ipywidgets gives the handle itself no name
+    widget.get_by_role("slider", name=name, exact=True).focus()
     page.keyboard.press("ArrowRight")
 
 
@@ -249,20 +248,20 @@ def test_while_a_digit_is_drawn_the_browser_reads_it_and_the_kernel_when_the_pen
     run_all(page)
     pad = Pad(page)
     left, top, height = pad.box
-    (stroke,) = BY_DIGIT[2].strokes
+    (stroke,) = BY_DIGIT[3].strokes
     places = [(left + x * height, top + y * height) for x, y in stroke]
     page.mouse.move(*places[0])
     page.mouse.down()
     for place in places[1:]:
         page.mouse.move(*place)
     reading, state = pad.root.locator(".reading"), pad.root.locator(".state")
-    expect(reading).to_contain_text("2 so far (")
+    expect(reading).to_contain_text("3 so far (")
     expect(state).to_have_text(re.compile(r"^Read in \d+ ms, by the browser\.$"))
     expect(pad.root.get_by_role("button", name="Keep it")).to_be_disabled()
     assert page.evaluate("document.querySelector('.drawing-pad .insight').childElementCount") == 0  # the kernel's
     page.mouse.up()
     pad.answered()
-    assert re.match(r"2 \((\d+% sure|unsure)", pad.reading)
+    assert re.match(r"3 \((\d+% sure|unsure)", pad.reading)
     expect(state).to_contain_text("in the kernel")
     page.mouse.move(left + 0.9 * height, top + 0.2 * height)  # beside it, another digit: the kernel tells them apart
     page.mouse.down()

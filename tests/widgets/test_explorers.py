@@ -24,6 +24,7 @@ from mnist_helpers.widgets.digits import ORDERS, DigitBrowser, ordered
 from mnist_helpers.widgets.filters import FilterExplorer, first_weights, predictions_without
 from mnist_helpers.widgets.kernel_editor import OWN, PRESETS, KernelEditor, convolved
 from mnist_helpers.widgets.mistakes import ConfusionExplorer, ThresholdExplorer, behind, coverage
+from mnist_helpers.widgets.slider import Slider
 
 
 @pytest.fixture(scope="module")
@@ -264,3 +265,16 @@ def test_words_in_a_view_are_escaped():
     shown = Shown()
     shown.say("<script>alert(1)</script>")
     assert "<script>" not in shown.value
+
+
+def test_a_slider_stays_within_its_limits_whichever_changes_first():
+    slider = Slider("Page", min=1, max=9, value=20)
+    assert slider.value == 9
+    slider.max = 4
+    assert slider.value == 4
+    slider.value = -3
+    assert slider.value == 1
+    slider.min = 2
+    assert (slider.value, type(slider.value)) == (2, int)
+    assert Slider("Image").value == 0
+    assert Slider("Surer than", max=0.999, step=0.001, value=0.9).value == 0.9
