@@ -62,7 +62,6 @@ export async function mount(el, content) {
   const time = training.panelOf(moments, labels.length, { moved: restore, stopped: judge });
 
   el.classList.add("glass-box");
-  el.dataset.lmSuppressShortcuts = "true"; // keys pressed here are not meant for JupyterLab
   el.replaceChildren(
     element("div", { class: "top" },
       element("div", { class: "desk" }, sheet.canvas,

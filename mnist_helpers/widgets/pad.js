@@ -12,8 +12,12 @@ const NEAREST_POINTS = 0.004; // of the sheet's height
 const LONGEST_SIDE = 1000; // pixels of a photo: more are not looked at
 let pads = 0; // on this page
 
+const FOCUSABLE = ["button", "canvas", "input", "select"];
+
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
+  // Keys pressed here are not meant for JupyterLab, which asks the element that has the focus, and none around it.
+  if (FOCUSABLE.includes(tag)) made.dataset.lmSuppressShortcuts = "true";
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
     else if (value !== undefined) made.setAttribute(name, value);
@@ -153,7 +157,6 @@ export function render({ model, el }) {
   keeping.hidden = !model.get("keeps");
 
   el.classList.add("drawing-pad");
-  el.dataset.lmSuppressShortcuts = "true"; // keys pressed here are not meant for JupyterLab
   el.replaceChildren(
     element("div", { class: "desk" }, sheet,
       element("div", { class: "tools" },

@@ -5,7 +5,7 @@ export function render({ model, el }) {
   input.type = "range";
   label.append(model.get("description"), input);
   el.classList.add("slider");
-  el.dataset.lmSuppressShortcuts = "true"; // keys pressed here are not meant for JupyterLab
+  input.dataset.lmSuppressShortcuts = "true"; // keys pressed here are not meant for JupyterLab
   el.replaceChildren(label, output);
 
   function show() {

@@ -5,8 +5,12 @@ const PEN_WIDTH = 0.08; // of the sheet's height
 const TILE = 52, GAP = 4; // CSS pixels of a map, and between two of them
 const BLUE = [0, 90, 160], ORANGE = [200, 90, 0], PAPER = [250, 250, 248], INK = [16, 36, 84];
 
+const FOCUSABLE = ["button", "canvas", "input", "summary"];
+
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
+  // Keys pressed here are not meant for JupyterLab, which asks the element that has the focus, and none around it.
+  if (FOCUSABLE.includes(tag)) made.dataset.lmSuppressShortcuts = "true";
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
     else if (value !== undefined && value !== false) made.setAttribute(name, value === true ? "" : value);

@@ -143,6 +143,20 @@ def play_with_a_kernel(page: Page) -> None:
     for name in ("Image", "Window: row", "column"):
         changes(page, widget, lambda name=name: slide(page, widget, name))
     screenshot(page, "lab-kernel")
+    box = page.locator(".glass-box")
+    box.get_by_label("turned by").focus()
+    page.keyboard.press("ArrowRight")
+    expect(box.get_by_label("turned by")).to_have_value("5")
+    place = re.compile(r"conv1, map (\d+), row (\d+), column (\d+)")
+    told = box.locator(".arithmetic h2")
+    before, down, right = map(int, place.search(told.inner_text()).groups())  # of the number that was pointed at
+    box.locator(".maps").nth(1).focus()
+    for key in ("ArrowRight", "PageDown"):
+        page.keyboard.press(key)
+    expect(told).to_contain_text(f"conv1, map {before + 1}, row {down}, column {right + 1}")
+    box.get_by_role("button", name="Next").focus()
+    page.keyboard.press("Enter")
+    expect(box.get_by_role("spinbutton", name="Image")).to_have_value("1")
 
 
 def play_with_mistakes(page: Page) -> None:
