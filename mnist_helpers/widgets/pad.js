@@ -3,28 +3,16 @@
 // (`drawing`); what the kernel makes of them when the pen is lifted comes back (`answer`), with its pictures as grey values.
 import * as network from "./network.js";
 import * as pen from "./strokes.js";
+import * as tiles from "./tiles.js";
 
 const { asImage, digitOf } = pen;
+const { element } = tiles;
 
 const HEIGHT = 280; // CSS pixels of the sheet
 const PATIENCE = 4000; // milliseconds without an answer before the pad says so
 const NEAREST_POINTS = 0.004; // of the sheet's height
 const LONGEST_SIDE = 1000; // pixels of a photo: more are not looked at
 let pads = 0; // on this page
-
-const FOCUSABLE = ["button", "canvas", "input", "select"];
-
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  // Keys pressed here are not meant for JupyterLab, which asks the element that has the focus, and none around it.
-  if (FOCUSABLE.includes(tag)) made.dataset.lmSuppressShortcuts = "true";
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (value !== undefined) made.setAttribute(name, value);
-  }
-  made.append(...children);
-  return made;
-}
 
 // A picture of grey values (or red, green, blue), each pixel a square.
 function picture({ caption, width, height, pixels }) {

@@ -56,7 +56,7 @@ class DrawingPad(anywidget.AnyWidget):
     from Python draws, too. While the pen is down, the network in `header` and `weights` reads in the browser.
     """
 
-    _esm = "\n".join([*as_constants(("network", "strokes", "pad")), "export default { render: pad.render };"])
+    _esm = "\n".join([*as_constants(("network", "strokes", "tiles", "pad")), "export default { render: pad.render };"])
     _css = Path(__file__).parent / "pad.css"
     drawing = traitlets.Dict({"number": 0, "strokes": [], "lifted": True, "chosen": -1}).tag(sync=True)
     answer = traitlets.Dict({"number": 0, "message": INVITATION}).tag(sync=True)

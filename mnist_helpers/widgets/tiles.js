@@ -5,7 +5,7 @@ const PEN_WIDTH = 0.08; // of the sheet's height
 const TILE = 52, GAP = 4; // CSS pixels of a map, and between two of them
 const BLUE = [0, 90, 160], ORANGE = [200, 90, 0], PAPER = [250, 250, 248], INK = [16, 36, 84];
 
-const FOCUSABLE = ["button", "canvas", "input", "summary"];
+const FOCUSABLE = ["button", "canvas", "input", "select", "summary"];
 
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);

@@ -30,7 +30,7 @@ function chart(lines, label) {
 
 /** What happened to a weight in the step of a moment, in words. */
 function told({ values, gradients, changes }, at) {
-  if (!gradients) return "Gradients are kept for the first convolution only.";
+  if (!gradients) return "No gradients were kept of this weight.";
   if (!at) return "This is before the first step.";
   const [gradient, change] = [gradients[at], changes[at]];
   const [slope, words] = [`The gradient of this step's batch: ${fine(gradient)}. `, `The step changed the weight by ${fine(change)}`];

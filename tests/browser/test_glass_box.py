@@ -188,7 +188,7 @@ def test_a_weight_is_followed_through_the_training_by_mouse_and_by_key(visit, tm
     row(page, "conv2").click(position={"x": 20, "y": 20})
     page.get_by_label("row 1, column 1 of the kernel").first.focus()
     expect(told).to_contain_text("conv2, kernel 0 for map ")
-    expect(told).to_contain_text("Gradients are kept for the first convolution only.")
+    expect(told).to_contain_text("No gradients were kept of this weight.")
     page.set_viewport_size({"width": 360, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
