@@ -24,6 +24,7 @@ FRAME = ROOT / "docs" / "site"  # Sphinx's settings, the first page, the style
 DOCUMENTS = ROOT / "docs"
 EXERCISES = SOURCES / "exercises"
 LIVE = re.compile(r"^(?:GlassBox|TrainingBox)\(", re.MULTILINE)  # a cell that shows what the site has live
+STILL = "still-on-the-site"  # tag of a cell whose text is about this very network, and the site has another one
 GLOSSARY_PLACE = re.compile(r"\[(\d · ([^\]]+))\]\((\.\./notebooks/\w+\.ipynb)\)")
 MODULE = re.compile(r"^[a-z_.]+$", re.MULTILINE)  # a line of the reference's list of pages
 
@@ -114,7 +115,7 @@ def for_reading(page: NotebookNode, links: str) -> NotebookNode:
         tags = cell.metadata.setdefault("tags", [])
         if cell.metadata.get("jupyter", {}).get("source_hidden"):
             tags.append("hide-input")
-        if LIVE.search(cell.source):
+        if LIVE.search(cell.source) and STILL not in tags:
             tags.append("live-glass-box")
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(REPORT_MIME, None)

@@ -33,13 +33,15 @@ def test_a_page_is_folded_where_jupyterlab_folds_it_has_alt_texts_and_asks_for_n
             new_code_cell("draw()", metadata={"jupyter": {"source_hidden": True}}, outputs=[picture("two cats")]),
             new_code_cell('guesses.ask("cats")', metadata={"jupyter": {"source_hidden": True}}),
             new_code_cell("model = 1\nGlassBox(model, val)", outputs=[picture("a widget"), report]),
+            new_code_cell("GlassBox(this, val)", metadata={"tags": [site.STILL]}, outputs=[picture("a widget")]),
         ]
     )
-    title, links, drawn, box = site.for_reading(page, "<p>here</p>").cells
+    title, links, drawn, box, still = site.for_reading(page, "<p>here</p>").cells
     assert (title.source, links.source) == ("# 9 · A page", "<p>here</p>")
     assert drawn.metadata.tags == ["hide-input"]
     assert drawn.metadata.mystnb.image.alt == "two cats"
     assert box.metadata.tags == ["live-glass-box"]
+    assert still.metadata.tags == [site.STILL]
     assert [list(output.data) for output in box.outputs] == [["image/png"], ["text/plain"]]
 
 
