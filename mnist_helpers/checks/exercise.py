@@ -250,6 +250,8 @@ class Exercise:
         unlike = len(outcomes) > 2 and not all(alike(truth, truths[0]) for truth in truths)
         if unlike and all(alike(outcome, outcomes[0]) for outcome in outcomes):
             return "It returns the same whatever it is given. Does it look at a variable of the page instead?"
+        if unlike and adds_up([one.value for one in outcomes], [one.value for one in truths]):
+            return "Each call adds to the result of the one before. Make what you add to inside the function, anew."
         if all(rounded(one.value, truth.value) for one, truth in zip(outcomes, truths, strict=False)):
             return "They are rounded. Return them as they are."
         return ""
@@ -396,6 +398,14 @@ def rounded(value: Any, truth: Any) -> bool:
     if found is None or right is None or found.shape != right.shape or right.dtype.kind != "f" or not found.any():
         return False
     return any(np.allclose(found, right.round(places), rtol=1e-6, atol=1e-7) for places in range(1, 6))
+
+
+def adds_up(values: Sequence, truths: Sequence) -> bool:
+    """Say whether each value is the sum of all truths so far: what it adds to outlives a call."""
+    right = [numbers(truth) for truth in truths]
+    if any(one is None or one.shape != right[0].shape for one in right):
+        return False
+    return all(same(value, total) for value, total in zip(values, np.cumsum(right, axis=0), strict=False))
 
 
 def alike(outcome: Outcome, expected: Outcome) -> bool:
