@@ -109,7 +109,7 @@ NUMBERS = Exercise(
         (lambda number: 2 * number if number > 1 else 7, "And one is two."),
         (lambda number: 3 * number, "Twice the number."),
         (lambda _: 7, "the same whatever it is given"),
-        (lambda number, kept=[]: kept.append(2 * number) or sum(kept), "Each call adds"),  # noqa: B006
+        (lambda number, kept=[]: kept.append(2 * number) or sum(kept), "Each call adds"),
         (lambda number: [[number] * 1000] * 1000, "far larger"),
         (lambda _: "long " * 10**6, "made of numbers"),
         (lambda _: np.zeros(10**7), "far larger"),
