@@ -1,7 +1,7 @@
 """The networks: what each is made of. The register that finds them by name is in `models`.
 
 A network takes float images in [0, 1] and gives logits. It standardises its input itself, so its weights can never be
-used with another scaling than the one they were trained with.
+used with a scaling other than the one they were trained with.
 """
 
 from collections import OrderedDict
@@ -54,7 +54,7 @@ def dense(dropout: float = 0.0) -> nn.Sequential:
 
 
 def lenet5(dropout: float = 0.0) -> nn.Sequential:
-    """LeNet-5 with today's parts: ReLU and max-pooling in place of tanh and trained averages.
+    """LeNet-5 with modern parts: ReLU and max-pooling in place of tanh and trained averages.
 
     Source: LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition" (1998).
     """

@@ -25,8 +25,8 @@ def random_affine(
     """Turn, move and resize each image of a batch at random, all images at once.
 
     Each image is turned by up to ±`degrees`, moved by up to ±`shift` pixels both ways, resized by up to ±`scale` (0.1
-    is 10 %), made narrower or wider by up to ±`squeeze`, and sheared sideways by up to ±`slant` (0.1 moves the top by a
-    twentieth of the height), all drawn evenly. `bend` moves the points of a coarse 5×5 grid by about as many pixels
+    is 10%), made narrower or wider by up to ±`squeeze`, and sheared sideways by up to ±`slant` (0.1 moves the top by a
+    twentieth of the height), all drawn evenly. `bend` moves the points of a coarse 5×5 grid by about that many pixels
     each, and all between them smoothly along (after Simard, Steinkraus and Platt, 2003).
 
     Shapes: images (B, 1, H, W) float → the same.

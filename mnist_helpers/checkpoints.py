@@ -194,7 +194,7 @@ def load_training_state(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dic
         found = state.pop(DIGEST, digest) if isinstance(state, dict) else digest  # older versions wrote none
     if found != digest:
         raise CheckpointError(
-            f"{newest} and the .safetensors file beside it are of two trainings. Put the right one back, or "
+            f"{newest} and the .safetensors file beside it belong to two different training runs. Put the right one back, or "
             "start anew without --resume (resume=False)."
         )
     weights: dict[str, dict[str, Tensor]] = {}
@@ -248,7 +248,7 @@ def _reading(path: Path) -> Iterator[None]:
         raise CheckpointError(f"{path} does not exist. Train a network first, or name another folder.") from error
     except PermissionError as error:
         raise CheckpointError(
-            f"{path} may not be read by you. Change its permissions, or name another folder."
+            f"{path} cannot be read with your permissions. Change its permissions, or name another folder."
         ) from error
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
         lines = str(error).strip().splitlines()

@@ -53,7 +53,7 @@ def joined(device: str) -> Iterator[None]:
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
         yield
     except BaseException as error:
-        # torchrun may stop this process now; it is to say first why. The group is left as it is: closing it would wait
+        # torchrun may stop this process now; it should first say why. The group is left as it is: closing it would wait
         # for the others, and they for us.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if isinstance(error, RuntimeError) and re.search("connection|gloo|nccl", str(error), re.IGNORECASE):

@@ -73,7 +73,7 @@ def score(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Score
 
 
 def accuracy_interval(accuracy: float, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of the true accuracy, after `count` trials.
+    """Return the 95% interval of the true accuracy, after `count` trials.
 
     Source: Wilson's score interval (1927), as SciPy computes it.
     """
@@ -84,7 +84,7 @@ def accuracy_interval(accuracy: float, count: int) -> tuple[float, float]:
 
 
 def confusion_matrix(labels: Tensor, predictions: Tensor, classes: int = 10) -> Tensor:
-    """Count how often each class was taken for each other.
+    """Count how often each class was taken for each of the others.
 
     Shapes: labels and predictions (N,) int64 → (classes, classes) int64; row = true class, column = prediction.
     """

@@ -88,7 +88,7 @@ class ReceptiveField:
 
 
 def receptive_field(model: nn.Sequential, layer: str) -> ReceptiveField:
-    """Work out how much of the input one value of a layer sees; behind the maps, each value sees what they all see.
+    """Work out how much of the input one value of a layer sees; after the maps, each value sees what they all see.
 
     Source: the recurrence of Araujo, Norris and Sim, "Computing receptive fields of convolutional neural networks"
     (2019), for layers in a row.
@@ -189,7 +189,7 @@ def occlusion(model: nn.Sequential, image: Tensor, label: int, size: int = 5) ->
 def up_to(model: nn.Sequential, layer: str) -> nn.Sequential:
     """Return the part of a network that leads up to a layer's maps, without the ReLU if the layer is one.
 
-    Behind a ReLU, a filter that is silent gives no direction in which to change an image.
+    After a ReLU, a filter that is silent gives no direction in which to change an image.
     """
     place = list(dict(model.named_children())).index(layer)
     return model[:place] if isinstance(model[place], nn.ReLU) else model[: place + 1]
@@ -267,7 +267,7 @@ def ablate(model: nn.Sequential, labelled: LabelledImages, layer: str) -> Worth:
 
 
 def _right_and_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return how many images are read rightly, and the sum of their losses. Shapes: → (2,) float32."""
+    """Return how many images are read correctly, and the sum of their losses. Shapes: → (2,) float32."""
     right = (logits.argmax(dim=1) == labels).sum()
     return torch.stack([right.float(), F.cross_entropy(logits.float(), labels, reduction="sum")])
 

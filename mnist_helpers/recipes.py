@@ -47,12 +47,12 @@ class Recipe:
         for name in ("epochs", "batch_size", "lr", "patience"):
             value = getattr(self, name)
             if value is not None and not value > 0:
-                raise UsageError(f"{name}={value} makes no training: it must be above 0.")
+                raise UsageError(f"{name}={value} cannot be used for training: it must be above 0.")
         for name in ("epochs", "batch_size"):
             if not isinstance(getattr(self, name), int):
                 raise UsageError(f"{name}={getattr(self, name)} must be a whole number.")
         if self.epochs > MOST_EPOCHS:
-            raise UsageError(f"epochs={self.epochs} are more than the {MOST_EPOCHS:,} that anyone trains.")
+            raise UsageError(f"epochs={self.epochs} is more than the maximum of {MOST_EPOCHS:,}.")
         if not self.weight_decay >= 0:
             raise UsageError(f"weight_decay={self.weight_decay} must not be below 0.")
         if self.schedule not in ("constant", "one-cycle"):
@@ -72,7 +72,7 @@ def walkthrough() -> Recipe:
 
 
 def flux_three_conv() -> Recipe:
-    """Published in Julia with Flux: three convolutions, Adam, 98 to 99 % claimed.
+    """Published in Julia with Flux: three convolutions, Adam, 98 to 99% claimed.
 
     Silent on the number of epochs, the batch size and the learning rate: 10 epochs, Flux's own example takes batches of
     128, and Flux's Adam begins at 0.001. Silent on the scaling of the input: standardised, as in all networks here.
@@ -108,7 +108,7 @@ def keras_dropout() -> Recipe:
 
 
 def pytorch_ten_twenty() -> Recipe:
-    """Published in PyTorch: 10 and 20 filters of 5×5, batches of 100, 10 epochs; 98 % in the test, 99 % in training.
+    """Published in PyTorch: 10 and 20 filters of 5×5, batches of 100, 10 epochs; 98% in the test, 99% in training.
 
     Silent on the kind and share of dropout: half of the second convolution's maps, as in PyTorch's own example, which
     has the same layers.
@@ -119,7 +119,7 @@ def pytorch_ten_twenty() -> Recipe:
 
 
 def keras_tuned() -> Recipe:
-    """Published in Keras: a network of its own, found by tuning filter sizes, layers and learning rate; about 99 %.
+    """Published in Keras: a network of its own, found by tuning filter sizes, layers and learning rate; about 99%.
 
     Its result is not published in full, so we searched ourselves: `docs/keras-tuned.journal` is the study (60 trials of
     4 epochs on 20,000 images), notebook 06 tells how, and the learning rate here is its best trial's, rounded. Silent
@@ -139,11 +139,11 @@ def resnet() -> Recipe:
 
 
 def fastest_99() -> Recipe:
-    """Our own: 99 % in one epoch and as little time as we could; every setting was chosen on validation images.
+    """Our own: 99% in one epoch and as little time as we could; every setting was chosen on validation images.
 
-    The high rate and the short memory of Adam suit so few steps (after train_mnist_fast by tuomaso, which reached 99 %
+    The high rate and the short memory of Adam suit so few steps (after train_mnist_fast by tuomaso, which reached 99%
     in one epoch with a larger network). A version with batches of 256 and a rate of 0.02 was scored on the test images
-    before, 99.10 % (30 seeds); larger batches are quicker and cost a few hundredths of a point.
+    before, 99.10% (30 seeds); larger batches are quicker and cost a few hundredths of a point.
     """
     return Recipe(
         "fastest-99",

@@ -48,7 +48,7 @@ def shipped(path: str) -> Path:
 def artifacts_folders() -> list[Path]:
     """Return the folders in which trained networks are looked for: `artifacts/`, or that named in MNIST_ARTIFACTS.
 
-    A run of the notebooks names several there, a line each: any other sign may stand in a folder's name.
+    A run of the notebooks names several there, a line each: any other character may occur in a folder's name.
     """
     named = os.environ.get(ARTIFACTS_VARIABLE)
     return [Path(name).absolute() for name in named.split("\n")] if named else [ROOT / "artifacts"]

@@ -79,7 +79,7 @@ def soon_sleep() -> None:
 
 
 def limit_threads() -> None:
-    """Let torch use as many CPU threads as MNIST_THREADS says, or else no more than this process may use cores.
+    """Let torch use as many CPU threads as MNIST_THREADS says, or else no more than the cores that this process may use.
 
     torch counts the machine's cores. In a container that may use two of sixty-four, sixty-four threads would wait for
     each other; so do the threads of thirty students who each take all cores.
@@ -90,7 +90,7 @@ def limit_threads() -> None:
     if named and not (named.isdecimal() and int(named) > 0):
         raise UsageError(f"{THREADS_VARIABLE}={named!r} must be a whole number above 0, or not be set.")
     if not os.environ.get("OMP_NUM_THREADS", "set").strip():
-        del os.environ["OMP_NUM_THREADS"]  # libgomp would complain of it
+        del os.environ["OMP_NUM_THREADS"]  # libgomp would complain about it
     share = _share_of_the_cores()
     if named:
         _use_threads(int(named))

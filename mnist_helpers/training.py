@@ -141,7 +141,7 @@ def fit(
     on_step: Callable[[int, int], None] | None = None,
     on_epoch: Callable[[History], None] | None = None,
 ) -> History:
-    """Train a network after a recipe; at the end it holds the weights of the epoch with the lowest validation loss.
+    """Train a network by a recipe; at the end it holds the weights of the epoch with the lowest validation loss.
 
     With a `folder`, the best network so far lies in it after every epoch. With `resume`, an interrupted training there
     goes on after its last whole epoch, to bitwise the weights that it would have had without the break (same machine,
@@ -263,7 +263,7 @@ class _Run:
         runtime.restore_random_states(state["random"], self.device)
         epochs = [Epoch(**epoch) for epoch in state["epochs"]]
         if not all(isinstance(value, int | float) for epoch in epochs for value in astuple(epoch)):
-            raise TypeError("an epoch holds something else than numbers")
+            raise TypeError("an epoch holds something other than numbers")
         self.history.epochs = epochs
 
     def card(self) -> checkpoints.Card:

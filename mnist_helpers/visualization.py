@@ -94,7 +94,7 @@ def draw_confusion(ax: Axes, matrix: Tensor, classes: Sequence[str]) -> Axes:
 
 
 def draw_probabilities(ax: Axes, probabilities: Tensor, classes: Sequence[str], label: int | None = None) -> Axes:
-    """Draw the probabilities of the classes as lying bars; the true class, if given, is marked by its name.
+    """Draw the probabilities of the classes as horizontal bars; the true class, if given, is marked by its name.
 
     Shapes: probabilities (C,) float.
     """
@@ -108,7 +108,7 @@ def draw_probabilities(ax: Axes, probabilities: Tensor, classes: Sequence[str], 
 
 
 def draw_calibration(ax: Axes, confidence: Tensor, accuracy: Tensor, count: Tensor) -> Axes:
-    """Draw accuracy over confidence, one point a bin, its area growing with the bin's count; empty bins are left out.
+    """Draw accuracy against confidence, one point a bin, its area growing with the bin's count; empty bins are left out.
 
     Shapes: all (bins,).
     """
@@ -124,6 +124,7 @@ def draw_calibration(ax: Axes, confidence: Tensor, accuracy: Tensor, count: Tens
             xytext=(0, 5 + number**0.25),
             ha="center",
             fontsize=7,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )
     ax.set(xlabel="confidence of the prediction", ylabel="share that is right", xlim=(0, 1.05), ylim=(0, 1.12))
     ax.legend(frameon=False, loc="lower right")

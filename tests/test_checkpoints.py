@@ -170,7 +170,7 @@ def test_states_of_two_trainings_are_not_taken_for_one(tmp_path, suffix):
         save_training_state(tmp_path / run, 1, weights, {"run": run})
     name = f"epoch-001{suffix}"
     shutil.copy(tmp_path / "other" / "resume" / name, tmp_path / "one" / "resume" / name)
-    with pytest.raises(CheckpointError, match=r"epoch-001.pt and the .safetensors file beside it are of two trainings"):
+    with pytest.raises(CheckpointError, match=r"epoch-001.pt and the .safetensors file beside it belong to two different training runs"):
         load_training_state(tmp_path / "one")
 
 
@@ -231,7 +231,7 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(folder, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(checkpoints, "safe_open", refuse)
-    with pytest.raises(CheckpointError, match="may not be read by you"):
+    with pytest.raises(CheckpointError, match="cannot be read with your permissions"):
         load_model(folder)
 
 

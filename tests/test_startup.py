@@ -45,7 +45,7 @@ def test_a_number_of_threads_that_is_none_is_refused(threads, monkeypatch, value
         ("max 100000", None, 8),
         ("150000 100000", None, 2),
         ("1600000 100000", None, 8),
-        ("150000 100000", "", 2),  # libgomp would complain of it
+        ("150000 100000", "", 2),  # libgomp would complain about it
         ("150000 100000", "4", 8),  # said by the reader; torch has read it already
         ("150000 100000", "4,1", 8),
     ],

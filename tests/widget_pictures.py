@@ -16,7 +16,8 @@ FOLDER_VARIABLE = "MNIST_WIDGET_PICTURES"
 WIDTH, MARGIN, HIGHEST = 760, 8, 2_400  # in pixels
 LARGEST = 60_000  # bytes
 DEEP = ".layers > section:nth-of-type(n + 5)"  # of a glass box: all layers would be taller than a page
-WORDS_BELOW = "A picture of the widget. Its controls work when the page runs in JupyterLab."
+WORDS_BELOW = "A picture of the widget{}. Its controls work when the page runs in JupyterLab."
+NOT_ALL = ", without {}"
 
 
 def widget_classes() -> dict[str, type[ipywidgets.DOMWidget]]:
@@ -37,10 +38,12 @@ def take_widget_picture(root: Locator, name: str, folder: Path) -> None:
     width = round(size["width"] + WIDTH - 2 * MARGIN - root.bounding_box()["width"])
     page.set_viewport_size({"width": width, "height": HIGHEST})  # what lies below a window's edge is not in a picture
     _hide(root, True)
+    missing = [title.split()[0] for title in root.locator(f"{DEEP} h2").all_text_contents()]
+    words = WORDS_BELOW.format(NOT_ALL.format(", ".join(missing)) if missing else "")
     root.evaluate(
         "(root, words) => { const note = document.createElement('p'); note.id = 'note'; note.textContent = words;"
         " note.style.cssText = 'font: italic 13px sans-serif; color: #555; margin: 8px 2px'; root.append(note); }",
-        WORDS_BELOW,
+        words,
     )
     root.scroll_into_view_if_needed()
     taken = Image.open(io.BytesIO(root.screenshot(animations="disabled")))

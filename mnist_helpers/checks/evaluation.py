@@ -446,7 +446,7 @@ def without_brackets(*wrong: str) -> Callable[[int, int], tuple[float, float]]:
     ],
 )
 def interval(right: int, count: int) -> tuple[float, float]:
-    """Return the ends of Wilson's 95 % interval of the accuracy, after `right` of `count` images were right."""
+    """Return the ends of Wilson's 95% interval of the accuracy, after `right` of `count` images were right."""
     return ends(*wilson(right, count))
 
 

@@ -1049,7 +1049,7 @@ def without_each(model: nn.Sequential, layer: str, images: Tensor, labels: Tenso
         ),
         Mistake(
             lambda *given: worth_of(*given, score=lambda logits, labels: confidence_of(logits, labels).mean()),
-            "It compares probabilities. Asked for is accuracy: the share of images that are read rightly.",
+            "It compares probabilities. Asked for is accuracy: the share of images that are read correctly.",
         ),
         Mistake(
             lambda *given: worth_of(*given).argmax(),

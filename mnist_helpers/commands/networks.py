@@ -64,7 +64,7 @@ def train(
     output: Annotated[Path | None, typer.Option(help="folder; artifacts/DATASET/RECIPE if not given")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on where an interrupted training stopped")] = False,
 ) -> None:
-    """Train a network after a recipe; leave it with its history and curves in a folder."""
+    """Train a network by a recipe; leave it with its history and curves in a folder."""
     changes = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
     settings = replace(get_recipe(recipe), **{name: value for name, value in changes.items() if value is not None})
     data.class_names(dataset), pick_device(device)  # a wrong name is said before minutes of reading

@@ -227,7 +227,7 @@ def evaluate_handwriting(folder: Path, checkpoint: Path | None, as_json: bool, p
         sure = f"{count['sure and right'] / count['sure']:13.1%}" if count["sure"] else f"{'–':>13}"
         right = count["right"] / count["pictures"]
         say(f"{kind[:24]:24} {count['pictures']:8,} {right:8.1%} {count['refused']:8,} {count['unsure']:7,}  {sure}")
-    say(f"What was not read rightly, with its steps, is in {page}")
+    say(f"What was not read correctly, with its steps, is in {page}")
 
 
 def _failure(outcome: handwriting.Outcome) -> str:
@@ -261,7 +261,7 @@ def _page(folder: Path, failures: list[str], total: Counter) -> str:
 <style>body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem; }} h2 {{ font-size: 1rem; margin-bottom: 0; }}
 p {{ margin: 0.2rem 0; }} img {{ margin: 2px; image-rendering: pixelated; border: 1px solid #888; }}</style>
 <h1>{html.escape(printable(str(folder)))}</h1>
-<p>{total["right"]:,} of {total["pictures"]:,} pictures were read rightly, {total["refused"]:,} refused; {wrong:,} were
+<p>{total["right"]:,} of {total["pictures"]:,} pictures were read correctly, {total["refused"]:,} refused; {wrong:,} were
 not{shown}. From left to right: {", ".join(STEPS.values())}.</p>
 {"".join(failures)}</html>
 """

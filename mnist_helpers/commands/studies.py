@@ -100,7 +100,7 @@ def bench(
     seeds: Annotated[int, typer.Option(min=1, help="trainings of what takes less than ten seconds")] = WHOLE_BENCH,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
 ) -> None:
-    """Time published ways to 99 % and ours side by side, and write docs/speed.md.
+    """Time published ways to 99% and ours side by side, and write docs/speed.md.
 
     The committed page is written by a run with at least 30 seeds; one with fewer writes its page to artifacts/.
     """

@@ -1,4 +1,4 @@
-"""Pictures with known digits → how many are read rightly, kind by kind: the measure of reading handwriting."""
+"""Pictures with known digits → how many are read correctly, kind by kind: the measure of reading handwriting."""
 
 import csv
 from collections import Counter

@@ -13,7 +13,7 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
-from mnist_helpers.reading.ink import Field, Ink, find_fields, find_ink, working_copy
+from mnist_helpers.reading.ink import EIGHT, Field, Ink, find_fields, find_ink, working_copy
 from mnist_helpers.reading.pictures import PictureError
 from mnist_helpers.reading.segmentation import (
     LEAST_SIZE,
@@ -34,6 +34,7 @@ LARGEST_RADIUS = 16  # by which strokes are made thinner at full size; thicker o
 PEN = (2.0, 3.5)  # thinnest and thickest stroke, in pixels of the final 28
 FITS_WELL = 0.55  # how well a reading fits that leaves no other polarity to look for
 LEAST_PLAINNESS = 5.5  # what is less plain than this on its paper is the paper's own texture
+INKED, FAINTEST = 0.43, 0.1  # strength from which on a pixel is ink, and may be if it hangs together with ink
 LEAST_IN_A_FIELD = 0.2  # of its shorter side
 PERHAPS_INK = 0.04  # of the paper's brightness
 NO_INK = "There is no ink in this picture. Is the digit in it? A photo from closer by shows it larger."
@@ -300,11 +301,19 @@ def _placed(reading: _Reading, field: Field, grey: np.ndarray) -> _Reading:
 
 def _cropped(strength: np.ndarray, part: Part, reach: int) -> np.ndarray:
     """Return one digit alone, with strokes of MNIST's width, in [0, 1]."""
-    near = ndimage.binary_dilation(part.mask, iterations=max(2, part.size // 20))
-    alone = np.where(near, strength[part.place], 0)
+    here = strength[part.place]
+    alone = np.where(_with_faint_strokes(part, here), here, 0)
     if reach and ndimage.label(part.mask, structure=np.ones((3, 3)))[1] > 1:
         alone = ndimage.grey_closing(alone, size=2 * reach + 1)
     return _smooth(_like_mnist_s_pen(alone))
+
+
+def _with_faint_strokes(part: Part, strength: np.ndarray) -> np.ndarray:
+    """Return a digit's pixels: its mask, soft edges, and what goes on from there where the pen was pressed less."""
+    edge = max(2, part.size // 20)
+    near = ndimage.binary_dilation(part.mask, iterations=edge)
+    others = ndimage.binary_dilation((strength > INKED) & ~near, iterations=edge)
+    return ndimage.binary_propagation(near, structure=EIGHT, mask=near | ((strength > FAINTEST) & ~others))
 
 
 def first_steps(picture: Image.Image) -> tuple[Tensor, Tensor, Tensor]:

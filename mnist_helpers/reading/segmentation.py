@@ -12,7 +12,7 @@ from mnist_helpers.reading.ink import EIGHT, hull_area, hull_corners, lies_along
 MOST_PARTS = 100
 LEAST_SIZE = 0.08  # of the picture's shorter side
 LEAST_OF_THE_TALLEST = 0.4
-WIDEST = 0.5  # of a digit's longer side: what is thicker is a blot
+WIDEST = 0.6  # of a digit's longer side: what is thicker is a blot
 TOO_WIDE, USUAL_WIDTH = 1.6, 0.7  # of a digit's height
 LINE_WIDTH = 0.035  # of the picture's longer side, at most
 STRAIGHT = 0.15  # how much a line may slope
@@ -332,6 +332,8 @@ def _belong(one: Part, other: Part, tallest: int) -> bool:
     near, beside = _gap(one, other), overlap >= 0.3 * min(one.width, other.width)
     if (near <= 0.07 * both and beside) or (beside and overlap > 0.6 * one.width and level > 0.6 * one.height):
         return True  # a stroke that broke, or one inside the other
+    if one.thickness > WIDEST and overlap > 0.6 * one.width and near <= 0.3 * other.size:
+        return True  # a blot alone is no digit
     if both > 1.25 * tallest:
         return False  # two rows
     if one.height <= 0.4 * tallest:

@@ -44,7 +44,7 @@ def published_training_set() -> LabelledImages:
 
 
 def until_target(one_epoch: Callable[[], object], score: Callable[[], float], epochs: int) -> TimedRun:
-    """Train until 99 % of the test images are read rightly, or `epochs` are over; scoring is not timed.
+    """Train until 99% of the test images are read correctly, or `epochs` are over; scoring is not timed.
 
     Looking at the test images after every epoch helps the one who is measured: it stops at the first lucky one.
     """

@@ -163,7 +163,7 @@ says of each what its publication leaves open and what was chosen. This page was
 
 How to read it. Each recipe was trained with the seeds 0 to {seeds - 1} on the 55,000 training images; the 5,000
 validation images chose the epoch that was kept, and the 10,000 test images were scored once, at the end. A claim about
-accuracy is held if the mean reaches the claimed number, one about time if the median does not exceed it. `sd` is the
+accuracy holds if the mean reaches the claimed number, one about time if the median does not exceed it. `sd` is the
 standard deviation over the seeds, in points. A single test accuracy near 99% has a 95% interval of about ±0.2 points,
 so differences in the second decimal say little. "In training" is the accuracy on the training images, measured after
 training. Seconds are the median of training and validating.

@@ -40,7 +40,7 @@ ABOUT_PUBLISHED = f"""\
 - The published ways take all 60,000 images. This course's loop takes 55,000, a twelfth less: the settings of
   `fastest-99` were chosen on the other 5,000. The test images chose nothing, but they were looked at twice: an earlier
   version, with batches of 256, had been scored before.
-- The course has the C library keep freed memory (`startup`), which once done holds for the whole process. So the
+- The course has the C library keep freed memory (`startup`), which, once done, applies to the whole process. So the
   published ways were run in a process of their own, with memory as everybody has it."""
 
 
@@ -150,7 +150,7 @@ themselves. All rows of the first two tables were run one after the other in one
 
 ## The ladder, one change a rung
 
-One epoch on 55,000 images each, everything as on the rung above but for the change.
+One epoch on 55,000 images each, everything as on the rung before but for the change.
 
 {table(ladder)}
 

@@ -267,7 +267,7 @@ def measure(record: Measurements, device: torch.device, extent: Extent, page_fil
 
 def page(record: Measurements) -> str:
     """Return the page about all that a record holds."""
-    return f"""# What a GPU makes of it
+    return f"""# The same on a GPU
 
 `make gpu` wrote this page; no measured figure in it was typed. Seconds are those of training alone, as in
 [speed.md](speed.md): files, scoring, and the first steps, in which the libraries prepare themselves, are left out. So
@@ -281,7 +281,7 @@ images chose nothing.
 Trained in turn with the same seeds. The record recipe is train_mnist_fast by tuomaso, on all 60,000 images; ours takes
 55,000, since its settings were chosen on the other 5,000. A step of `fastest-99` starts many kernels, and most of them
 compute for less time than Python takes to start one. As **one graph**, a step is captured once and then replayed: the
-kernels are the same and so are the weights, bit for bit (a test holds that). Order and learning rate are looked up on
+kernels are the same and so are the weights, bit for bit (a test checks this). Order and learning rate are looked up on
 the GPU.
 
 ## The ladder on this card

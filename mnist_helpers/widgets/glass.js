@@ -71,8 +71,9 @@ export async function mount(el, content) {
           element("button", { type: "button", onclick: () => choose((shown + 1) % labels.length) }, "Next")),
         element("div", { class: "tools" }, ...fields.map(({ label }) => label))),
       element("div", { class: "answer" }, reading, element("div", { class: "shares" }),
-        element("p", {}, "Read rightly, with the network as it is now: ", score), element("div", { class: "neighbours" }))),
-    time.panel, element("div", { class: "tools" }, play, back),
+        element("p", {}, "Read correctly, with the network as it is now: ", score), element("div", { class: "neighbours" }))),
+    time.panel, element("div", { class: "tools" }, play, back,
+      element("p", { class: "legend" }, "Maps and kernels of convolutions, and the logits: purple is above zero, orange below. All other maps: the darker, the larger.")),
     layers, sums);
 
   function choose(number) {
@@ -96,7 +97,7 @@ export async function mount(el, content) {
 
   const off = () => Object.fromEntries(rows.map((row) => [row.at, [...row.off]]));
 
-  /** Count, in a worker, how many of all images are read rightly with what was changed; what was being counted is given up. */
+  /** Count, in a worker, how many of all images are read correctly with what was changed; what was being counted is given up. */
   function judge() {
     judging?.terminate();
     judging = worker((event) => {
@@ -328,7 +329,7 @@ export function render({ model, el }) {
     followed: new Float32Array(followed), images: new Uint8Array(images) });
 }
 
-/** A worker that counts what is read rightly: `told` hears of it now and then. Null where a page may have none. */
+/** A worker that counts what is read correctly: `told` hears of it now and then. Null where a page may have none. */
 function worker(told) {
   const source = `${SOURCES}
 onmessage = ({ data: { net, images, labels, off, disturbance } }) => {

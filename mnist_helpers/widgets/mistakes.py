@@ -80,7 +80,7 @@ def behind(labels: Tensor, logits: Tensor, label: int, prediction: int) -> Tenso
 
 
 class ThresholdExplorer(ipywidgets.VBox):
-    """A threshold of confidence: how many images a network still answers, and how many of those rightly."""
+    """A threshold of confidence: how many images a network still answers, and how many of those correctly."""
 
     def __init__(self, labels: Tensor, logits: Tensor) -> None:
         """Make an explorer for labels and logits.
@@ -111,7 +111,7 @@ class ThresholdExplorer(ipywidgets.VBox):
         self.shown.draw(
             figure,
             f"Surer than {self.threshold.value:.1%}: {answered:.1%} of the images are answered, {accuracy:.2%} of "
-            f"these rightly. {round((1 - answered) * len(self.right)):,} are left to a person.",
+            f"these correctly. {round((1 - answered) * len(self.right)):,} are left to a person.",
             f"A curve; the point at the threshold is at {answered:.1%} answered and {accuracy:.2%} right.",
         )
 

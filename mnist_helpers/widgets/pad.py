@@ -134,7 +134,10 @@ class DrawingPad(anywidget.AnyWidget):
             "probabilities": reading.probabilities.tolist(),
             "chosen": chosen % len(labels),
             "steps": pictures_of_steps(digit, "your photo" if photo else "your drawing"),
-            "maps": [picture(f"layer {name}", maps) for name, maps in lit_maps(self.model, digit.digit).items()],
+            "maps": [
+                picture(f"layer {name}: dark where a filter answers", 255 - maps)
+                for name, maps in lit_maps(self.model, digit.digit).items()
+            ],
             "why": self._why(digit.digit, label) if drawing.get("lifted", True) else [],
         }
 

@@ -3,7 +3,7 @@
 const SHEET = 224; // CSS pixels of the sheet
 const PEN_WIDTH = 0.08; // of the sheet's height
 const TILE = 52, GAP = 4; // CSS pixels of a map, and between two of them
-const BLUE = [0, 90, 160], ORANGE = [200, 90, 0], PAPER = [250, 250, 248], INK = [16, 36, 84];
+const PURPLE = [84, 39, 136], ORANGE = [200, 90, 0], PAPER = [250, 250, 248], INK = [16, 36, 84];
 
 const FOCUSABLE = ["button", "canvas", "input", "select", "summary"];
 
@@ -20,13 +20,13 @@ export function element(tag, attributes = {}, ...children) {
 }
 
 // 256 colours from paper to each of the three.
-const [BLUES, ORANGES, INKS] = [BLUE, ORANGE, INK].map((end) => Array.from({ length: 256 },
+const [PURPLES, ORANGES, INKS] = [PURPLE, ORANGE, INK].map((end) => Array.from({ length: 256 },
   (_, step) => PAPER.map((value, at) => Math.round(value + (end[at] - value) * (step / 255) ** 0.7))));
 
-/** The colour of a number: from paper to ink for what is never below 0, else blue, paper, orange around 0. */
+/** The colour of a number: from paper to ink for what is never below 0, else orange, paper, purple around 0, as in the figures. */
 function colour(value, largest, signed) {
   const step = largest ? Math.min(255, Math.round((255 * Math.abs(value)) / largest)) : 0;
-  return (signed ? (value < 0 ? BLUES : ORANGES) : INKS)[step];
+  return (signed ? (value < 0 ? ORANGES : PURPLES) : INKS)[step];
 }
 
 /** The colour of a pixel between paper, 0, and ink, 255. */

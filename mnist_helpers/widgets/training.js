@@ -54,7 +54,7 @@ export function panelOf(moments, many, { moved, stopped }) {
   const curve = moments.length ? chart({ accuracy: moments.map(({ accuracy }) => accuracy), loss: moments.map(({ loss }) => loss / worst) },
     "Accuracy, rising, and loss, falling, at the moments of the training") : null;
   const legend = element("p", { class: "legend" }, "accuracy ", element("span", { class: "accuracy" }, "━━"), "  loss ",
-    element("span", { class: "loss" }, "┅┅"));
+    element("span", { class: "loss" }, "┅┅"), " (as a share of its highest). The moments lie closest together at the beginning.");
   const weights = element("div", { class: "followed" }, element("p", {}, "Click on a weight of a kernel, below, to follow it through the training."));
   const panel = element("section", { class: "training", hidden: !moments.length }, element("h2", {}, "Through the training"),
     element("div", { class: "tools" }, run, time, moment),
@@ -68,7 +68,7 @@ export function panelOf(moments, many, { moved, stopped }) {
     if (!moments.length) return;
     const { step, accuracy } = moments[at()];
     const when = at() === last ? "at the end" : `step ${step.toLocaleString("en")}`;
-    moment.textContent = `${when}: ${shared(accuracy)} of ${many} images read rightly`;
+    moment.textContent = `${when}: ${shared(accuracy)} of ${many} images read correctly`;
     curve.mark(at());
     if (!weight) return;
     weight.mark(at());

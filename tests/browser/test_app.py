@@ -58,7 +58,7 @@ def test_drawn_digits_are_read(app, visit):
         pad.press("Clear")
     figures = {
         "drawings": len(right),
-        "read rightly": sum(right),
+        "read correctly": sum(right),
         "milliseconds from stroke to answer, median": statistics.median(round_trips),
         "milliseconds from stroke to answer, 95th percentile": statistics.quantiles(round_trips, n=20)[-1],
         "milliseconds in the kernel, median": statistics.median(in_kernel),

@@ -133,7 +133,7 @@ def test_drawn_digits_are_read(open_page, tmp_path):
     answers = [page.evaluate(script, strokes) for strokes in sent]
     read = [torch.tensor(answer["logits"]).argmax().item() for answer in answers]
     right = sum(digit == drawing.digit for digit, drawing in zip(read, drawings(), strict=True))
-    figures = {"drawings": len(read), "read rightly": right} | {
+    figures = {"drawings": len(read), "read correctly": right} | {
         f"milliseconds of a {what}, {name}": round(of([answer[what] for answer in answers]), 1)
         for what in ("forward", "drawing")
         for name, of in (
@@ -144,7 +144,7 @@ def test_drawn_digits_are_read(open_page, tmp_path):
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     (SCREENSHOTS / "network.json").write_text(json.dumps(figures, indent=1) + "\n")
     print(figures)
-    assert right >= 58, f"{right} of {len(read)} drawings were read rightly"
+    assert right >= 58, f"{right} of {len(read)} drawings were read correctly"
 
 
 def test_every_number_is_explained_by_those_it_comes_from(open_page, tmp_path):

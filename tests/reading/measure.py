@@ -88,7 +88,7 @@ def by_kind(labelled: list[Labelled]) -> list[str]:
     rate = len(labelled) / (time.perf_counter() - began)
     plain = plainly(labelled)
     lines = [
-        "| kind | pictures | read rightly | plain pipeline | refused | unsure | right if sure |",
+        "| kind | pictures | read correctly | plain pipeline | refused | unsure | right if sure |",
         "| --- " * 7 + "|",
     ]
     for kind, count in [*counts.items(), ("all", sum(counts.values(), Counter()))]:
@@ -136,12 +136,12 @@ def main(each: int, seed: int, for_steps: int) -> None:
 
 Pictures of digits as people make them, {each} of each kind, drawn by rule (`tests/reading/kinds.py`, seed {seed}):
 digits of MNIST's validation part and digits written down by hand, on paper, boards and screens, with pens, light and
-cameras of their own. They are no photos, and nothing was trained on them. The preprocessing was made with pictures of
+cameras of their own. They are not photos, and nothing was trained on them. The preprocessing was made with pictures of
 these kinds from other seeds, so real photos will be read less well: measure yours with `mnist-helpers evaluate
 --handwriting`. This page was written by `python tests/reading/measure.py {each} {seed} {for_steps}`; no figure in it
 was typed.
 
-A picture counts as right if just the digits were read that are in it, row by row; a blank one if it was refused. The
+A picture counts as right if exactly the digits in it were read, row by row; a blank one if it was refused. The
 plain pipeline is what most tutorials have: blur, one threshold (Otsu, 1979), one box, and the same network
 (`tests/reading/plain.py`). It knows one digit only. "Right if sure" is the share of right ones among pictures of
 whose digits none was in doubt (probability of at least {reader.SURE:.0%}, energy of at least {reader.LEAST_ENERGY}).
@@ -149,7 +149,7 @@ whose digits none was in doubt (probability of at least {reader.SURE:.0%}, energ
 {chr(10).join(table)}
 
 Of the digits of 13 other people (scikit-learn's `load_digits`, the test part of Alpaydin and Kaynak's, 1998; images of
-8×8, enlarged, each somewhere on a larger sheet), {of_other_people()} are read rightly. None was trained on; but two of
+8×8, enlarged, each somewhere on a larger sheet), {of_other_people()} are read correctly. None was trained on; but two of
 the forms that are drawn by rule for training, a four like lightning and a nine with a hook, were added after a look at
 what was misread among them.
 

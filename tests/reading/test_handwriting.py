@@ -20,7 +20,7 @@ def shipped():
 
 
 def share_read(model, pictures: list[Image.Image], labels: list[int]) -> float:
-    """Return the share of the pictures that `predict` would read rightly; one that it refuses counts as wrong."""
+    """Return the share of the pictures that `predict` would read correctly; one that it refuses counts as wrong."""
     digits, expected = [], []
     for picture, label in zip(pictures, labels, strict=True):
         try:
