@@ -194,8 +194,8 @@ def load_training_state(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dic
         found = state.pop(DIGEST, digest) if isinstance(state, dict) else digest  # older versions wrote none
     if found != digest:
         raise CheckpointError(
-            f"{newest} and the .safetensors file beside it belong to two different training runs. Put the right one back, or "
-            "start anew without --resume (resume=False)."
+            f"{newest} and the .safetensors file beside it belong to two different training runs. Put the right one "
+            "back, or start anew without --resume (resume=False)."
         )
     weights: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():

@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _prepare_streams() -> None:
-    """Let a character that the terminal's code page lacks become "?"; write to nowhere what a shell has closed (2>&-)."""
+    """Let characters that the terminal's code page lacks become "?"; write nowhere what a shell has closed (2>&-)."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115

@@ -19,8 +19,8 @@ DOTS_PER_INCH = 96
 def show_figure(figure: Figure, caption: str, alt: str) -> None:
     """Show a figure with its caption below it and its alt text in the output's metadata, then close it.
 
-    The caption is for everyone and says what to look at; the alt text is for those who cannot see the figure and says what
-    it shows.
+    The caption is for everyone and says what to look at; the alt text is for those who cannot see the figure and says
+    what it shows.
     """
     data, metadata = picture_output(figure, alt)
     display(data, metadata=metadata, raw=True)

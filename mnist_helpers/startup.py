@@ -79,7 +79,7 @@ def soon_sleep() -> None:
 
 
 def limit_threads() -> None:
-    """Let torch use as many CPU threads as MNIST_THREADS says, or else no more than the cores that this process may use.
+    """Let torch use as many CPU threads as MNIST_THREADS says, or no more than the cores that this process may use.
 
     torch counts the machine's cores. In a container that may use two of sixty-four, sixty-four threads would wait for
     each other; so do the threads of thirty students who each take all cores.

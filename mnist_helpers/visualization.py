@@ -108,7 +108,7 @@ def draw_probabilities(ax: Axes, probabilities: Tensor, classes: Sequence[str], 
 
 
 def draw_calibration(ax: Axes, confidence: Tensor, accuracy: Tensor, count: Tensor) -> Axes:
-    """Draw accuracy against confidence, one point a bin, its area growing with the bin's count; empty bins are left out.
+    """Draw accuracy against confidence, a point a bin, its area growing with the bin's count; empty bins are left out.
 
     Shapes: all (bins,).
     """

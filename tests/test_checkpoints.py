@@ -170,7 +170,9 @@ def test_states_of_two_trainings_are_not_taken_for_one(tmp_path, suffix):
         save_training_state(tmp_path / run, 1, weights, {"run": run})
     name = f"epoch-001{suffix}"
     shutil.copy(tmp_path / "other" / "resume" / name, tmp_path / "one" / "resume" / name)
-    with pytest.raises(CheckpointError, match=r"epoch-001.pt and the .safetensors file beside it belong to two different training runs"):
+    with pytest.raises(
+        CheckpointError, match=r"epoch-001.pt and the .safetensors file beside it belong to two different training runs"
+    ):
         load_training_state(tmp_path / "one")
 
 

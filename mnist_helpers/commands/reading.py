@@ -261,7 +261,7 @@ def _page(folder: Path, failures: list[str], total: Counter) -> str:
 <style>body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem; }} h2 {{ font-size: 1rem; margin-bottom: 0; }}
 p {{ margin: 0.2rem 0; }} img {{ margin: 2px; image-rendering: pixelated; border: 1px solid #888; }}</style>
 <h1>{html.escape(printable(str(folder)))}</h1>
-<p>{total["right"]:,} of {total["pictures"]:,} pictures were read correctly, {total["refused"]:,} refused; {wrong:,} were
-not{shown}. From left to right: {", ".join(STEPS.values())}.</p>
+<p>{total["right"]:,} of {total["pictures"]:,} pictures were read correctly, {total["refused"]:,} refused; {wrong:,}
+were not{shown}. From left to right: {", ".join(STEPS.values())}.</p>
 {"".join(failures)}</html>
 """

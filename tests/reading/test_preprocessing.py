@@ -285,3 +285,28 @@ def test_a_marker_s_strokes_are_thinned_and_what_is_a_blot_is_no_digit():
     assert len(read_digits(noughts)) == 9
     with pytest.raises(PictureError, match="full of ink"):
         read_digits(blots)
+
+
+def test_where_the_pen_was_pressed_less_the_stroke_goes_on():
+    picture = Image.new("L", (300, 200), 230)
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse((100, 40, 180, 160), outline=20, width=12)
+    draw.arc((100, 40, 180, 160), -40, 40, fill=155, width=12)  # a third as dark as the rest
+    digit = read_digit(picture).digit[0]
+    middle = digit[14] > 30
+    assert middle[:14].any()
+    assert middle[14:].any()
+    draw.line([(210, 90), (210, 110)], fill=155, width=12)  # beside it, what hangs together with nothing is left out
+    assert distance(read_digit(picture).digit, digit) < 2
+
+
+def test_a_blot_close_above_is_a_stroke_of_the_digit_and_one_far_above_is_not():
+    def six(gap: int) -> torch.Tensor:
+        picture = Image.new("L", (240, 300), 230)
+        draw = ImageDraw.Draw(picture)
+        draw.ellipse((80, 150, 160, 230), outline=20, width=16)
+        draw.rounded_rectangle((85, 110 - gap, 130, 150 - gap), 8, fill=20)
+        return read_digits(picture)[0].box
+
+    assert six(12)[1] < 110
+    assert six(70)[1] > 140
