@@ -1,4 +1,4 @@
-"""The networks: what each is made of. The register that finds them by name is in `models`.
+"""The networks: what each is made of. The registry that finds them by name is in `models`.
 
 A network takes float images in [0, 1] and gives logits. It standardises its input itself, so its weights can never be
 used with a scaling other than the one they were trained with.
@@ -37,12 +37,12 @@ class Standardise(nn.Module):
         return (images - self.mean) / self.std
 
 
-def linear(dropout: float = 0.0) -> nn.Sequential:
+def linear(dropout: float) -> nn.Sequential:
     """One dense layer on the raw pixels: the smallest network there is."""
     return _network(**_head(dropout, 784))
 
 
-def dense(dropout: float = 0.0) -> nn.Sequential:
+def dense(dropout: float) -> nn.Sequential:
     """Two dense layers with as many parameters, roughly, as `two_conv`, and no convolution."""
     return _network(
         flatten=nn.Flatten(),
@@ -53,7 +53,7 @@ def dense(dropout: float = 0.0) -> nn.Sequential:
     )
 
 
-def lenet5(dropout: float = 0.0) -> nn.Sequential:
+def lenet5(dropout: float) -> nn.Sequential:
     """LeNet-5 with modern parts: ReLU and max-pooling in place of tanh and trained averages.
 
     Source: LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition" (1998).
@@ -75,7 +75,7 @@ def lenet5(dropout: float = 0.0) -> nn.Sequential:
     )
 
 
-def two_conv(dropout: float = 0.0) -> nn.Sequential:
+def two_conv(dropout: float) -> nn.Sequential:
     """The network of the walkthrough: two convolutions with pooling, two dense layers, 121,930 parameters."""
     return _network(
         conv1=nn.Conv2d(1, 32, 3),  # (B, 32, 26, 26)
@@ -96,7 +96,7 @@ def stacked_conv(
     widths: Sequence[int],
     kernels: Sequence[int],
     hidden: int,
-    dropout: float = 0.0,
+    dropout: float,
     padded: bool = True,
     scaling: Standardise | None = None,
 ) -> nn.Sequential:
@@ -120,23 +120,23 @@ def stacked_conv(
     return _network(scaling, **layers)
 
 
-def three_conv(dropout: float = 0.0) -> nn.Sequential:
+def three_conv(dropout: float) -> nn.Sequential:
     """Three padded convolutions of 16, 32 and 64 filters: the network of `flux-three-conv`."""
     return stacked_conv((16, 32, 64), (3, 3, 3), hidden=128, dropout=dropout)
 
 
-def keras_dropout(dropout: float = 0.5) -> nn.Sequential:
+def keras_dropout(dropout: float) -> nn.Sequential:
     """The convolutions of `two_conv`, a wider dense layer with dropout after it, and input left in [0, 1]."""
     unscaled = Standardise(mean=0.0, std=1.0)
     return stacked_conv((32, 64), (3, 3), hidden=128, dropout=dropout, padded=False, scaling=unscaled)
 
 
-def keras_tuned(dropout: float = 0.3) -> nn.Sequential:
+def keras_tuned(dropout: float) -> nn.Sequential:
     """The network that our search found (notebook 06): two padded convolutions of 16 and 32 filters of 5×5."""
     return stacked_conv((16, 32), (5, 5), hidden=128, dropout=dropout)
 
 
-def ten_twenty(dropout: float = 0.5) -> nn.Sequential:
+def ten_twenty(dropout: float) -> nn.Sequential:
     """Convolutions of 10 and 20 filters of 5×5; dropout silences whole maps of the second."""
     return _network(
         conv1=nn.Conv2d(1, 10, 5),  # (B, 10, 24, 24)
@@ -153,7 +153,7 @@ def ten_twenty(dropout: float = 0.5) -> nn.Sequential:
     )
 
 
-def vgg(dropout: float = 0.0) -> nn.Sequential:
+def vgg(dropout: float) -> nn.Sequential:
     """Pairs of 3×3 convolutions with batch normalisation, pooling after each pair; made for 28×28.
 
     Source: the form is Simonyan and Zisserman's (2015), the normalisation Ioffe and Szegedy's (2015).
@@ -162,7 +162,7 @@ def vgg(dropout: float = 0.0) -> nn.Sequential:
     return _network(**stages, **_head(dropout, 64 * 3 * 3))
 
 
-def accurate(dropout: float = 0.0) -> nn.Sequential:
+def accurate(dropout: float) -> nn.Sequential:
     """The form of `vgg`, twice as wide and yet quicker: the large maps are cut, as in `fast`, and soon pooled."""
     stages = _stages((32, 64, 128), kernels=[(5,), (3, 3), (3, 3)], pool_early=True)  # (B, 128, 3, 3)
     return _network(margin=nn.ZeroPad2d(-2), **stages, **_head(dropout, 128 * 3 * 3))
@@ -183,7 +183,7 @@ def _stages(widths: Sequence[int], kernels: Sequence[Sequence[int]], pool_early:
     return layers
 
 
-def fast(dropout: float = 0.0) -> nn.Sequential:
+def fast(dropout: float) -> nn.Sequential:
     """Few multiplications: the margin is cut off, the first convolution takes every other place, and only the highest
     value of each map goes on.
 
@@ -226,7 +226,7 @@ class Residual(nn.Module):
         return (inside + self.shortcut(maps)).relu()
 
 
-def resnet(dropout: float = 0.0) -> nn.Sequential:
+def resnet(dropout: float) -> nn.Sequential:
     """A first convolution with pooling, three residual blocks, and the mean of each map; made for 28×28."""
     return _network(
         conv1=nn.Conv2d(1, 32, 3, padding=1, bias=False),  # (B, 32, 28, 28)

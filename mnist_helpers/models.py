@@ -45,7 +45,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Sequential]] = {
 def build_model(architecture: str, dropout: float = 0.0) -> nn.Sequential:
     """Build a network by name with fresh random weights.
 
-    Raises: UsageError for a name that is not in the register.
+    Raises: UsageError for a name that is not in the registry.
     """
     if architecture not in ARCHITECTURES:
         raise UsageError(f"architecture={architecture!r} is not known. Use one of: {', '.join(ARCHITECTURES)}.")

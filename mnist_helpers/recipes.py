@@ -203,7 +203,7 @@ RECIPES = {
 def get_recipe(name: str) -> Recipe:
     """Return a recipe by name.
 
-    Raises: UsageError for a name that is not in the register.
+    Raises: UsageError for a name that is not in the registry.
     """
     if name not in RECIPES:
         raise UsageError(f"recipe={name!r} is not known. Use one of: {', '.join(RECIPES)}.")

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import OrderedDict
 
 import numpy as np
 import onnxruntime
@@ -11,7 +12,7 @@ from torch import nn
 
 from mnist_helpers.data import to_float
 from mnist_helpers.errors import CourseError
-from mnist_helpers.exporting import export_onnx, export_web
+from mnist_helpers.exporting import export_onnx, export_web, for_answers
 from mnist_helpers.models import build_model
 
 
@@ -110,3 +111,16 @@ def test_writing_for_a_browser_changes_nothing_in_the_network(tmp_path):
 def test_blocks_of_several_layers_are_refused(tmp_path):
     with pytest.raises(CourseError, match="layer block1: Residual"):
         export_web(build_model("resnet"), tmp_path, [])
+
+
+def test_a_normalisation_that_cannot_be_folded_becomes_the_same_map_times_a_number_plus_one():
+    norm = nn.BatchNorm2d(3)
+    for tensor in (norm.weight.data, norm.bias.data, norm.running_mean):
+        tensor.normal_()
+    norm.running_var.uniform_(0.2, 3)
+    layers = {"pool1": nn.MaxPool2d(2), "norm1": norm, "flatten": nn.Flatten(), "dense": nn.Linear(3 * 12 * 12, 10)}
+    model = nn.Sequential(OrderedDict({"conv1": nn.Conv2d(1, 3, 5), **layers})).eval()
+    written = for_answers(model)
+    images = torch.rand(4, 1, 28, 28)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in written)
+    torch.testing.assert_close(written(images), model(images))

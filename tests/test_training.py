@@ -543,3 +543,14 @@ def test_a_training_leaves_the_mode_in_which_it_found_the_network(train, val, re
     model = build_model(recipe.architecture, recipe.dropout).train(training)
     fit(model, train, val, replace(recipe, epochs=1), device="cpu")
     assert all(module.training is training for module in model.modules())
+
+
+def test_the_seed_alone_decides_whatever_was_drawn_before(train, val, recipe):
+    again = replace(recipe, epochs=1, dropout=0.5)
+    models = []
+    for before in (1, 2):
+        seed_everything(0)
+        models.append(build_model(again.architecture, again.dropout))
+        torch.manual_seed(before)
+        fit(models[-1], train, val, again, seed=0, device="cpu")
+    assert_same_weights(*models)
