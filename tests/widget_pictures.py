@@ -14,7 +14,7 @@ import mnist_helpers.widgets
 
 FOLDER_VARIABLE = "MNIST_WIDGET_PICTURES"
 WIDTH, MARGIN, HIGHEST = 760, 8, 2_400  # in pixels
-LARGEST = 60_000  # bytes
+LARGEST = 90_000  # bytes
 DEEP = ".layers > section:nth-of-type(n + 5)"  # of a glass box: all layers would be taller than a page
 WORDS_BELOW = "A picture of the widget{}. Its controls work when the page runs in JupyterLab."
 NOT_ALL = ", without {}"
