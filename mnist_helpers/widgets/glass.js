@@ -73,7 +73,7 @@ export async function mount(el, content) {
       element("div", { class: "answer" }, reading, element("div", { class: "shares" }),
         element("p", {}, "Read correctly, with the network as it is now: ", score), element("div", { class: "neighbours" }))),
     time.panel, element("div", { class: "tools" }, play, back,
-      element("p", { class: "legend" }, "Maps and kernels of convolutions, and the logits: purple is above zero, orange below. All other maps: the darker, the larger.")),
+      element("p", { class: "legend" }, "Convolutions and dense layers: purple is above zero, orange below. All others: the darker, the larger.")),
     layers, sums);
 
   function choose(number) {
