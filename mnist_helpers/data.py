@@ -106,7 +106,7 @@ def to_float(images: Tensor) -> Tensor:
 
 
 class BatchLoader:
-    """Serve labelled images in batches that already lie on their device.
+    """Serve labelled images in batches that are already on their device.
 
     The whole dataset is one tensor (MNIST is 55 MB), so a batch is a slice: no worker processes, no Python per image.
     Each pass yields `(images, labels)`: (B, 1, 28, 28) float32 in [0, 1], channels last, and (B,) int64. With

@@ -67,7 +67,7 @@ def check_architecture(model: nn.Module, architecture: str) -> None:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Return the device that a network, or a part of one, lies on."""
+    """Return the device that a network, or a part of one, is on."""
     return next((tensor.device for tensor in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
 
 

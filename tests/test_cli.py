@@ -519,6 +519,15 @@ mnist_helpers.cli.main()
     assert done.stderr.strip() == "Stopped. Every file that was written is whole."
 
 
+def test_where_the_system_knows_ascii_alone_names_and_signs_are_still_taken():
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "mnist_helpers", "predict", "ü → 7.png"]
+    done = subprocess.run(command, capture_output=True, check=False, cwd=ROOT, env=os.environ | plain)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"error: ")
+    assert b"Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-"])
 def test_without_a_standard_output_or_error_a_command_still_works(closed):
     command = f"{sys.executable} -m mnist_helpers recipes {closed}"

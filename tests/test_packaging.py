@@ -51,11 +51,21 @@ def test_the_pythons_that_are_claimed_are_those_that_are_tried():
             assert version in ["${{ matrix.python }}", f"3.{tried_pythons()[-1]}"]
     for step in workflow["jobs"]["without-make"]["steps"]:
         assert step.get("run", "") in README
+    others = yaml.safe_dump(workflow["jobs"]["without-make"])
+    assert "macos-latest" in others
+    assert "windows-latest" in others
+    assert workflow["jobs"]["newest"]["if"] == "github.event_name == 'schedule'"
 
 
 def test_the_developers_extra_brings_all_others_but_the_heavy():
     extras = PROJECT["project"]["optional-dependencies"]
     assert f"mnist-helpers[{','.join(name for name in extras if name not in {'dev', *HEAVY})}]" in extras["dev"]
+
+
+def test_a_student_without_make_gets_all_that_the_sheets_and_lessons_need():
+    (line,) = re.findall(r'pip install .*"\.\[(.+)\]"', (ROOT / "docs" / "student.md").read_text(encoding="utf-8"))
+    extras = PROJECT["project"]["optional-dependencies"]
+    assert set(line.split(",")) == set(extras) - {"dev", "site", *HEAVY}
 
 
 def from_pip(environment: dict) -> list[str]:
@@ -149,6 +159,22 @@ def test_what_the_readme_does_with_make_is_done_without_it_too():
     commands = {command.callback.__name__.replace("_", "-") for command in cli._app().registered_commands}
     lines = set(re.findall(r"^\| `make ([a-z-]+)` \|", README, flags=re.MULTILINE))
     assert set(re.findall(r"\bmake ([a-z-]+)", README)) - commands - lines == {"setup"}  # which has a paragraph
+
+
+def numbered(places: str) -> set[int]:
+    """Return the notebooks that "all", "2 to 6" or "3, 6" means."""
+    first, *others = map(int, re.findall("[0-9]+", places.replace("all", "1 to 7")))
+    return set(range(first, others[0] + 1)) if "to" in places or places == "all" else {first, *others}
+
+
+def test_the_table_of_parameters_is_that_of_the_notebooks():
+    rows = re.findall(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \| .+ \| (all|[0-9 to,]+) \|$", README, flags=re.MULTILINE)
+    table = {name: numbered(places) for names, places in rows for name in re.findall("[a-z_]+", names)}
+    for path in find_notebooks():
+        cells = nbformat.read(path, 4).cells
+        (parameters,) = (cell.source for cell in cells if "parameters" in cell.metadata.get("tags", []))
+        told = {name for name, numbers in table.items() if int(path.name[:2]) in numbers}
+        assert set(re.findall("^([a-z_]+):", parameters, flags=re.MULTILINE)) == told, path.name
 
 
 @pytest.mark.parametrize("place", ["plain", "[CS101] Mein Kurs.v2 ü?", "link"])

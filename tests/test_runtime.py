@@ -22,6 +22,8 @@ from mnist_helpers.runtime import (
     is_abandoned,
     is_named_pipe,
     pick_device,
+    random_states,
+    restore_random_states,
     seed_everything,
     whole_file,
 )
@@ -350,3 +352,11 @@ def test_a_held_folder_goes_at_the_end_and_takes_those_of_the_dead_with_it(tmp_p
             with (folder / RUNNING_FILE).open("rb+") as mine:
                 assert not hold(mine)
     assert {path.name for path in tmp_path.iterdir()} == {"page-living", "run-dead"}
+
+
+def test_work_on_the_second_gpu_draws_its_random_numbers_there(monkeypatch):
+    asked, second = [], torch.device("cuda:1")
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: asked.append(device) or torch.get_rng_state())
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda _state, device: asked.append(device))
+    restore_random_states(random_states(second), second)
+    assert asked == [second, second]

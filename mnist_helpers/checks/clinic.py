@@ -144,7 +144,7 @@ def loop_mistakes(rates: Sequence[float] = (0.01, *RATES), epochs: int = 1, **he
     healthy["epochs"] = epochs
     hints = LOOP_FAULTS | {
         "The rate is another one. It was not the fault: leave it at 0.1.": [{"lr": rate} for rate in rates],
-        **{f"It trains {many} epochs. Asked for is {epochs}.": [{"epochs": many}] for many in (epochs + 1, epochs + 2)},
+        **{f"It trains {many} epochs. Asked: {epochs}.": [{"epochs": many}] for many in (epochs + 1, epochs + 2)},
     }
     found = [
         Mistake(lambda *given, fault=fault: train(*given, **healthy | fault), hint)
@@ -278,13 +278,13 @@ def mean_of_batches(logits: Tensor, labels: Tensor) -> Tensor:
 
 OTHER_SCORES = {
     "A mean of batches gives the images of a short batch too much weight. Each image counts alike.": [mean_of_batches],
-    "This is the accuracy. Asked for is the loss.": [
+    "This is the accuracy. The task asks for the loss.": [
         lambda logits, labels: (logits.argmax(dim=1) == labels).float().mean(),
     ],
-    "The losses of all images are added up. Asked for is their mean, or it depends on how many images there are.": [
+    "The losses of all images are added up. Take their mean, or it depends on how many images there are.": [
         lambda logits, labels: F.cross_entropy(logits, labels, reduction="sum"),
     ],
-    "These are the losses of the single images. Asked for is one number, their mean.": [
+    "These are the losses of the single images. The task asks for one number, their mean.": [
         lambda logits, labels: F.cross_entropy(logits, labels, reduction="none"),
     ],
     "The softmax is applied twice: once by you, and once by `F.cross_entropy`, which expects logits.": [
@@ -590,11 +590,11 @@ def result_and_traces(result: object, model: nn.Sequential, _images: Tensor) -> 
         ),
         Mistake(
             lambda model, images: logits_of(model, (to_float(images) - MEAN) / STD).softmax(dim=1),
-            "These are probabilities. Asked for are the logits.",
+            "These are probabilities. The task asks for the logits.",
         ),
         Mistake(
             lambda model, images: logits_of(model, (to_float(images) - MEAN) / STD).argmax(dim=1),
-            "These are the digits that are read. Asked for are the logits.",
+            "These are the digits that are read. The task asks for the logits.",
         ),
         prepared(Tensor.float, "The pixels are still between 0 and 255."),
     ],
@@ -915,7 +915,7 @@ def at_best_epoch(val: list[float], test: list[float]) -> float:
         "The honest report is a test accuracy: not the validation's, in the epoch that the test images choose.": (
             lambda val, test: max(test) - val[int(np.argmax(test))]
         ),
-        "It is divided by the honest accuracy. Asked for is the difference itself.": (
+        "It is divided by the honest accuracy. The task asks for the difference itself.": (
             lambda val, test: max(test) / at_best_epoch(val, test) - 1
         ),
         "The honest choice is not the last epoch. The validation images choose.": lambda val, test: (

@@ -463,7 +463,7 @@ def mean_of_each(images: Tensor) -> Tensor:
         ),
         Mistake(
             lambda images: images / 127.5 - 1,
-            "This brings the pixels between -1 and 1. Asked for are the mean 0 and the standard deviation 1.",
+            "This brings the pixels between -1 and 1. The task asks for the mean 0 and the standard deviation 1.",
         ),
         Mistake(
             lambda images: (images / 255 - images.float().mean()) / images.float().std(),

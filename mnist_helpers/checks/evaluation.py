@@ -12,7 +12,7 @@ from mnist_helpers.checks import inputs
 from mnist_helpers.checks.exercise import Gap, Mistake, exercise
 
 CLEAR = 1e-6  # a smaller difference of two probabilities is one of rounding, and their order is nobody's fault
-PERCENT = "These are percentages. Asked for are numbers between 0 and 1."
+PERCENT = "These are percentages. The task asks for numbers between 0 and 1."
 ROUNDED = "They are rounded. Return them as they are."
 
 
@@ -82,7 +82,7 @@ def either(labels: Tensor, predictions: Tensor) -> Tensor:
             "(`matrix[labels, predictions] += 1` adds a single time to a place that is named often.)",
         ),
         *[
-            Mistake(answer, "These are shares. Asked for are counts.")
+            Mistake(answer, "These are shares. The task asks for counts.")
             for answer in (
                 lambda labels, predictions: evaluation.confusion_matrix(labels, predictions) / len(labels),
                 shares_of_rows,
@@ -213,7 +213,7 @@ def share_of_others(matrix: Tensor, digit: int) -> Tensor:
         ],
         Mistake(
             lambda matrix, digit: (matrix.diag().sum() / matrix.sum(),) * 2,
-            "This is the accuracy of all ten digits. Asked for is one of them.",
+            "This is the accuracy of all ten digits. The task asks for one of them.",
         ),
         Mistake(
             lambda matrix, digit: (matrix.diag() / matrix.sum(dim=0), matrix.diag() / matrix.sum(dim=1)),
@@ -242,11 +242,11 @@ def share_of_others(matrix: Tensor, digit: int) -> Tensor:
         ],
         Mistake(
             lambda matrix, digit: tuple((matrix.diag() / matrix.sum(dim=dim)).mean() for dim in (0, 1)),
-            "These are means over all ten digits. Asked for is one of them.",
+            "These are means over all ten digits. The task asks for one of them.",
         ),
         Mistake(
             lambda matrix, digit: tuple(1 - share_of(matrix, digit, dim) for dim in (0, 1)),
-            "These are the shares of what is wrong. Asked for are those of what is right.",
+            "These are the shares of what is wrong. The task asks for those of what is right.",
         ),
         Mistake(
             lambda matrix, digit: tuple(share_of(matrix, digit - 1, dim) for dim in (0, 1)),
@@ -269,7 +269,7 @@ def share_of_others(matrix: Tensor, digit: int) -> Tensor:
                 share_of(matrix, digit, 0),
                 2 / (1 / share_of(matrix, digit, 0) + 1 / share_of(matrix, digit, 1)),
             ),
-            "The second is the F1 score, made of both. Asked for is the recall itself.",
+            "The second is the F1 score, made of both. The task asks for the recall itself.",
         ),
         Mistake(
             lambda matrix, digit: (10 * share_of(matrix, digit, 0), 10 * share_of(matrix, digit, 1)),
@@ -279,7 +279,7 @@ def share_of_others(matrix: Tensor, digit: int) -> Tensor:
     gaps=[
         Gap(
             lambda matrix, digit: digit == 0,
-            "It is right for the digit 0 alone. Which one is asked for is said by `digit`.",
+            "It is right for the digit 0 alone. `digit` says which one to take.",
         ),
         Gap(
             lambda matrix, digit: matrix[digit, digit] == max(matrix[digit].max(), matrix[:, digit].max()),
@@ -409,7 +409,7 @@ def without_brackets(*wrong: str) -> Callable[[int, int], tuple[float, float]]:
         ),
         Mistake(
             lambda right, count: tuple(count * end for end in ends(*wilson(right, count))),
-            "These are numbers of images. Asked for are shares, between 0 and 1.",
+            "These are numbers of images. The task asks for shares, between 0 and 1.",
         ),
         Mistake(lambda right, count: tuple(100 * end for end in ends(*wilson(right, count))), PERCENT),
         Mistake(
@@ -529,7 +529,7 @@ BINS = {
     ),
     "The bins divide the range from the smallest confidence to the largest. Divide that from 0 to 1.": range_of_tenths,
     **{
-        f"These are {number} bins. Asked for are ten.": lambda c, number=number: (number * c).long()
+        f"These are {number} bins. The task asks for ten.": lambda c, number=number: (number * c).long()
         for number in (5, 15, 20)
     },
 }
@@ -548,7 +548,7 @@ COMBINED = {
         lambda share, gap: (share * gap**2).sum(),
         lambda share, gap: (share * gap**2).sum().sqrt(),
     ],
-    "This is the largest gap of all bins. Asked for is their weighted mean.": [lambda share, gap: gap.abs().max()],
+    "This is the largest gap of all bins. The task asks for their weighted mean.": [lambda share, gap: gap.abs().max()],
     PERCENT: [lambda share, gap: 100 * (share * gap.abs()).sum()],
     "The gaps are weighted, and divided by the number of bins, too. The shares add up to 1 already.": [
         lambda share, gap: (share * gap.abs()).mean(),
@@ -708,7 +708,7 @@ def first_in_order(logits: Tensor, labels: Tensor, count: int) -> Tensor:
     mistakes=[
         Mistake(
             lambda logits, labels, count: ordered(logits, labels, count, logits.softmax(dim=1).amax(dim=1), False),
-            "These were right. Asked for are the mistakes.",
+            "These were right. The task asks for the mistakes.",
         ),
         Mistake(
             lambda logits, labels, count: ordered(logits, labels, count, -logits.softmax(dim=1).amax(dim=1)),
@@ -726,7 +726,7 @@ def first_in_order(logits: Tensor, labels: Tensor, count: int) -> Tensor:
             lambda logits, labels, count: (
                 logits.softmax(dim=1).amax(dim=1)[logits.argmax(dim=1) != labels].argsort(descending=True)[:count]
             ),
-            "These are places among the mistakes. Asked for are places among all images.",
+            "These are places among the mistakes. The task asks for places among all images.",
         ),
         Mistake(
             lambda logits, labels, count: ordered(logits, labels, count, torch.arange(0.0, -len(labels), -1)),
@@ -748,11 +748,11 @@ def first_in_order(logits: Tensor, labels: Tensor, count: int) -> Tensor:
             lambda logits, labels, count: logits.softmax(dim=1).amax(dim=1)[
                 confident_mistakes.solve(logits, labels, count)
             ],
-            "These are the confidences. Asked for are the places of the images.",
+            "These are the confidences. The task asks for the places of the images.",
         ),
         Mistake(
             lambda logits, labels, count: logits.argmax(dim=1)[confident_mistakes.solve(logits, labels, count)],
-            "These are the digits that were read. Asked for are the places of the images.",
+            "These are the digits that were read. The task asks for the places of the images.",
         ),
         Mistake(
             along_the_images,
@@ -889,7 +889,7 @@ def margins(values: Tensor, first: int = 0, second: int = 1) -> Tensor:
         ),
         Mistake(
             lambda logits, count: margins(logits.softmax(dim=1)).sort().values[:count],
-            "These are the differences. Asked for are the places of the images.",
+            "These are the differences. The task asks for the places of the images.",
         ),
         Mistake(
             lambda logits, count: margins(logits.softmax(dim=1)).argsort()[:count].flip(0),
@@ -1014,7 +1014,7 @@ def variants(change: Callable[[Tensor, Tensor], Sequence], hint: str, by: Callab
         ),
         variants(
             lambda correct, kept: (kept.sum(), correct[kept].sum()),
-            "These are counts. Asked for are shares.",
+            "These are counts. The task asks for shares.",
         ),
         variants(
             lambda correct, kept: (kept.float().mean(), 1 - correct[kept].float().mean()),
@@ -1049,7 +1049,7 @@ def variants(change: Callable[[Tensor, Tensor], Sequence], hint: str, by: Callab
                 confidence[confidence >= threshold].mean(),
                 correct[confidence >= threshold].float().mean(),
             ),
-            "The first is a mean confidence. Asked for is the share of images that are kept.",
+            "The first is a mean confidence. The task asks for the share of images that are kept.",
         ),
         *[
             Mistake(

@@ -205,7 +205,7 @@ def far_below() -> tuple[Tensor]:
             lambda values: divmod(values.argmin().item(), values.shape[1]),
             "This is the place of the smallest number.",
         ),
-        Mistake(lambda values: values.max(), "This is the largest number itself. Asked for is its place."),
+        Mistake(lambda values: values.max(), "This is the largest number itself. The task asks for its place."),
         Mistake(
             lambda values: (values.sum(dim=1).argmax(), values.sum(dim=0).argmax()),
             "These are the row and the column with the largest sums. The largest number may lie elsewhere.",
@@ -227,7 +227,7 @@ def far_below() -> tuple[Tensor]:
         ),
         Mistake(
             lambda values: (values.max(), values.argmax()),
-            "These are the largest number and its place in one long row. Asked for are its row and its column.",
+            "These are the largest number and its place in one long row. The task asks for its row and its column.",
         ),
         Mistake(
             lambda values: (values[:, 0].argmax(), values[0].argmax()),
@@ -239,7 +239,7 @@ def far_below() -> tuple[Tensor]:
         ),
         Mistake(
             lambda values: (values.argmax(dim=0), values.argmax(dim=1)),
-            "`argmax` with a dimension gives a place for each column or row. Asked for is that of one number.",
+            "`argmax` with a dimension gives a place for each column or row. The task asks for that of one number.",
         ),
         Mistake(
             lambda values: (round(values.argmax().item() / values.shape[1]), values.argmax().item() % values.shape[1]),
@@ -386,13 +386,13 @@ def logits_and_traces(result: object, model: nn.Sequential, _layer: str, _filter
         ],
         Gap(
             lambda model, layer, index, images: index == 0,
-            "It is right for the first filter alone. Which one is asked for is said by `index`; does it count from 0?",
+            "It is right for the first filter alone. `index` says which one to take; does it count from 0?",
         ),
     ],
     mistakes=[
         Mistake(
             lambda model, layer, index, images: with_silence(model, layer, 0, images),
-            "It always silences the first filter. Which one is asked for is said by `index`.",
+            "It always silences the first filter. `index` says which one to take.",
         ),
         Mistake(
             without_weights,
@@ -423,7 +423,7 @@ def logits_and_traces(result: object, model: nn.Sequential, _layer: str, _filter
         ),
         Mistake(
             lambda model, layer, index, images: replaced(model, layer, images, lambda output: output * 0),
-            "The whole layer is silent. Asked for is one of its filters.",
+            "The whole layer is silent. The task asks for one of its filters.",
         ),
         Mistake(
             all_but,
@@ -431,11 +431,11 @@ def logits_and_traces(result: object, model: nn.Sequential, _layer: str, _filter
         ),
         Mistake(
             lambda *given: with_silence(*given).softmax(dim=1),
-            "These are probabilities. Asked for are the logits.",
+            "These are probabilities. The task asks for the logits.",
         ),
         Mistake(
             lambda *given: with_silence(*given).argmax(dim=1),
-            "These are the digits that are read. Asked for are the logits.",
+            "These are the digits that are read. The task asks for the logits.",
         ),
         *[
             Mistake(
@@ -454,7 +454,7 @@ def logits_and_traces(result: object, model: nn.Sequential, _layer: str, _filter
         ),
         Mistake(
             lambda model, layer, index, images: model(images) - with_silence(model, layer, index, images),
-            "This is what the logits lose. Asked for are the logits themselves.",
+            "This is what the logits lose. The task asks for the logits themselves.",
         ),
         Mistake(
             input_silenced,
@@ -668,7 +668,7 @@ def but_one(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
     mistakes=[
         Mistake(
             lambda model, image, label: -losses(model, image, label),
-            "The sign is turned: asked for is what the class *loses*, before minus after.",
+            "The sign is turned: the task asks for what the class *loses*, before minus after.",
         ),
         Mistake(
             lambda model, image, label: losses(model, image, label, fill=1.0),
@@ -676,7 +676,7 @@ def but_one(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
         ),
         Mistake(
             lambda model, image, label: losses(model, image, label, scale=lambda logits: logits),
-            "It compares logits. Asked for are probabilities.",
+            "It compares logits. The task asks for probabilities.",
         ),
         Mistake(
             lambda *given: losses(*given, pile=True),
@@ -720,7 +720,7 @@ def but_one(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
         ),
         Mistake(
             lambda *given: losses(*given, compare=lambda before, after: after),
-            "These are the probabilities with a square covered. Asked for is what is lost: subtract them.",
+            "These are the probabilities with a square covered. The task asks for what is lost: subtract them.",
         ),
         Mistake(
             lambda *given: losses(*given).abs(),
@@ -732,11 +732,11 @@ def but_one(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
         ),
         Mistake(
             lambda *given: losses(*given, compare=lambda before, after: (before - after) / before),
-            "It divides by the probability before. Asked for is the difference of the two.",
+            "It divides by the probability before. The task asks for the difference of the two.",
         ),
         Mistake(
             lambda *given: losses(*given, scale=lambda logits: logits.log_softmax(dim=1)),
-            "It compares logarithms of probabilities. Asked for are the probabilities themselves.",
+            "It compares logarithms of probabilities. The task asks for the probabilities themselves.",
         ),
         Mistake(
             lambda *given: torch.zeros(7, 7),
@@ -749,7 +749,7 @@ def but_one(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
         ),
         *[Mistake(while_training(answer), TRAINING) for answer in (losses, losses_one_by_one)],
         *[
-            Mistake(answer, "It watches the digit that the network reads. Asked for is the class `label`.")
+            Mistake(answer, "It watches the digit that the network reads. The task asks for the class `label`.")
             for answer in (
                 lambda model, image, label: losses(model, image, int(model(image).argmax())),
                 lambda *given: losses(*given, scale=lambda logits: logits.softmax(dim=1).amax(1, True).expand(-1, 10)),
@@ -867,7 +867,7 @@ def by_distance(embedded: Tensor, one: int, distance: Tensor, count: int) -> Ten
         ),
         Mistake(
             lambda embedded, one, count: (embedded - embedded[one]).norm(dim=1).sort().values[1 : count + 1],
-            "These are the distances. Asked for are the indices of the images.",
+            "These are the distances. The task asks for the indices of the images.",
         ),
         Mistake(
             lambda embedded, one, count: (embedded - embedded[one]).norm(dim=1).argsort()[1:count],
@@ -879,7 +879,7 @@ def by_distance(embedded: Tensor, one: int, distance: Tensor, count: int) -> Ten
         ),
         Mistake(
             lambda embedded, one, count: embedded[neighbours.solve(embedded, one, count)],
-            "These are the points themselves. Asked for are their indices.",
+            "These are the points themselves. The task asks for their indices.",
         ),
         Mistake(
             lambda embedded, one, count: (embedded - embedded[one]).norm(dim=1).argsort()[: count + 1],
@@ -896,7 +896,7 @@ def by_distance(embedded: Tensor, one: int, distance: Tensor, count: int) -> Ten
             "Each coordinate has a scale of its own. Take the points as they are.",
         ),
         *[
-            Mistake(answer, "These are neighbours of the first image. Asked for are those of image `one`.")
+            Mistake(answer, "These are neighbours of the first image. The task asks for those of image `one`.")
             for answer in (
                 lambda embedded, one, count: by_distance(embedded, one, (embedded - embedded[0]).norm(dim=1), count),
                 lambda embedded, one, count: by_distance(embedded, 0, (embedded - embedded[0]).norm(dim=1), count),
@@ -1041,15 +1041,15 @@ def without_each(model: nn.Sequential, layer: str, images: Tensor, labels: Tenso
             lambda model, layer, images, labels: (
                 worth_of(model, layer, images, labels) / accuracy(model(images), labels)
             ),
-            "It divides by the accuracy before. Asked for is the difference of the two.",
+            "It divides by the accuracy before. The task asks for the difference of the two.",
         ),
         Mistake(
             lambda *given: -worth_of(*given, score=nn.functional.cross_entropy),
-            "This is what the loss gains. Asked for is what the accuracy loses.",
+            "This is what the loss gains. The task asks for what the accuracy loses.",
         ),
         Mistake(
             lambda *given: worth_of(*given, score=lambda logits, labels: confidence_of(logits, labels).mean()),
-            "It compares probabilities. Asked for is accuracy: the share of images that are read correctly.",
+            "It compares probabilities. The task asks for accuracy: the share of images that are read correctly.",
         ),
         Mistake(
             lambda *given: worth_of(*given).argmax(),

@@ -400,8 +400,8 @@ MIXED_ROWS = (
         ),
         Mistake(
             lambda images, height, width: F.unfold(images, (height, width)),
-            "The numbers of a patch stand in a column here, and the places in one long row. Asked for is the shape "
-            "(N, rows, columns, numbers of a patch).",
+            "The numbers of a patch stand in a column here, and the places in one long row. The task asks for "
+            "the shape (N, rows, columns, numbers of a patch).",
         ),
     ],
     gaps=[
@@ -780,7 +780,7 @@ def naive(logits: Tensor, labels: Tensor) -> Tensor:
         ),
         Mistake(
             lambda logits, labels: F.cross_entropy(logits, labels, reduction="sum"),
-            "This is the sum over the images. Asked for is the mean.",
+            "This is the sum over the images. The task asks for the mean.",
         ),
         Mistake(
             lambda logits, labels: -F.cross_entropy(logits, labels),
@@ -815,7 +815,7 @@ def naive(logits: Tensor, labels: Tensor) -> Tensor:
         ),
         Mistake(
             lambda logits, labels: F.cross_entropy(logits, labels, reduction="none"),
-            "These are the losses of the single images. Asked for is their mean.",
+            "These are the losses of the single images. The task asks for their mean.",
         ),
         Mistake(
             lambda logits, labels: -logits[range(len(labels)), labels].mean(),

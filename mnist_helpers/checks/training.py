@@ -637,7 +637,7 @@ def falling(fall: Callable[[float], float]) -> Callable[..., float]:
         ),
         Mistake(
             falling(lambda way: 1 - way),
-            "It falls in a straight line. Asked for is half a cosine.",
+            "It falls in a straight line. The task asks for half a cosine.",
         ),
         Mistake(
             falling(lambda way: (1 + math.cos(2 * math.pi * way)) / 2),

@@ -90,7 +90,7 @@ class Gradebook:
         settings.CourseDirectory.root = str(self.folder)
         settings.Exchange.root = str(self.folder)  # not used; the usual one is a folder that only a hub has
         settings.NbGraderAPI.log_level = logging.WARNING
-        # nbgrader is given pages that have run, shut in, and have been judged: it must not run them again, unprotected.
+        # nbgrader is given pages that have run in isolation and have been judged: it must not run them itself.
         settings.Autograde.sanitize_preprocessors = _without(ClearOutput, Autograde.sanitize_preprocessors)
         settings.Autograde.autograde_preprocessors = _without(Execute, Autograde.autograde_preprocessors)
         self._api = NbGraderAPI(config=settings)

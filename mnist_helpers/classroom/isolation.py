@@ -1,4 +1,4 @@
-"""Run what a stranger wrote, shut in: limits of time, memory and processes, and with bubblewrap also files and network.
+"""Run what a stranger wrote: limits of time, memory and processes, and with bubblewrap also of files and network.
 
 What goes in and what comes out is a file in memory, so that a full disk takes nothing from anybody.
 bubblewrap (`bwrap`) is a small program of most Linux distributions, made for this by the Flatpak project.
@@ -71,7 +71,7 @@ def what_is_isolated(limits: Limits) -> list[str]:
         )
         lines.append("It can read the other files of this machine that you can read, outside your home folder.")
     else:
-        lines.append("It is NOT shut in: it can reach the network and your files, and fill the disk.")
+        lines.append("It is NOT isolated: it can reach the network and your files, and fill the disk.")
         lines[-1] += " Install bubblewrap (Linux) to change that."
     return lines
 
@@ -160,7 +160,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _bubblewrap(folder: Path | None = None, hidden: Sequence[Path] = ()) -> list[str]:
-    """Return the command that shuts in: no network, own processes, files to be read only, home and /tmp empty."""
+    """Return the command that isolates: no network, own processes, files to be read only, home and /tmp empty."""
     size = ["--size", str(FILES_IN_MEMORY)]
     words = ["bwrap", "--unshare-all", "--cap-drop", "ALL", "--die-with-parent", "--new-session", "--ro-bind", "/", "/"]
     words += ["--dev", "/dev", "--proc", "/proc"]
@@ -176,7 +176,7 @@ def _bubblewrap(folder: Path | None = None, hidden: Sequence[Path] = ()) -> list
 
 def _end(process: subprocess.Popen) -> None:
     """End a process with all that it has started, as far as they can be found."""
-    if process.poll() is not None:  # its number may be another's by now; what was shut in has ended with it
+    if process.poll() is not None:  # its number may be another's by now; what was isolated has ended with it
         return
     for member in psutil.Process(process.pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):

@@ -1,6 +1,6 @@
-"""Mark a class: run every submission shut in, judge what its functions returned, and let nbgrader keep the marks.
+"""Mark a class: run every submission isolated, judge what its functions returned, and let nbgrader keep the marks.
 
-What a student wrote runs in a process that is shut in and can say whatever it likes; only this process judges.
+What a student wrote runs in an isolated process, which can say whatever it likes; only this process judges.
 """
 
 import json
@@ -82,7 +82,7 @@ def mark_class(
     submissions: list[Submission], book: Gradebook, limits: Limits, hidden: list[Path], at_once: int
 ) -> Iterator[MarkedSubmission]:
     """Mark submissions, some at once, and yield them one after the other; what goes wrong with one stays with it."""
-    load_part("mnist", "validation")  # unpacked here, because what is shut in cannot
+    load_part("mnist", "validation")  # unpacked here, because what is isolated cannot
     with ThreadPoolExecutor(at_once) as pool:
         running = [pool.submit(_run_and_judge, submission, limits, hidden) for submission in submissions]
         for submission, run in zip(submissions, running, strict=True):
@@ -112,7 +112,7 @@ class TrialResult:
 def _run_and_judge(
     submission: Submission, limits: Limits, hidden: list[Path]
 ) -> tuple[NotebookNode, dict[str, Verdict]]:
-    """Run a page shut in, put what its cells showed into it, and judge it; verdicts by the names of checks' cells."""
+    """Run a page in isolation, put what it showed into it, and judge it; verdicts by the names of checks' cells."""
     if submission.problem:
         return _untried(submission)
     checks = {grade_id(cell): place for place, cell in enumerate(submission.page.cells) if _is_check(cell)}
@@ -131,7 +131,7 @@ def _run_and_judge(
 
 
 def _run(submission: Submission, seeds: dict[str, list[int]], limits: Limits, hidden: list[Path]) -> TrialResult:
-    """Run a page shut in.
+    """Run a page in isolation.
 
     Raises: UnfinishedError if it ended without saying why, twice: then it is not known what the answers are worth.
     """

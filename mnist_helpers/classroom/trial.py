@@ -1,4 +1,4 @@
-"""Run the page of a submission, cell by cell, in a kernel; this process and its kernel are shut in by `isolation`.
+"""Run the page of a submission, cell by cell, in a kernel; this process and its kernel are isolated by `isolation`.
 
 The page comes from standard input. To standard output goes a line of JSON when a cell begins and when it ends, and a
 last one when all is over, so that what was written stays, whatever happens next.

@@ -82,7 +82,8 @@ def lay_out(source: Path, glass_box: Path, address: str) -> None:
         page = read_notebook(path)
         page = without_solutions(page) if path.parent == EXERCISES else page
         name = path.relative_to(ROOT).as_posix()
-        _write(source / name, as_text(for_reading(page, launch_links(name, address))))
+        ready = "" if path.parent == EXERCISES else address  # the repository has the sheets with their solutions
+        _write(source / name, as_text(for_reading(page, launch_links(name, ready))))
         download = without_outputs(read_notebook(path)) if path.parent == SOURCES else page
         _write(source / "extra" / "downloads" / name, as_text(download))
     copy_drawings(SOURCES, source / SOURCES.name)

@@ -204,13 +204,49 @@ def test_an_edited_kernel_keeps_the_keyboard_s_place(box):
     assert page.evaluate("document.activeElement.dataset.place") == place
 
 
-def test_a_slider_turns_the_digit(box):
+@pytest.mark.parametrize(
+    ("name", "value"), [("turned by", "90"), ("moved right by", "5"), ("moved down by", "-5"), ("noise", "0.5")]
+)
+def test_a_slider_changes_the_digit_and_back(box, name, value):
     page = box()
     before = page.locator(".answers").inner_text()
-    page.get_by_label("turned by").fill("90")
+    page.get_by_label(name).fill(value)
     assert page.locator(".answers").inner_text() != before
-    page.get_by_label("turned by").fill("0")
+    page.get_by_label(name).fill("0")
     assert page.locator(".answers").inner_text() == before
+
+
+@pytest.mark.parametrize("kind", ["touch", "pen"])
+def test_a_finger_and_a_pen_draw_and_point(box, kind):
+    page = box(has_touch=True)
+    hand = page.context.new_cdp_session(page)
+    sheet = page.locator(".sheet").bounding_box()
+    for stroke in drawings()[12].strokes:
+        places = [(sheet["x"] + x * sheet["width"], sheet["y"] + y * sheet["height"]) for x, y in stroke]
+        for number, (x, y) in enumerate(places):
+            if kind == "touch":
+                touched = {"type": "touchMove" if number else "touchStart", "touchPoints": [{"x": x, "y": y}]}
+                hand.send("Input.dispatchTouchEvent", touched)
+            else:
+                moved = {"type": "mouseMoved" if number else "mousePressed", "x": x, "y": y, "button": "left"}
+                hand.send("Input.dispatchMouseEvent", moved | {"buttons": 1, "clickCount": 1, "pointerType": "pen"})
+        if kind == "touch":
+            hand.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        else:
+            lifted = {"type": "mouseReleased", "x": x, "y": y, "button": "left", "pointerType": "pen"}
+            hand.send("Input.dispatchMouseEvent", lifted)
+    expect(page.locator(".reading")).to_contain_text(re.compile(rf"^{drawings()[12].digit}, .*entropy [0-9.]+ of"))
+    row(page, "conv1").tap(position={"x": 20, "y": 20})
+    expect(page.locator(".arithmetic h2")).to_contain_text("conv1, map 0")
+
+
+def test_no_webgl_is_needed(visit, written):
+    refuse = """() => { const own = HTMLCanvasElement.prototype.getContext;
+        HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
+            return kind.startsWith("webgl") ? null : own.call(this, kind, ...more); }; }"""
+    page = visit(written, before=lambda page: page.add_init_script(f"({refuse})()"))
+    draw(page, drawings()[12])
+    expect(page.locator(".reading")).to_contain_text(f"{drawings()[12].digit}, ")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -257,6 +293,28 @@ def test_weights_that_are_cut_off_are_said_to_be(visit, written, tmp_path):
     (tmp_path / "cut.html").write_text(text)
     page = visit((tmp_path / "cut.html").as_uri())
     expect(page.get_by_role("alert")).to_contain_text("Was it cut off?")
+
+
+def without(name: str, letters: int):
+    """Return what takes the first letters from a part of a page."""
+    return lambda text: re.sub(rf'({name}: (network.inflated\()?bytes\(")[^"]{{{letters}}}', r"\1", text)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda text: text[: len(text) // 2], "this file was cut off"),
+        (without("weights", 7), "Was it cut off?"),
+        (without("images", 400), ""),
+    ],
+    ids=["half a page", "half a letter", "images"],
+)
+def test_a_page_that_is_broken_is_never_blank(visit, written, tmp_path, spoil, said):
+    text = Path(urlparse(written).path).read_text(encoding="utf-8")
+    (tmp_path / "broken.html").write_text(spoil(text))
+    page = visit((tmp_path / "broken.html").as_uri())
+    expect(page.locator("#box p").first).to_contain_text(said or re.compile("[a-z]"))
+    expect(page.locator("#box .sheet")).to_have_count(0)
 
 
 def test_the_nearest_known_digits_are_shown_and_the_limit_is_that_of_the_known_ones(box):

@@ -17,6 +17,7 @@ from mnist_helpers.checkpoints import find_model, load_model
 from mnist_helpers.data import load_part, to_float
 from mnist_helpers.exporting import export_web
 from mnist_helpers.models import build_model
+from mnist_helpers.runtime import ROOT
 from mnist_helpers.widgets.strokes import Stroke, digit_of
 
 WIDGETS = Path(mnist_helpers.__file__).parent / "widgets"
@@ -46,9 +47,9 @@ def open_page(visit, tmp_path):
     return lambda: visit(HOST + "/", before=lambda page: page.route("**/*", answer))
 
 
-def shipped(dtype: torch.dtype, folder: Path) -> torch.nn.Sequential:
-    """Write the shipped network for the page; return it with the weights that the page has."""
-    model, card = load_model(find_model("mnist", "walkthrough"))
+def shipped(dtype: torch.dtype, folder: Path, which: Path | None = None) -> torch.nn.Sequential:
+    """Write the shipped network, or another one, for the page; return it with the weights that the page has."""
+    model, card = load_model(which or find_model("mnist", "walkthrough"))
     export_web(model, folder, card.classes, dtype)
     for parameter in model.parameters():
         parameter.data = parameter.to(dtype).float()
@@ -119,8 +120,9 @@ def test_strokes_become_the_digit_that_python_makes_of_them(open_page):
         assert (ours.int() - digit_of(strokes).int()).abs().max() <= 2, drawing
 
 
-def test_drawn_digits_are_read(open_page, tmp_path):
-    shipped(torch.float16, tmp_path)
+@pytest.mark.parametrize("which", [None, ROOT / "docs" / "site" / "network"], ids=["shipped", "the site's"])
+def test_drawn_digits_are_read(open_page, tmp_path, which):
+    shipped(torch.float16, tmp_path, which)
     page = open_page()
     page.evaluate(READ)
     script = """async strokes => {

@@ -123,7 +123,7 @@ def test_the_page_about_the_class(marked):
 
 
 def test_what_is_not_isolated_is_said(marked):
-    assert ("NOT shut in" in marked.said) is not has_bubblewrap()
+    assert ("NOT isolated" in marked.said) is not has_bubblewrap()
     assert "more than 50 processes at once" in marked.said
 
 

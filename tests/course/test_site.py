@@ -119,7 +119,7 @@ def test_without_sphinx_it_says_what_to_install(tmp_path, monkeypatch):
 def test_what_is_laid_out_holds_no_solution_and_downloads_no_output(tmp_path):
     box = tmp_path / "box.html"
     box.write_text("<p>box</p>")
-    site.lay_out(tmp_path / "source", box, "")
+    site.lay_out(tmp_path / "source", box, "https://github.com/a/b")
     pages = sorted((tmp_path / "source").rglob("*.ipynb"))
     names = {path.relative_to(SOURCES.parent).as_posix() for path in SOURCES.rglob("*.ipynb")}
     assert len(pages) == 2 * len(names)
@@ -127,6 +127,7 @@ def test_what_is_laid_out_holds_no_solution_and_downloads_no_output(tmp_path):
         text = path.read_text(encoding="utf-8")
         assert "BEGIN SOLUTION" not in text
         assert "BEGIN HIDDEN TESTS" not in text
+        assert "github.com/a/b/blob/main/notebooks/exercises" not in text  # where the solutions are
         if "downloads" in path.parts:
             assert not [cell for cell in nbformat.reads(text, 4).cells if cell.get("outputs")]
 

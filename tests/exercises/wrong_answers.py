@@ -776,7 +776,7 @@ WRONG = {
             "those of the training",
         ),
         ("(images / 255 - 0.1307) / 0.3081", "images / 255 - 0.1307 / 0.3081", "brackets"),
-        ("0.3081)", "0.3081).softmax(dim=1)", "Asked for are the logits"),
+        ("0.3081)", "0.3081).softmax(dim=1)", "The task asks for the logits"),
         ("(images / 255 - 0.1307) / 0.3081", "(images / 255 - 0.3081) / 0.1307", "exchanged"),
         ("(images / 255 - 0.1307) / 0.3081", "images / 255 / 0.3081 - 0.1307", "order is another"),
         ("255", "256", "divides by 256"),
