@@ -66,7 +66,7 @@ def test_what_cannot_work_is_said_in_two_lines_at_most_with_status_1(call, argum
         (["train", "--dataset", "none"], "dataset='none' is not known. Use one of: mnist"),
         (["train", "--device", "tpu"], "device='tpu' is not a device name"),
         (["train", "--epochs", "0"], "Invalid value for '--epochs'"),
-        (["train", "--epochs", "9" * 400], "are more than the 10,000"),
+        (["train", "--epochs", "9" * 400], "is more than the maximum of 10,000"),
         (["train", "--epochs", "many"], "Invalid value for '--epochs'"),
         (["train", "--batch-size", "-3"], "Invalid value for '--batch-size'"),
         (["train", "--lr", "0"], "lr=0.0 cannot be used for training"),
