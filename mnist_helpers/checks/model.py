@@ -24,38 +24,45 @@ from mnist_helpers.checks.networks import HIDDEN_FROM_OPTIMISERS, NO_WAY_BACK, l
 
 
 def an_image(random: np.random.Generator) -> tuple[Tensor, Tensor, int, int]:
-    """Draw an image and a kernel, neither of them square, and a stride and a padding."""
+    """Draw an image and a kernel, neither of them square, and a stride and a dilation."""
     kernel = inputs.normal(random, *(int(size) for size in random.permutation([2, 3])))
-    image = inputs.normal(random, int(random.integers(5, 8)), int(random.integers(8, 11)))
-    return image, kernel, int(random.integers(1, 4)), int(random.integers(0, 3))
+    image = inputs.normal(random, int(random.integers(9, 12)), int(random.integers(12, 15)))
+    return image, kernel, int(random.integers(1, 4)), int(random.integers(1, 4))
 
 
 def of_sides(
-    image: tuple[int, int], kernel: tuple[int, int], stride: int = 1, padding: int = 0
+    image: tuple[int, int], kernel: tuple[int, int], stride: int = 1, dilation: int = 1
 ) -> Callable[[], tuple[Tensor, Tensor, int, int]]:
-    """Return what gives an image and a kernel with these sides, beside a stride and a padding."""
-    return lambda: (*(inputs.normal(np.random.default_rng(0), *sides) for sides in (image, kernel)), stride, padding)
+    """Return what gives an image and a kernel with these sides, beside a stride and a dilation."""
+    return lambda: (*(inputs.normal(np.random.default_rng(0), *sides) for sides in (image, kernel)), stride, dilation)
 
 
-def convolved(image: Tensor, kernel: Tensor, stride: int | tuple[int, int] = 1, padding: int = 0) -> Tensor:
+def convolved(
+    image: Tensor, kernel: Tensor, stride: int | tuple[int, int] = 1, dilation: int | tuple[int, int] = 1
+) -> Tensor:
     """Slide a kernel over an image."""
-    return F.conv2d(image[None, None], kernel[None, None], stride=stride, padding=padding)[0, 0]
+    return F.conv2d(image[None, None], kernel[None, None], stride=stride, dilation=dilation)[0, 0]
 
 
 WHOLE = "What is behind the point is cut off: the result is made of whole numbers. Which `dtype` does its tensor have?"
 
 
-def first_row(image: Tensor, kernel: Tensor, stride: int, padding: int) -> Tensor:
+def first_row(image: Tensor, kernel: Tensor, stride: int, dilation: int) -> Tensor:
     """Fill the first row of the result only."""
-    result = convolved(image, kernel, stride, padding)
+    result = convolved(image, kernel, stride, dilation)
     result[1:] = 0
     return result
 
 
-def crowded_places(image: Tensor, kernel: Tensor, stride: int, padding: int) -> Tensor:
+def crowded_places(image: Tensor, kernel: Tensor, stride: int, dilation: int) -> Tensor:
     """Give as many numbers as asked for, but move the kernel by one place only."""
-    rows, columns = convolved(image, kernel, stride, padding).shape
-    return convolved(image, kernel, 1, padding)[:rows, :columns]
+    rows, columns = convolved(image, kernel, stride, dilation).shape
+    return convolved(image, kernel, 1, dilation)[:rows, :columns]
+
+
+def thinned(image: Tensor, kernel: Tensor, stride: int, dilation: int) -> Tensor:
+    """Leave pixels out of the image once and for all, in place of spreading the kernel at each place."""
+    return convolved(image[::dilation, ::dilation], kernel, stride)
 
 
 @exercise(
@@ -64,54 +71,71 @@ def crowded_places(image: Tensor, kernel: Tensor, stride: int, padding: int) -> 
     edges=[
         of_sides((6, 6), (3, 3)),
         of_sides((5, 9), (3, 3), 2),
-        of_sides((6, 6), (2, 3), 1, 1),
-        of_sides((4, 6), (1, 1), 3),
+        of_sides((7, 7), (2, 3), 1, 2),
+        of_sides((4, 6), (1, 1), 3, 2),
         of_sides((3, 5), (3, 5)),
-        of_sides((5, 6), (1, 4), 2, 2),
-        of_sides((7, 8), (3, 3), 2, 1),
-        of_sides((2, 4), (3, 3), 1, 1),  # with its border only is the image larger than the kernel
-        of_sides((5, 8), (2, 3), 5, 0),  # the stride steps over pixels
+        of_sides((5, 9), (3, 5), 1, 2),  # spread, the kernel just fits
+        of_sides((5, 10), (1, 4), 2, 3),
+        of_sides((9, 11), (3, 3), 2, 2),
+        of_sides((5, 8), (2, 3), 5),  # the stride steps over pixels
     ],
     rounds=12,
     notice="Two loops and a sum. `F.conv2d` does the same for all images, channels and kernels at once.",
-    hint="Put zeros around the image first. Where does the kernel lie for row 1, column 2 of the result? "
-    "Multiply it there with the pixels under it, number by number, and add up.",
+    hint="Which pixels do the kernel's numbers meet for row 1, column 2 of the result? Take these, multiply them with "
+    "the kernel, number by number, and add up.",
     mistakes=[
         Mistake(
-            lambda image, kernel, stride, padding: convolved(image, kernel.flip(0, 1), stride, padding),
+            lambda image, kernel, stride, dilation: convolved(image, kernel.flip(0, 1), stride, dilation),
             "The kernel is turned around. Mathematicians do that; networks lay it on as it is.",
         ),
         Mistake(
-            lambda image, kernel, stride, padding: convolved(image, kernel, stride, padding)[:-1, :-1],
+            lambda image, kernel, stride, dilation: convolved(image, kernel, stride, dilation)[:-1, :-1],
             "The last row and column of places are missing. Count where the kernel can begin, the first included.",
         ),
         Mistake(
-            lambda image, kernel, stride, padding: convolved(image, kernel, stride, padding) / kernel.numel(),
+            lambda image, kernel, stride, dilation: convolved(image, kernel, stride, dilation) / kernel.numel(),
             "This is the mean of the products. A convolution is their sum.",
         ),
         Mistake(
-            lambda image, kernel, stride, padding: convolved(image, kernel, stride, padding).T,
+            lambda image, kernel, stride, dilation: convolved(image, kernel, stride, dilation).T,
             "Rows and columns are exchanged.",
         ),
         Mistake(
-            lambda image, kernel, stride, padding: convolved(image, kernel.flip(1), stride, padding),
+            lambda image, kernel, stride, dilation: convolved(image, kernel.flip(1), stride, dilation),
             "The kernel is turned around from left to right. Networks lay it on as it is.",
         ),
         Mistake(
-            lambda image, kernel, stride, padding: convolved(image, torch.ones_like(kernel), stride, padding),
+            lambda image, kernel, stride, dilation: convolved(image, torch.ones_like(kernel), stride, dilation),
             "These are sums of the pixels under the kernel. Multiply each by the kernel's number first.",
         ),
         Mistake(
-            lambda image, kernel, stride, padding: convolved(image, kernel, stride, padding) / kernel.sum(),
+            lambda image, kernel, stride, dilation: convolved(image, kernel, stride, dilation) / kernel.sum(),
             "It divides by the sum of the kernel. A convolution is the sum of the products alone.",
         ),
         Mistake(
-            lambda image, kernel, stride, padding: convolved(image, kernel, 1, padding),
+            lambda image, kernel, stride, dilation: convolved(image, kernel, 1, dilation),
             "The stride is not used: with a stride of 2 the kernel moves on by two pixels, and by two rows.",
         ),
         Mistake(
-            lambda image, kernel, stride, padding: convolved(image, kernel, stride, 0),
-            "The padding is missing: so many rows and columns of zeros come around the image, on all four sides.",
+            lambda image, kernel, stride, dilation: convolved(image, kernel, stride),
+            "The dilation is not used: with 2, two neighbours in the kernel meet pixels that lie two apart.",
+        ),
+        Mistake(
+            lambda image, kernel, stride, dilation: convolved(image, kernel, stride, dilation + 1),
+            "The kernel's numbers are one pixel too far apart: with a dilation of 1 there is nothing between them.",
+        ),
+        Mistake(
+            thinned,
+            "Pixels are left out of the image once and for all. Only at each place of the kernel are some passed over, "
+            "and the next place begins `stride` pixels further.",
+        ),
+        Mistake(
+            lambda image, kernel, stride, dilation: convolved(image, kernel, stride, (dilation, 1)),
+            "The dilation spreads the rows of the kernel only. It spreads its columns as well.",
+        ),
+        Mistake(
+            lambda image, kernel, stride, dilation: convolved(image, kernel, stride, (1, dilation)),
+            "The dilation spreads the columns of the kernel only. It spreads its rows as well.",
         ),
         Mistake(
             crowded_places,
@@ -119,33 +143,19 @@ def crowded_places(image: Tensor, kernel: Tensor, stride: int, padding: int) -> 
             "pixel 1 × stride.",
         ),
         Mistake(
-            lambda image, kernel, stride, padding: convolved(image, kernel, (stride, 1), padding),
+            lambda image, kernel, stride, dilation: convolved(image, kernel, (stride, 1), dilation),
             "The stride counts for the rows only. It counts for the columns as well.",
         ),
         Mistake(
-            lambda image, kernel, stride, padding: convolved(image, kernel, (1, stride), padding),
+            lambda image, kernel, stride, dilation: convolved(image, kernel, (1, stride), dilation),
             "The stride counts for the columns only. It counts for the rows as well.",
         ),
         Mistake(
-            lambda image, kernel, stride, padding: convolved(F.pad(image, (padding, 0, padding, 0)), kernel, stride),
-            "There are zeros above and on the left only. They come on all four sides.",
-        ),
-        Mistake(
-            lambda image, kernel, stride, padding: convolved(F.pad(image, (0, padding, 0, padding)), kernel, stride),
-            "There are zeros below and on the right only. They come on all four sides.",
-        ),
-        Mistake(
-            lambda image, kernel, stride, padding: convolved(
-                F.pad(image[None], (padding,) * 4, mode="replicate")[0], kernel, stride
-            ),
-            "The border repeats the pixels beside it. Padding is made of zeros.",
-        ),
-        Mistake(
-            lambda image, kernel, stride, padding: convolved(image, kernel, tuple(kernel.shape), padding),
+            lambda image, kernel, stride, dilation: convolved(image, kernel, tuple(kernel.shape), dilation),
             "The kernel moves on by its own size. It moves on by `stride`.",
         ),
         Mistake(
-            lambda image, kernel, stride, padding: convolved(image, kernel.T, stride, padding),
+            lambda image, kernel, stride, dilation: convolved(image, kernel.T, stride, dilation),
             "The kernel lies on its side: its rows meet the image's columns.",
         ),
         Mistake(first_row, "Only the first row is filled. Does the `return` stand within the loop?"),
@@ -153,148 +163,179 @@ def crowded_places(image: Tensor, kernel: Tensor, stride: int, padding: int) -> 
     ],
     gaps=[
         Gap(
-            lambda image, kernel, stride, padding: stride == 1,
+            lambda image, kernel, stride, dilation: stride == 1,
             "It is right where the stride is 1. With a larger one, which pixel does row 1 of the result begin at, and "
             "how many rows are there?",
         ),
         Gap(
-            lambda image, kernel, stride, padding: padding == 0,
-            "It is right without padding. With it, work on a larger image: zeros all around, the given one in the "
-            "middle.",
+            lambda image, kernel, stride, dilation: dilation == 1,
+            "It is right with a dilation of 1. With a larger one the kernel reaches further: how far, and how many "
+            "places are left?",
         ),
         Gap(
-            lambda image, kernel, stride, padding: kernel.shape[0] == kernel.shape[1],
+            lambda image, kernel, stride, dilation: kernel.shape[0] == kernel.shape[1],
             "It takes the kernel to be a square. Its height and its width are two numbers: see `kernel.shape`.",
         ),
         Gap(
-            lambda image, kernel, stride, padding: image.shape[0] == image.shape[1],
+            lambda image, kernel, stride, dilation: image.shape[0] == image.shape[1],
             "It takes the image to be a square. Its height and its width are two numbers: see `image.shape`.",
         ),
     ],
 )
-def convolve(image: Tensor, kernel: Tensor, stride: int, padding: int) -> Tensor:
-    """Slide a kernel over an image with a border of zeros. Shapes: (H, W) and (h, w) → (rows, columns)."""
-    return convolved(image, kernel, stride, padding)
+def convolve(image: Tensor, kernel: Tensor, stride: int, dilation: int) -> Tensor:
+    """Slide a spread kernel over an image. Shapes: (H, W) and (h, w) → (rows, columns)."""
+    return convolved(image, kernel, stride, dilation)
 
 
 def maps_and_filters(
-    channels: int, filters: int, sides: tuple[int, int], kernel: tuple[int, int], random: np.random.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw maps, the kernels of some filters, and their biases."""
-    kernels = inputs.normal(random, filters, channels, *kernel)
-    return inputs.normal(random, channels, *sides), kernels, inputs.normal(random, filters)
+    channels: int,
+    filters: int,
+    groups: int,
+    sides: tuple[int, int],
+    kernel: tuple[int, int],
+    random: np.random.Generator,
+) -> tuple[Tensor, Tensor, Tensor, int]:
+    """Draw maps, the kernels of some filters, and their biases; channels and filters are those of each group."""
+    kernels = inputs.normal(random, groups * filters, channels, *kernel)
+    return inputs.normal(random, groups * channels, *sides), kernels, inputs.normal(random, groups * filters), groups
 
 
-def a_layer(random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def a_layer(random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, int]:
     """Draw maps and filters, more or fewer of these than channels, with kernels that are not square."""
     channels, filters = (int(count) for count in random.permutation([2, 3, 4])[:2])
     height, width = (int(size) for size in random.permutation([2, 3]))
-    return maps_and_filters(channels, filters, (int(random.integers(4, 7)), 7), (height, width), random)
+    sides = (int(random.integers(4, 7)), 7)
+    return maps_and_filters(channels, filters, int(random.integers(1, 4)), sides, (height, width), random)
 
 
 def layer_of(
-    channels: int, filters: int, sides: tuple[int, int], kernel: tuple[int, int]
-) -> Callable[[], tuple[Tensor, Tensor, Tensor]]:
+    channels: int, filters: int, groups: int, sides: tuple[int, int], kernel: tuple[int, int]
+) -> Callable[[], tuple[Tensor, Tensor, Tensor, int]]:
     """Return what gives a layer of this size."""
-    return lambda: maps_and_filters(channels, filters, sides, kernel, np.random.default_rng(0))
+    return lambda: maps_and_filters(channels, filters, groups, sides, kernel, np.random.default_rng(0))
 
 
-def with_filters(maps: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
+def with_filters(maps: Tensor, kernels: Tensor, biases: Tensor, groups: int) -> Tensor:
     """Return a map for each filter."""
-    return F.conv2d(maps[None], kernels, biases)[0]
+    return F.conv2d(maps[None], kernels, biases, groups=groups)[0]
+
+
+def in_turn(maps: Tensor, kernels: Tensor, biases: Tensor, groups: int) -> Tensor:
+    """Deal the filters out to the groups in turn."""
+    order = torch.arange(len(kernels)).view(-1, groups).T.flatten()
+    return with_filters(maps, kernels[order], biases[order], groups)[order.argsort()]
 
 
 @exercise(
     draw=a_layer,
     by_hand=("conv",),
     edges=[
-        layer_of(1, 1, (4, 5), (2, 3)),
-        layer_of(3, 1, (4, 5), (2, 3)),
-        layer_of(1, 3, (4, 5), (2, 3)),
-        layer_of(3, 3, (5, 5), (3, 3)),
-        layer_of(4, 2, (3, 4), (1, 1)),
-        layer_of(2, 3, (3, 4), (3, 4)),
-        lambda: (torch.zeros(2, 4, 4), torch.ones(3, 2, 2, 2), torch.tensor([1.0, -2.0, 0.5])),
+        layer_of(1, 1, 1, (4, 5), (2, 3)),
+        layer_of(3, 1, 1, (4, 5), (2, 3)),
+        layer_of(1, 3, 1, (4, 5), (2, 3)),
+        layer_of(3, 3, 1, (5, 5), (3, 3)),
+        layer_of(4, 2, 1, (3, 4), (1, 1)),
+        layer_of(2, 3, 1, (3, 4), (3, 4)),
+        layer_of(1, 1, 4, (4, 5), (2, 3)),  # each filter sees one channel
+        layer_of(1, 2, 3, (4, 5), (2, 3)),
+        layer_of(2, 1, 2, (4, 5), (2, 3)),
+        lambda: (torch.zeros(2, 4, 4), torch.ones(3, 2, 2, 2), torch.tensor([1.0, -2.0, 0.5]), 1),
     ],
     rounds=8,
     notice="The channels are added up: what a filter finds in one may speak for or against what it finds in another.",
-    hint="One filter at a time. It has a kernel for each channel: convolve each channel with its own, add up what "
-    "comes out, and add the filter's bias once.",
+    hint="One filter at a time. It has a kernel for each channel of its group: convolve each channel with its own, add "
+    "up what comes out, and add the filter's bias once.",
     mistakes=[
         Mistake(
-            lambda maps, kernels, biases: with_filters(maps, kernels, 0 * biases),
+            lambda maps, kernels, biases, groups: with_filters(maps[: kernels.shape[1]], kernels, biases, 1),
+            "All filters look at the first channels. Those of the second group look at the second group of channels.",
+        ),
+        Mistake(
+            in_turn,
+            "The filters are dealt out to the groups in turn. The first ones, side by side, belong to the first group.",
+        ),
+        Mistake(
+            lambda maps, kernels, biases, groups: with_filters(maps, kernels, 0 * biases, groups),
             "The biases are missing: one number for each filter, added everywhere in its map.",
         ),
         Mistake(
-            lambda maps, kernels, biases: with_filters(maps, kernels, len(maps) * biases),
+            lambda maps, kernels, biases, groups: with_filters(maps, kernels, kernels.shape[1] * biases, groups),
             "The bias is added once for each channel. Each filter has one: add it after the sum over the channels.",
         ),
         Mistake(
-            lambda maps, kernels, biases: with_filters(maps, kernels, 0 * biases) / len(maps) + biases[:, None, None],
+            lambda maps, kernels, biases, groups: with_filters(maps, kernels / kernels.shape[1], biases, groups),
             "This is the mean over the channels. A filter takes their sum.",
         ),
         Mistake(
-            lambda maps, kernels, biases: with_filters(maps, kernels[:, :1].expand_as(kernels), biases),
+            lambda maps, kernels, biases, groups: with_filters(maps, kernels[:, :1].expand_as(kernels), biases, groups),
             "Every channel meets the same kernel. A filter has one of its own for each channel.",
         ),
         Mistake(
-            lambda maps, kernels, biases: with_filters(maps, kernels[:1].expand_as(kernels), biases),
+            lambda maps, kernels, biases, groups: with_filters(maps, kernels[:1].expand_as(kernels), biases, groups),
             "All maps come from the first filter. Each filter makes one map.",
         ),
         Mistake(
-            lambda maps, kernels, biases: with_filters(maps[:1], kernels[:, :1], biases),
+            lambda maps, kernels, biases, groups: with_filters(maps[:1], kernels[:, :1], biases, 1),
             "Only the first channel is looked at. Each filter adds up what it finds in all of them.",
         ),
         Mistake(
-            lambda maps, kernels, biases: with_filters(maps, kernels.flip(2, 3), biases),
+            lambda maps, kernels, biases, groups: with_filters(maps, kernels.flip(2, 3), biases, groups),
             "The kernels are turned around. Networks lay them on as they are.",
         ),
         Mistake(
-            lambda maps, kernels, biases: with_filters(maps, kernels, biases).sum(dim=0),
+            lambda maps, kernels, biases, groups: with_filters(maps, kernels, biases, groups).sum(dim=0),
             "The filters' maps are added up. The channels are; each filter keeps a map of its own.",
         ),
         Mistake(
-            lambda maps, kernels, biases: with_filters(maps, kernels, -biases),
+            lambda maps, kernels, biases, groups: with_filters(maps, kernels, -biases, groups),
             "The biases are subtracted. They are added.",
         ),
         Mistake(
-            lambda maps, kernels, biases: with_filters(maps, kernels, biases[:1].expand_as(biases)),
+            lambda maps, kernels, biases, groups: with_filters(maps, kernels, biases[:1].expand_as(biases), groups),
             "All maps get the first bias. Each filter has its own.",
         ),
         Mistake(
-            lambda maps, kernels, biases: with_filters(maps, kernels, biases).relu(),
+            lambda maps, kernels, biases, groups: with_filters(maps, kernels, biases, groups).relu(),
             "What is below zero is cut off. The ReLU is a layer of its own, and not asked for.",
         ),
         Mistake(
-            lambda maps, kernels, biases: with_filters(maps[:-1], kernels[:, :-1], biases),
+            lambda maps, kernels, biases, groups: with_filters(
+                maps.unflatten(0, (groups, -1))[:, :-1].flatten(0, 1), kernels[:, :-1], biases, groups
+            ),
             "The last channel is left out. Each filter adds up what it finds in all of them.",
         ),
         *[
             Mistake(answer, "Each filter goes on adding to the sum of the one before. Begin each sum at 0.")
             for answer in (
-                lambda maps, kernels, biases: with_filters(maps, kernels.cumsum(dim=0), biases),
-                lambda maps, kernels, biases: with_filters(maps, kernels, biases).cumsum(dim=0),
+                lambda maps, kernels, biases, groups: (
+                    with_filters(maps, kernels, 0 * biases, groups).cumsum(dim=0) + biases[:, None, None]
+                ),
+                lambda maps, kernels, biases, groups: with_filters(maps, kernels, biases, groups).cumsum(dim=0),
             )
         ],
     ],
     gaps=[
         Gap(
-            lambda maps, kernels, biases: len(maps) == 1,
+            lambda maps, kernels, biases, groups: groups == 1,
+            "It is right for one group. Of several, each filter sees the channels of its own group only.",
+        ),
+        Gap(
+            lambda maps, kernels, biases, groups: len(maps) == 1,
             "It is right for one channel. Of several, each meets a kernel of its own, and the results are added up.",
         ),
         Gap(
-            lambda maps, kernels, biases: len(kernels) == 1,
+            lambda maps, kernels, biases, groups: len(kernels) == 1,
             "It is right for one filter. Each further one makes a map of its own, with its own bias.",
         ),
         Gap(
-            lambda maps, kernels, biases: kernels.shape[2] == kernels.shape[3],
+            lambda maps, kernels, biases, groups: kernels.shape[2] == kernels.shape[3],
             "It takes the kernels to be squares. See `kernels.shape`: filters, channels, height, width.",
         ),
     ],
 )
-def convolve_channels(maps: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
-    """Return a map for each filter. Shapes: (C, H, W), (F, C, h, w), (F,) → (F, H - h + 1, W - w + 1)."""
-    return with_filters(maps, kernels, biases)
+def convolve_channels(maps: Tensor, kernels: Tensor, biases: Tensor, groups: int) -> Tensor:
+    """Return a map for each filter. Shapes: (C, H, W), (F, C / groups, h, w), (F,) → (F, H - h + 1, W - w + 1)."""
+    return with_filters(maps, kernels, biases, groups)
 
 
 def a_batch(random: np.random.Generator) -> tuple[Tensor, int, int]:

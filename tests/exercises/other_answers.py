@@ -106,33 +106,36 @@ return moved.to(images.dtype)
     # 2 · The model
     "convolve": [
         """
-framed = F.pad(image, (padding,) * 4)
-windows = framed.unfold(0, kernel.shape[0], stride).unfold(1, kernel.shape[1], stride)
-return torch.einsum("rckl,kl->rc", windows, kernel)
+spread = torch.zeros((kernel.shape[0] - 1) * dilation + 1, (kernel.shape[1] - 1) * dilation + 1)
+spread[::dilation, ::dilation] = kernel
+windows = image.unfold(0, spread.shape[0], stride).unfold(1, spread.shape[1], stride)
+return torch.einsum("rckl,kl->rc", windows, spread)
 """,
         """
-big = torch.zeros(image.shape[0] + 2 * padding, image.shape[1] + 2 * padding)
-big[padding : padding + image.shape[0], padding : padding + image.shape[1]] = image
-rows, columns = big.shape[0] - kernel.shape[0] + 1, big.shape[1] - kernel.shape[1] + 1
+rows = image.shape[0] - (kernel.shape[0] - 1) * dilation
+columns = image.shape[1] - (kernel.shape[1] - 1) * dilation
 total = torch.zeros(rows, columns)
 for r in range(kernel.shape[0]):
     for c in range(kernel.shape[1]):
-        total += kernel[r, c] * big[r : r + rows, c : c + columns]
+        total += kernel[r, c] * image[r * dilation : r * dilation + rows, c * dilation : c * dilation + columns]
 return total[::stride, ::stride]
 """,
     ],
     "convolve_channels": [
         """
-windows = maps.unfold(1, kernels.shape[2], 1).unfold(2, kernels.shape[3], 1)
-return torch.einsum("crskl,fckl->frs", windows, kernels) + biases[:, None, None]
+filters, channels, h, w = kernels.shape
+windows = maps.unfold(1, h, 1).unfold(2, w, 1).unflatten(0, (groups, channels))
+by_group = kernels.unflatten(0, (groups, filters // groups))
+return torch.einsum("gcrskl,gfckl->gfrs", windows, by_group).flatten(0, 1) + biases[:, None, None]
 """,
         """
 _, height, width = maps.shape
 filters, channels, h, w = kernels.shape
 result = biases[:, None, None].repeat(1, height - h + 1, width - w + 1)
 for f in range(filters):
+    group = f // (filters // groups)
     for c in range(channels):
-        result[f] += convolve(maps[c], kernels[f, c], 1, 0)
+        result[f] += convolve(maps[group * channels + c], kernels[f, c], 1, 1)
 return result
 """,
     ],
@@ -1671,11 +1674,12 @@ return torch.nn.functional.pad(images, (right, -right, down, -down))
         (
             """
 k = kernel.shape[0]
-big = F.pad(image, (padding,) * 4)
-result = torch.zeros((big.shape[0] - k) // stride + 1, (big.shape[1] - k) // stride + 1)
+reach = (k - 1) * dilation + 1
+result = torch.zeros((image.shape[0] - reach) // stride + 1, (image.shape[1] - reach) // stride + 1)
 for r in range(result.shape[0]):
     for c in range(result.shape[1]):
-        result[r, c] = (big[r * stride : r * stride + k, c * stride : c * stride + k] * kernel).sum()
+        met = image[r * stride : r * stride + reach : dilation, c * stride : c * stride + reach : dilation]
+        result[r, c] = (met * kernel).sum()
 return result
 """,
             "kernel to be a square",
@@ -1683,13 +1687,12 @@ return result
         (
             """
 h, w = kernel.shape
-big = F.pad(image, (padding,) * 4)
-n = (big.shape[0] - h) // stride + 1
-m = (big.shape[0] - w) // stride + 1
+n = (image.shape[0] - (h - 1) * dilation - 1) // stride + 1
+m = (image.shape[0] - (w - 1) * dilation - 1) // stride + 1
 result = torch.zeros(n, m)
 for r in range(n):
     for c in range(m):
-        result[r, c] = (big[r * stride : r * stride + h, c * stride : c * stride + w] * kernel).sum()
+        result[r, c] = (image[r * stride :: dilation, c * stride :: dilation][:h, :w] * kernel).sum()
 return result
 """,
             "image to be a square",
@@ -1697,11 +1700,11 @@ return result
         (
             """
 h, w = kernel.shape
-big = F.pad(image, (padding,) * 4)
-n, m = (big.shape[0] - h) // stride + 1, (big.shape[1] - w) // stride + 1
+n = (image.shape[0] - (h - 1) * dilation - 1) // stride + 1
+m = (image.shape[1] - (w - 1) * dilation - 1) // stride + 1
 rows = []
 for r in range(n):
-    rows.append([big[r * stride : r * stride + h, c * stride : c * stride + w].sum() for c in range(m)])
+    rows.append([image[r * stride :: dilation, c * stride :: dilation][:h, :w].sum() for c in range(m)])
 return torch.tensor(rows)
 """,
             "Multiply each",
@@ -1715,16 +1718,17 @@ for r in range(result.shape[0]):
         result[r, c] = (image[r : r + h, c : c + w] * kernel).sum()
 return result[::stride, ::stride]
 """,
-            "padding is missing",
+            "dilation is not used",
         ),
         (
             """
 h, w = kernel.shape
-big = F.pad(image, (padding,) * 4)
-result = torch.zeros((big.shape[0] - h) // stride + 1, (big.shape[1] - w) // stride + 1)
-for r in range(result.shape[0]):
-    for c in range(result.shape[1]):
-        result[r, c] = (big[r * stride : r * stride + h, c * stride : c * stride + w] * kernel).max()
+n = (image.shape[0] - (h - 1) * dilation - 1) // stride + 1
+m = (image.shape[1] - (w - 1) * dilation - 1) // stride + 1
+result = torch.zeros(n, m)
+for r in range(n):
+    for c in range(m):
+        result[r, c] = (image[r * stride :: dilation, c * stride :: dilation][:h, :w] * kernel).max()
 return result
 """,
             "add up",
@@ -1732,33 +1736,43 @@ return result
         (
             """
 h, w = kernel.shape
-big = F.pad(image, (0, 2 * padding, 0, 2 * padding))
-found = big.unfold(0, h, stride).unfold(1, w, stride)
-return (found * kernel).sum((2, 3))
+n, m = (image.shape[0] - h) // stride + 1, (image.shape[1] - w) // stride + 1
+result = torch.zeros(n, m)
+for r in range(n):
+    for c in range(m):
+        met = image[r * stride :: dilation, c * stride :: dilation][:h, :w]
+        result[r, c] = (met * kernel[: met.shape[0], : met.shape[1]]).sum()
+return result
 """,
-            "right without padding",
+            "right with a dilation of 1",
         ),
         (
-            "return nn.Conv2d(1, 1, tuple(kernel.shape), stride, padding)(image[None, None])[0, 0]",
+            "return nn.Conv2d(1, 1, tuple(kernel.shape), stride, 0, dilation)(image[None, None])[0, 0]",
             "without it",
         ),
         (
             """
 kernel = kernel.T
-big = F.pad(image, (padding,) * 4)
-found = big.unfold(0, kernel.shape[0], stride).unfold(1, kernel.shape[1], stride)
-return (found * kernel).sum((2, 3))
+h, w = kernel.shape
+n = (image.shape[0] - (h - 1) * dilation - 1) // stride + 1
+m = (image.shape[1] - (w - 1) * dilation - 1) // stride + 1
+result = torch.zeros(n, m)
+for r in range(n):
+    for c in range(m):
+        result[r, c] = (image[r * stride :: dilation, c * stride :: dilation][:h, :w] * kernel).sum()
+return result
 """,
             "on its side",
         ),
         (
             """
 h, w = kernel.shape
-big = F.pad(image, (padding,) * 4)
-result = torch.zeros((big.shape[0] - h) // stride + 1, (big.shape[1] - w) // stride + 1)
-for r in range(result.shape[0]):
-    for c in range(result.shape[1]):
-        result[r, c] = (big[r * stride : r * stride + h, c * stride : c * stride + w] * kernel).sum()
+n = (image.shape[0] - (h - 1) * dilation - 1) // stride + 1
+m = (image.shape[1] - (w - 1) * dilation - 1) // stride + 1
+result = torch.zeros(n, m)
+for r in range(n):
+    for c in range(m):
+        result[r, c] = (image[r * stride :: dilation, c * stride :: dilation][:h, :w] * kernel).sum()
     return result
 """,
             "within the loop",
@@ -1766,12 +1780,12 @@ for r in range(result.shape[0]):
         (
             """
 h, w = kernel.shape
-big = F.pad(image, (padding,) * 4)
-n, m = (big.shape[0] - h) // stride + 1, (big.shape[1] - w) // stride + 1
+n = (image.shape[0] - (h - 1) * dilation - 1) // stride + 1
+m = (image.shape[1] - (w - 1) * dilation - 1) // stride + 1
 result = torch.zeros(n, m, dtype=int)
 for r in range(n):
     for c in range(m):
-        result[r, c] = (big[r * stride : r * stride + h, c * stride : c * stride + w] * kernel).sum()
+        result[r, c] = (image[r * stride :: dilation, c * stride :: dilation][:h, :w] * kernel).sum()
 return result
 """,
             "behind the point",
@@ -1780,43 +1794,55 @@ return result
     "convolve_channels": [
         (
             """
-found = maps.unfold(1, kernels.shape[2], 1).unfold(2, kernels.shape[3], 1)
-return torch.einsum("crskl,fckl->frs", found, kernels)
+filters, channels, h, w = kernels.shape
+found = maps.unfold(1, h, 1).unfold(2, w, 1).unflatten(0, (groups, channels))
+return torch.einsum("gcrskl,gfckl->gfrs", found, kernels.unflatten(0, (groups, -1))).flatten(0, 1)
 """,
             "biases are missing",
         ),
         (
-            "return torch.stack([convolve(maps[0], k[0], 1, 0) + b for k, b in zip(kernels, biases)])",
+            "return torch.stack([convolve(maps[0], k[0], 1, 1) + b for k, b in zip(kernels, biases)])",
             "Only the first channel",
         ),
         (
             """
-parts = [sum(convolve(m, k, 1, 0) for m, k in zip(maps, f)) for f in kernels]
+parts = [sum(convolve(m, k, 1, 1) for m, k in zip(maps, f)) + b for f, b in zip(kernels, biases)]
+return torch.stack(parts)
+""",
+            "look at the first channels",
+        ),
+        (
+            """
+own = maps.unflatten(0, (groups, -1)).repeat_interleave(len(kernels) // groups, 0)
+parts = [sum(convolve(m, k, 1, 1) for m, k in zip(seen, f)) for seen, f in zip(own, kernels)]
 return torch.stack(parts) + biases
 """,
             "with its own bias",
         ),
         (
             """
-parts = [sum(convolve(m, k.flip(0, 1), 1, 0) for m, k in zip(maps, f)) + b for f, b in zip(kernels, biases)]
+own = maps.unflatten(0, (groups, -1)).repeat_interleave(len(kernels) // groups, 0)
+parts = [sum(convolve(m, k.flip(0, 1), 1, 1) for m, k in zip(seen, f)) + b for seen, f, b in zip(own, kernels, biases)]
 return torch.stack(parts)
 """,
             "turned around",
         ),
         (
             """
-parts = [sum(convolve(m, k, 1, 0) for m, k in zip(maps, f)) + biases[0] for f in kernels]
+own = maps.unflatten(0, (groups, -1)).repeat_interleave(len(kernels) // groups, 0)
+parts = [sum(convolve(m, k, 1, 1) for m, k in zip(seen, f)) + biases[0] for seen, f in zip(own, kernels)]
 return torch.stack(parts)
 """,
             "first bias",
         ),
         (
-            "return torch.stack([convolve(m, k, 1, 0) for m in maps for f in kernels for k in f])",
+            "return torch.stack([convolve(m, k, 1, 1) for m in maps for f in kernels for k in f])",
             "One filter at a time",
         ),
         (
             """
-parts = [sum(convolve(m, k, 1, 0) for m, k in zip(maps[:-1], f[:-1])) + b for f, b in zip(kernels, biases)]
+own = maps.unflatten(0, (groups, -1))[:, :-1].repeat_interleave(len(kernels) // groups, 0)
+parts = [sum(convolve(m, k, 1, 1) for m, k in zip(seen, f[:-1])) + b for seen, f, b in zip(own, kernels, biases)]
 height, width = maps.shape[1] - kernels.shape[2] + 1, maps.shape[2] - kernels.shape[3] + 1
 return torch.stack([part.expand(height, width) for part in parts])
 """,
@@ -1824,10 +1850,11 @@ return torch.stack([part.expand(height, width) for part in parts])
         ),
         (
             """
+own = maps.unflatten(0, (groups, -1)).repeat_interleave(len(kernels) // groups, 0)
 parts, total = [], 0
-for f, b in zip(kernels, biases):
-    for m, k in zip(maps, f):
-        total = total + convolve(m, k, 1, 0)
+for seen, f, b in zip(own, kernels, biases):
+    for m, k in zip(seen, f):
+        total = total + convolve(m, k, 1, 1)
     parts.append(total + b)
 return torch.stack(parts)
 """,
