@@ -10,6 +10,7 @@ import sys
 import weakref
 from pathlib import Path
 
+import needs
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -470,6 +471,7 @@ def test_a_pipe_is_named_and_the_other_pictures_are_read(call, tmp_path):
     assert (done.returncode, "is a pipe" in done.stderr) == (1, True)
 
 
+@needs.LINKS
 def test_predict_shows_files_of_any_name_and_never_writes_over_a_picture(call, tmp_path):
     files = [seven(tmp_path / name) for name in ("a$b_{$^.png", "数字.png")]
     done = call("predict", *files, "--show", tmp_path / "steps.png")
@@ -528,6 +530,7 @@ def test_where_the_system_knows_ascii_alone_names_and_signs_are_still_taken():
     assert b"Traceback" not in done.stderr
 
 
+@needs.SHELL
 @pytest.mark.parametrize("closed", [">&-", "2>&-"])
 def test_without_a_standard_output_or_error_a_command_still_works(closed):
     command = f"{sys.executable} -m mnist_helpers recipes {closed}"

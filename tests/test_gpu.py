@@ -13,6 +13,7 @@ from mnist_helpers.augmentation import AUGMENTATIONS, random_affine
 from mnist_helpers.checkpoints import load_model
 from mnist_helpers.data import load_part, to_float
 from mnist_helpers.evaluation import evaluate, predict_logits, steady_probabilities
+from mnist_helpers.exporting import export_onnx, for_web
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import get_recipe
 from mnist_helpers.runtime import (
@@ -33,6 +34,7 @@ pytestmark = [
 ]
 CUDA = torch.device("cuda")
 SHIPPED = ROOT / "pretrained" / "mnist" / "walkthrough"
+ONE = {"points": [[0.5, 0.15], [0.5, 0.5], [0.5, 0.85]], "width": 0.08}
 # bfloat16 keeps 8 bits of a number, so logits of up to 20 may differ in their first decimal.
 BFLOAT16 = {"atol": 0.25, "rtol": 0.05}
 
@@ -154,3 +156,24 @@ def test_random_numbers_are_taken_from_and_given_back_to_the_device_itself():
     drawn = torch.rand(3, device=CUDA)
     restore_random_states(states, CUDA)
     assert torch.equal(drawn, torch.rand(3, device=CUDA))
+
+
+def test_a_network_on_the_gpu_is_exported_as_from_the_cpu():
+    on_cpu, card = load_model(SHIPPED, "cpu")
+    on_gpu, _ = load_model(SHIPPED, "cuda")
+    assert for_web(on_gpu, card.classes) == for_web(on_cpu, card.classes)
+    assert next(on_gpu.parameters()).is_cuda  # a copy was exported
+
+
+def test_a_network_on_the_gpu_is_written_as_onnx(tmp_path):
+    for package in ("onnxruntime", "onnxscript"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    assert export_onnx(load_model(SHIPPED, "cuda")[0], tmp_path / "network.onnx") < 1e-3
+
+
+def test_the_pad_reads_with_a_network_on_the_gpu(val):
+    pad = pytest.importorskip("mnist_helpers.widgets.pad", reason="the widgets' packages are not installed")
+    model, card = load_model(SHIPPED, "cuda")
+    one = pad.DrawingPad(model, tuple(card.classes), val)
+    one.drawing = {"number": 1, "strokes": [ONE], "lifted": True}
+    assert one.answer["reading"].startswith("1")

@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import nbformat
+import needs
 import pytest
 import yaml
 
@@ -113,6 +114,7 @@ def test_the_container_for_editors_is_made_by_the_same_commands():
     assert set(container["portsAttributes"]) == {str(port) for port in container["forwardPorts"]}
 
 
+@needs.MAKE
 @pytest.mark.parametrize(
     ("given", "told"), [("NVIDIA=", True), ("NVIDIA=a-driver", False), ("TORCH_BACKEND=cpu", False)]
 )
@@ -177,6 +179,8 @@ def test_the_table_of_parameters_is_that_of_the_notebooks():
         assert set(re.findall("^([a-z_]+):", parameters, flags=re.MULTILINE)) == told, path.name
 
 
+@needs.MAKE
+@needs.LINKS
 @pytest.mark.parametrize("place", ["plain", "[CS101] Mein Kurs.v2 ü?", "link"])
 def test_make_hands_values_over_as_they_stand_wherever_it_is(tmp_path, place):
     (tmp_path / "plain").mkdir()
@@ -217,6 +221,7 @@ def test_every_link_in_the_readme_and_the_notebooks_leads_somewhere():
             assert (folder / target).exists(), target
 
 
+@needs.MAKE
 def test_make_alone_lists_every_target():
     listing = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     phony = re.search(r"^\.PHONY: (.+)$", MAKEFILE, flags=re.MULTILINE)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import needs
 import numpy as np
 import pytest
 import torch
@@ -203,6 +204,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_debris(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@needs.SIGNALS
 def test_a_killed_process_leaves_the_old_file(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
@@ -250,6 +252,7 @@ def test_what_is_no_ordinary_file_is_not_replaced(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
 
 
+@needs.LINKS
 def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path):
     (tmp_path / "real").write_text("old")
     (tmp_path / "link").symlink_to(tmp_path / "real")
@@ -259,6 +262,7 @@ def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path):
     assert (tmp_path / "real").read_text() == "new"
 
 
+@needs.LINKS
 def test_links_in_a_circle_lead_somewhere(tmp_path):
     (tmp_path / "one").symlink_to(tmp_path / "two")
     (tmp_path / "two").symlink_to(tmp_path / "one")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import needs
 import pytest
 import torch
 import torch.nn.functional as F
@@ -142,6 +143,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(train, val
     assert not torch.equal(first.conv1.weight, other.conv1.weight)
 
 
+@needs.SIGNALS
 @pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
 def test_a_killed_training_resumes_to_bitwise_the_same_weights(tmp_path, train, val, recipe, schedule):

@@ -25,6 +25,7 @@ from mnist_helpers.checks.exercise import (
 )
 from mnist_helpers.checks.networks import NO_WAY_BACK, looked_into, own_copy
 from mnist_helpers.checks.orders import ENOUGH, unlike_chance
+from mnist_helpers.checks.traces import settings
 from mnist_helpers.data import to_float
 
 SAME_PLACES = 10  # of an index in two orders: more than one is rare, and so many come once in ten million times
@@ -1160,6 +1161,7 @@ def after_step(loss: object, model: nn.Module, optimizer: Optimizer, *_rest: Ten
         "training": all(part.training for part in model.modules()),
         "rates": [group["lr"] for group in optimizer.param_groups],
         "seen": [buffer.float() for buffer in model.buffers()],
+        "settings": settings(model),
     }
 
 
@@ -1186,6 +1188,9 @@ def right_step(result: dict[str, object], *given: object) -> str | None:
         )
     if not same(result["rates"], right["rates"]):
         return "The step is right, but afterwards the optimiser has another rate. One step leaves it as it is."
+    for problem, as_left in result["settings"].items():
+        if not same(as_left, right["settings"][problem]):
+            return problem
     if isinstance(result["loss"], str):
         return f"The step is right. Return the loss, one number; it returns {result['loss']}."
     if same(result["loss"], right["loss"] * len(given[3])):

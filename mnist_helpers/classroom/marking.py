@@ -19,7 +19,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from mnist_helpers.checks.exercise import Status, Verdict
 from mnist_helpers.classroom.gradebook import Gradebook
 from mnist_helpers.classroom.isolation import Limits, Ran, run_shut_in
-from mnist_helpers.classroom.judging import CHAPTERS, exercise_of, judged
+from mnist_helpers.classroom.judging import CHAPTERS, TOO_MUCH, UnfinishedError, exercise_of, judged
 from mnist_helpers.classroom.outcomes import harmless
 from mnist_helpers.classroom.submissions import MOST_PARTS, Submission, grade_id, shown_outputs
 from mnist_helpers.classroom.trial import OUTCOMES_MIME, check_cell
@@ -30,10 +30,6 @@ CHECK = "-check"  # what the name of a check's cell ends with, after that of the
 LARGEST_RESULT = 50_000_000  # bytes that a run tells of itself
 LONGEST_REASON = 200  # characters
 TRIES = 2  # of a run that ends without saying why
-
-
-class UnfinishedError(CourseError):
-    """A run of a submission that ended, nobody knows why."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +121,8 @@ def _run_and_judge(
             cell.outputs = shown_outputs(ran.outputs.get(place, []))
     texts = {name.removesuffix(CHECK): text for name, text in found.items() if not isinstance(text, Verdict)}
     verdicts = judged(submission.sheet, texts, {name.removesuffix(CHECK): drawn for name, drawn in seeds.items()})
+    for name in [name for name, verdict in verdicts.items() if verdict == TOO_MUCH]:
+        submission.remarks.append(f"What {name} returned was too much to be compared. Look at it.")
     return submission.page, {
         name: text if isinstance(text, Verdict) else verdicts[name.removesuffix(CHECK)] for name, text in found.items()
     }

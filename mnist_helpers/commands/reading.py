@@ -147,6 +147,8 @@ def _of_a_picture(path: Path, found: list[DigitReading] | PictureError, every: b
 def _of_a_table(path: Path, model: torch.nn.Module, dataset: str) -> Iterator[Answer]:
     try:
         images = tables.load_pictures(path, dataset if dataset in DATASETS else "mnist")
+        if tables.lie_on_their_side(dataset):
+            say(f"{path}: the network knows {dataset}, so the images are put upright, as those of its files", err=True)
     except DataError as error:
         yield Answer(str(path), error=str(error))
         return

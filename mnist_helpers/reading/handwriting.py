@@ -13,6 +13,7 @@ from mnist_helpers.reading.reader import DigitReading, Reader
 
 LABELS = "labels.csv"
 MOST_CHARACTERS = 200  # of a label
+LARGEST = 20_000_000  # bytes of the file of labels
 WANTED = "a line for each picture is wanted, below the line file,label,kind (kind may be left out)."
 
 
@@ -57,6 +58,10 @@ def load_labels(folder: Path) -> list[Labelled]:
     """
     path = folder / LABELS
     try:
+        if not path.is_file() and path.exists():
+            raise DataError(f"{path} is no file but a pipe, a device or a folder: {WANTED}")
+        if (size := path.stat().st_size) > LARGEST:
+            raise DataError(f"{path} has {size / 10**6:,.0f} MB; so many labels nobody has. {WANTED}")
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             missing = {"file", "label"} - set(rows.fieldnames or ())

@@ -18,6 +18,7 @@ from mnist_helpers.reading.preprocessing import read_digit
 from mnist_helpers.reading.tables import OTHER_FORMS
 from mnist_helpers.runtime import is_named_pipe
 
+LARGEST = 10**9  # bytes of an array; MNIST's as 64-bit numbers takes less than half
 LITTER = ("Thumbs.db", "desktop.ini")  # what systems leave in folders; hidden files are left out, too
 
 
@@ -84,6 +85,7 @@ def load_npz(path: Path, dataset: str = "mnist") -> tuple[LabelledImages, Labell
             forms = (said for form, said in OTHER_FORMS.items() if start.startswith(form))
             raise DataError(f"{path} is {next(forms, 'no .npz file of NumPy. --train-csv reads tables')}.")
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            _refuse_bombs(path, file.zip.infolist())
             if "x_train" not in file or "y_train" not in file:
                 raise DataError(
                     f"{path} holds {', '.join(file.files[:4])}; x_train and y_train are wanted, and x_test and y_test "
@@ -102,6 +104,16 @@ def load_npz(path: Path, dataset: str = "mnist") -> tuple[LabelledImages, Labell
         raise DataError(f"{path} is damaged ({error}). Get it again.") from error
     found = [LabelledImages(*arrays, class_names(dataset), dataset) for arrays in read]
     return found[0], found[1] if len(found) > 1 else None
+
+
+def _refuse_bombs(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    """Refuse what would unpack to more than a set of digits can need, before it is unpacked."""
+    for member in members:
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise DataError(f"{path} is packed in another way than NumPy packs. Write it with numpy.savez_compressed.")
+        if member.file_size > LARGEST:
+            size = f"{member.file_size / 10**9:.1f} GB"
+            raise DataError(f"{member.filename} in {path} would take {size}; a set of digits takes less than 1 GB.")
 
 
 def _checked(path: Path, part: str, images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:

@@ -19,11 +19,15 @@ from mnist_helpers.datasets import DATASETS, DataError, class_names
 from mnist_helpers.runtime import is_named_pipe
 
 PIXELS = 28 * 28
+HIGHEST = 9  # label
 LABELS = ("label", "labels", "class", "digit", "target", "y")  # what a column of labels is called
 LONGEST_LINE = 20_000  # characters; 784 grey values need 3,200
 MANY = 10  # rows without a header: so many of a single class are no digits, but a column that holds something else
 # What a file begins with that is no table, whatever its name, and what to do with it.
 OTHER_FORMS = {
+    b"BZh": "packed with bzip2. Unpack it, or pack it with gzip",
+    b"\xfd7zXZ": "packed with xz. Unpack it, or pack it with gzip",
+    b"\x28\xb5\x2f\xfd": "packed with Zstandard. Unpack it, or pack it with gzip",
     b"PK": "a zip archive. Unpack it first; give NumPy's .npz to --train-npz, and save an Excel file as CSV",
     b"\xff\xfe": "text in UTF-16. Save it as UTF-8",
     b"\xfe\xff": "text in UTF-16. Save it as UTF-8",
@@ -55,14 +59,39 @@ class _Table:
                 f"{self.path} has {count} columns in {len(self.rows)} lines; a label and {PIXELS} grey values make "
                 f"{PIXELS + 1}."
             )
+        if not self.names:
+            self._refuse_what_is_no_label()
+            return 0
         for column in (0, -1):
-            if not self.names or self.names[column] in LABELS:
+            if self.names[column] in LABELS:
                 return column
         shown = ", ".join(self.names[:2])
         raise DataError(
             f"{self.path} does not say which column holds the labels: its columns are {shown}, …, {self.names[-1]}. "
             "Let the first or the last one be called label, and leave out what is no pixel."
         )
+
+    def _refuse_what_is_no_label(self) -> None:
+        """Refuse lines without a header whose first numbers are hardly labels, but a last one is, or they count rows.
+
+        Raises: DataError.
+        """
+        first, last = self.rows[:, 0], self.rows[:, -1]
+        if len(first) >= MANY and len(set(first.tolist())) == 1:
+            raise DataError(
+                f"{self.path} has the label {first[0]} in all its {len(first)} rows. If the labels stand in the last "
+                "column, name the columns in a first line; if all are of one class, begin it with label."
+            )
+        if not first.any() and last.any() and last.max() <= HIGHEST:  # the corners of an image are paper
+            raise DataError(
+                f"{self.path} begins all its lines with 0, and ends them with small numbers. Do the labels stand last? "
+                "Name the columns in a first line: label for that of the labels."
+            )
+        if len(first) >= MANY and (np.diff(first.astype(int)) == 1).all():
+            raise DataError(
+                f"{self.path} counts its lines from {first[0]} to {first[-1]} in its first column. If these are "
+                "labels, name the columns in a first line, that one label; else leave it out."
+            )
 
 
 def load_csv(path: Path, dataset: str = "mnist") -> LabelledImages:
@@ -81,13 +110,9 @@ def load_csv(path: Path, dataset: str = "mnist") -> LabelledImages:
             "before them; `predict` reads such a file."
         )
     labels = table.rows[:, column]
-    if (highest := int(labels.max())) > 9:
-        raise DataError(f"{path} has the label {highest} in its row {int(labels.argmax()) + 1}; labels go from 0 to 9.")
-    if not table.names and len(labels) >= MANY and len(set(labels.tolist())) == 1:
-        raise DataError(
-            f"{path} has the label {labels[0]} in all its {len(labels)} rows. If the labels stand in the last column, "
-            "name the columns in a first line; if all are of one class, begin it with label."
-        )
+    if (highest := int(labels.max())) > HIGHEST:
+        row = int(labels.argmax()) + 1
+        raise DataError(f"{path} has the label {highest} in its row {row}; labels go from 0 to {HIGHEST}.")
     pixels = np.delete(table.rows, column, axis=1)
     return LabelledImages(
         _images(pixels, dataset), torch.from_numpy(labels.astype(np.int64)), class_names(dataset), dataset
@@ -111,7 +136,12 @@ def is_table(path: Path) -> bool:
 
 def _images(pixels: np.ndarray, dataset: str) -> Tensor:
     images = torch.from_numpy(np.ascontiguousarray(pixels)).view(-1, 1, 28, 28)
-    return images.transpose(2, 3).contiguous() if DATASETS[dataset][0] == "EMNIST" else images
+    return images.transpose(2, 3).contiguous() if lie_on_their_side(dataset) else images
+
+
+def lie_on_their_side(dataset: str) -> bool:
+    """Say whether the files of a dataset hold its images transposed."""
+    return dataset in DATASETS and DATASETS[dataset][0] == "EMNIST"
 
 
 def _read(path: Path) -> _Table:
@@ -124,7 +154,10 @@ def _read(path: Path) -> _Table:
             first = next(lines, "")
             names = _names(path, first)
             rows = np.loadtxt(lines if names else itertools.chain([first], lines), np.uint8, delimiter=",", ndmin=2)
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+    except UnicodeDecodeError as error:
+        shown = f"{error.object[error.start]:02X}"
+        raise DataError(f"{path} is no text in UTF-8: it holds the byte {shown}. Save it as UTF-8.") from error
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}).") from error
     except UserWarning as error:
         raise DataError(f"{path} has no lines with images.") from error

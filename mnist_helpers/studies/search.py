@@ -10,8 +10,10 @@ import logging
 import os
 import platform
 import re
+import threading
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -38,6 +40,7 @@ except ModuleNotFoundError as error:
 STUDY_NAME = "keras-tuned"
 RECORD = shipped("docs/keras-tuned.journal")  # the full search, from which the recipe was taken
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+BEAT_S, SILENCE_S = 60, 900  # a living process says so so often; after such a silence it is taken for gone
 SECONDS_TO_SIGN = 60  # a trial is given its worker's name at once; without one for so long, the worker is gone
 LOCK_GRACE_S = 10  # writing a line takes milliseconds; who holds the lock for longer was killed
 DEPTHS, WIDTHS, KERNELS, RATES = (1, 3), (16, 32, 64), (3, 5), (3e-4, 1e-2)
@@ -124,13 +127,18 @@ def search(study: optuna.Study, trials: int, device: str = "auto", say: Callable
     train = load_part(settings["dataset"], "train", settings["train_limit"]).to(pick_device(device))
     val = load_part(settings["dataset"], "validation").to(pick_device(device))
     for trial in abandoned_trials(study):
-        study.tell(trial.number, state=TrialState.FAIL)
+        try:
+            _tell(study, trial.number, state=TrialState.FAIL)
+        except UpdateFinishedTrialError:  # another process has taken it up in this moment
+            continue
         study.enqueue_trial(trial.params)
         say(f"trial {trial.number} was left unfinished by a process that is gone; it is tried again")
     while len(study.get_trials(deepcopy=False, states=FINISHED)) < trials:
         trial = study.ask()
         try:
-            say(describe(_tried(study, trial, train, val, settings)))
+            with _signs_of_life(trial):
+                ended = _tried(study, trial, train, val, settings)
+            say(describe(ended))
         except UpdateFinishedTrialError:  # this process stood still for long: a laptop that slept, say
             say(f"trial {trial.number} was given up by another process, which thought this one gone")
 
@@ -139,9 +147,43 @@ def _tried(
     study: optuna.Study, trial: optuna.Trial, train: LabelledImages, val: LabelledImages, settings: dict
 ) -> optuna.trial.FrozenTrial:
     try:
-        return study.tell(trial, train_trial(trial, train, val, settings["epochs"], settings["seed"]))
+        return _tell(study, trial, train_trial(trial, train, val, settings["epochs"], settings["seed"]))
     except optuna.TrialPruned:
-        return study.tell(trial, state=TrialState.PRUNED)
+        return _tell(study, trial, state=TrialState.PRUNED)
+
+
+def _tell(
+    study: optuna.Study, trial: optuna.Trial | int, value: float | None = None, state: TrialState | None = None
+) -> optuna.trial.FrozenTrial:
+    """Tell a study how a trial ended.
+
+    Raises: UpdateFinishedTrialError if somebody else has told it before, whichever of two ways Optuna has to say so.
+    """
+    try:
+        return study.tell(trial, value, state)
+    except ValueError as error:
+        raise UpdateFinishedTrialError(str(error)) from error
+
+
+@contextlib.contextmanager
+def _signs_of_life(trial: optuna.Trial) -> Iterator[None]:
+    """Write down now and then, while the block lasts, that a trial's process is alive: other machines see only that."""
+    over = threading.Event()
+
+    def write() -> None:
+        with contextlib.suppress(UpdateFinishedTrialError):
+            while True:
+                trial.set_user_attr("alive", int(time.time()))
+                if over.wait(BEAT_S):
+                    return
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        writer.join()
 
 
 def train_trial(trial: optuna.Trial, train: LabelledImages, val: LabelledImages, epochs: int, seed: int = 0) -> float:
@@ -219,6 +261,7 @@ def abandoned_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     """Return the trials that stand as running in the study although their process is gone.
 
     That is known of the processes of this machine, and of one that ended before it had put its name to its trial.
+    One of another machine, or of this one before it was started again, is taken for gone when it has long been silent.
     """
     abandoned = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -228,8 +271,10 @@ def abandoned_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
             gone = age > SECONDS_TO_SIGN
         else:
             machine, start, process = signed.groups()
-            # A later process may have the number of one that is gone.
-            gone = machine == _machine() and _start_of(int(process)) != int(start)
+            if machine == _machine():  # a later process may have the number of one that is gone
+                gone = _start_of(int(process)) != int(start)
+            else:
+                gone = time.time() - trial.user_attrs.get("alive", trial.datetime_start.timestamp()) > SILENCE_S
         if gone:
             abandoned.append(trial)
     return abandoned

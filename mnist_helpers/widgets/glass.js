@@ -32,7 +32,7 @@ export async function mount(el, content) {
   }
   let picture = pen.asImage(images.subarray(0, 784)), shown = 0, strokes = [];
   const disturbance = { turn: 0, across: 0, down: 0, noise: 0 };
-  let maps = [], rows = [], known = null, pointed = null, held = false, playing = null, judging = null;
+  let maps = [], rows = [], kernels = null, known = null, pointed = null, held = false, playing = null, judging = null;
 
   const reading = element("p", { class: "reading", role: "status" });
   const score = element("output", { class: "score" }, "–");
@@ -124,7 +124,8 @@ export async function mount(el, content) {
 
   function show() {
     const room = layers.clientWidth || 320;
-    for (const row of rows) {
+    if (kernels) kernels.map.values = net.layers[kernels.at - 1].weight;
+    for (const row of kernels ? [kernels, ...rows] : rows) {
       row.fit(room);
       row.draw();
     }
@@ -137,6 +138,7 @@ export async function mount(el, content) {
       const signed = ["convolution", "dense"].includes(kind);
       const row = new Row(map, kind, signed, { hovered, clicked, moved });
       row.at = at;
+      if (kind === "convolution" && !kernels && net.layers[at - 1].channels === 1) showKernels(at);
       const count = row.flat ? `${row.width} numbers` : `${row.channels} × ${row.height} × ${row.width}`;
       const title = element("h2", {}, `${map.name} `, element("small", {}, count));
       row.canvas.setAttribute("aria-label", `${map.name}: ${count}. Arrow keys point at a number, Page Up and Page Down at another map.`);
@@ -144,6 +146,28 @@ export async function mount(el, content) {
       layers.append(element("section", {}, title, row.canvas, row.toggle));
       rows.push(row);
     });
+  }
+
+  /** Show the kernels of a layer that has one a map, each above its map, to be watched through the training. */
+  function showKernels(at) {
+    const { name, filters, kernel, weight } = net.layers[at - 1], shape = [filters, kernel, kernel];
+    const chosen = (row, place) => { ofKernel(place); if (place) follow(at, place[0], 0, place[1] * kernel + place[2]); };
+    const hovered = (row, place) => { if (!held) ofKernel(place); };
+    const moved = (row, event) => step(row, row.place, event, (place) => chosen(row, place));
+    kernels = new Row({ name, shape, values: weight }, "kernels", true, { hovered, clicked: chosen, moved });
+    kernels.at = at;
+    const count = `${filters} × ${kernel} × ${kernel}`;
+    kernels.canvas.setAttribute("aria-label", `kernels of ${name}: ${count}. Arrow keys choose a weight, Page Up and Page Down another kernel.`);
+    layers.append(element("section", {}, element("h2", {}, `kernels of ${name} `, element("small", {}, count)), kernels.canvas));
+  }
+
+  /** Point at a weight of a kernel, and at a number of its map. */
+  function ofKernel(place) {
+    if (!place) return;
+    const row = rows.find(({ at }) => at === kernels.at);
+    point(row, [place[0], ...(pointed?.row === row ? pointed.place.slice(1) : [row.height >> 1, row.width >> 1])]);
+    kernels.place = place;
+    kernels.draw({ channels: [place[0]], top: place[1], left: place[2], size: 1 });
   }
 
   function tell() {
@@ -211,15 +235,20 @@ export async function mount(el, content) {
   }
 
   function moved(row, event) {
+    step(row, pointed?.row === row ? pointed.place : null, event, (place) => point(row, place));
+  }
+
+  /** Go with a key from one place of a row to the next. */
+  function step(row, place, event, reached) {
     const steps = { ArrowLeft: [0, 0, -1], ArrowRight: [0, 0, 1], ArrowUp: [0, -1, 0], ArrowDown: [0, 1, 0], PageUp: [-1, 0, 0], PageDown: [1, 0, 0] };
-    const step = steps[event.key];
-    if (!step) return;
+    const by = steps[event.key];
+    if (!by) return;
     event.preventDefault();
     stop();
-    const [channel, y, x] = pointed?.row === row ? pointed.place : [0, 0, 0];
+    const [channel, y, x] = place ?? [0, 0, 0];
     const within = (value, size) => Math.min(Math.max(value, 0), size - 1);
-    if (row.flat) point(row, [within(channel + step[1] + step[2], row.width), 0, 0]);
-    else point(row, [within(channel + step[0], row.channels), within(y + step[1], row.height), within(x + step[2], row.width)]);
+    if (row.flat) reached([within(channel + by[1] + by[2], row.width), 0, 0]);
+    else reached([within(channel + by[0], row.channels), within(y + by[1], row.height), within(x + by[2], row.width)]);
   }
 
   function start() {
@@ -296,7 +325,7 @@ export async function mount(el, content) {
     });
   }
 
-  sums.append(element("p", {}, "Point at a number in one of the maps: here stands where it comes from. A click holds it; arrow keys work, too."));
+  sums.append(element("p", {}, "Point at a number in one of the maps: its arithmetic appears here. A click holds it; arrow keys work, too."));
   choose(0);
   restore();
   let room = layers.clientWidth;

@@ -126,7 +126,9 @@ def test_the_share_of_right_answers_follows_what_is_changed(box):
     expect(score).to_have_text(f"{(predictions == images.labels).float().mean():.1%} of 500 images")
 
 
-def test_the_slider_of_time_goes_through_all_moments_and_plays(visit, tmp_path):
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory) -> str:
+    """Write the page of a network that became the shipped one in three steps."""
     torch.manual_seed(0)
     model = build_model("two-conv")
     snapshots = Snapshots(model, steps=3, count=4)
@@ -135,9 +137,13 @@ def test_the_slider_of_time_goes_through_all_moments_and_plays(visit, tmp_path):
         for now, end in zip(model.parameters(), trained.parameters(), strict=True):
             now.data.lerp_(end, share)
         snapshots.step()
-    moments = pack(snapshots, load_part("mnist", "test", 500))
-    write_page(tmp_path / "time.html", model, moments)
-    page = visit((tmp_path / "time.html").as_uri())
+    path = tmp_path_factory.mktemp("timed") / "time.html"
+    write_page(path, model, pack(snapshots, load_part("mnist", "test", 500)))
+    return path.as_uri()
+
+
+def test_the_slider_of_time_goes_through_all_moments_and_plays(visit, timed):
+    page = visit(timed)
     told, answers = page.locator(".training output"), page.locator(".answers")
     expect(told).to_contain_text(re.compile(r"^at the end: 9\d\.\d%"))
     at_the_end = answers.inner_text()
@@ -149,6 +155,35 @@ def test_the_slider_of_time_goes_through_all_moments_and_plays(visit, tmp_path):
     expect(page.get_by_role("button", name="Play the training")).to_be_visible()
     assert answers.inner_text() == at_the_end
     screenshot(page, "glass-time", height=1200)
+
+
+def test_kernels_are_pictures_that_change_with_time_and_by_hand(visit, timed):
+    page, seen = visit(timed), []
+
+    def kernels() -> str:
+        return row(page, "kernels of conv1").evaluate("(canvas) => canvas.toDataURL()")
+
+    seen.append(kernels())
+    for moment in ("0", "1", "2"):
+        page.get_by_label("moment of the training").fill(moment)
+        expect(page.locator(".training output")).to_contain_text(f"step {moment}: ")
+        seen.append(kernels())
+    page.get_by_label("moment of the training").fill("3")
+    assert len(set(seen)) == 4
+    assert kernels() == seen[0]
+    row(page, "kernels of conv1").click(position={"x": 60, "y": 40})
+    followed = page.locator(".followed")
+    expect(followed).to_contain_text("conv1, kernel 1, row 3, column 1: ")
+    expect(page.locator(".arithmetic h2")).to_contain_text("conv1, map 1, row 13, column 13")
+    page.keyboard.press("PageDown")
+    page.keyboard.press("ArrowRight")
+    expect(followed).to_contain_text("conv1, kernel 2, row 3, column 2: ")
+    weight = load_model(find_model("mnist", "walkthrough"))[0].conv1.weight[2, 0, 2, 1].item()
+    expect(followed.locator("strong")).to_have_text(significant(weight))
+    page.get_by_label("row 3, column 2 of the kernel").fill("5")
+    page.get_by_label("row 3, column 2 of the kernel").press("Enter")
+    row(page, "image").hover()
+    assert kernels() not in seen
 
 
 def test_a_weight_is_followed_through_the_training_by_mouse_and_by_key(visit, tmp_path):

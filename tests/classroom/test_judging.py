@@ -1,12 +1,18 @@
 """Judging what strangers returned: the verdicts of honest results, and results made to take for ever."""
 
 import json
+import multiprocessing
+import os
+import signal
+import tempfile
+import time
 
 import numpy as np
 import pytest
 
 from mnist_helpers.checks import data
 from mnist_helpers.checks.exercise import Outcome, Status
+from mnist_helpers.classroom import judging
 from mnist_helpers.classroom.judging import judged
 from mnist_helpers.classroom.outcomes import write_outcomes
 
@@ -54,3 +60,69 @@ def test_a_forged_result_is_judged_or_given_up_and_the_others_are_judged(text):
     assert found["shift"].status is Status.RIGHT
     assert found["sizes"].status is Status.NOT_YET
     assert len(found["sizes"].message) < 400
+
+
+def slow(monkeypatch, name: str, judge) -> None:
+    """Let one exercise be judged by a function, in this process's children too."""
+    monkeypatch.setattr(judging, "LOADED", [])
+    monkeypatch.setattr(judging, "_context", lambda: multiprocessing.get_context("fork"))
+    monkeypatch.setattr(type(data.shift), "judge", judge_of(name, judge, type(data.shift).judge))
+
+
+def judge_of(name: str, judge, usual):
+    return lambda exercise, *given: (judge if exercise.name == name else usual)(exercise, *given)
+
+
+def honest(*names: str) -> dict[str, str]:
+    return {name: write_outcomes(getattr(data, name).try_out(getattr(data, name).solve, SEEDS)) for name in names}
+
+
+def busy_for_ever(*_given):
+    while True:
+        pass
+
+
+FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="This system cannot fork a process.")
+
+
+@FORKS
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_only_the_exercise_that_takes_too_long_loses_its_points(monkeypatch, place):
+    names = ["shift", "image_at", "sizes"]
+    slow(monkeypatch, names[place], busy_for_ever)
+    found = judged("01_data", honest(*names), dict.fromkeys(names, SEEDS), seconds=1)
+    assert list(found) == names
+    assert [found[name].right for name in names] == [at != place for at in range(3)]
+    assert found[names[place]] == judging.TOO_MUCH
+
+
+@FORKS
+def test_a_process_that_somebody_kills_takes_no_marks(monkeypatch, tmp_path):
+    def killed_once(exercise, *given):
+        mark = tmp_path / "killed"
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return usual(exercise, *given)
+
+    usual = type(data.shift).judge
+    slow(monkeypatch, "image_at", killed_once)
+    names = ["shift", "image_at", "sizes"]
+    found = judged("01_data", honest(*names), dict.fromkeys(names, SEEDS))
+    assert all(verdict.right for verdict in found.values())
+
+
+@FORKS
+def test_on_a_machine_that_is_too_busy_nobody_is_marked(monkeypatch):
+    slow(monkeypatch, "shift", lambda *_: time.sleep(3600))  # a process that gets no processor takes no time of it
+    monkeypatch.setattr(judging, "PATIENCE", 1)
+    with pytest.raises(judging.UnfinishedError, match="too busy to judge it"):
+        judged("01_data", honest("shift"), {"shift": SEEDS}, seconds=0.1)
+
+
+def test_a_temporary_folder_with_a_long_name_hinders_nobody(monkeypatch, tmp_path):
+    folder = tmp_path / ("a" * 100)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    found = judged("01_data", honest("shift"), {"shift": SEEDS})
+    assert found["shift"].right

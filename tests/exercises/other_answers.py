@@ -2520,6 +2520,53 @@ return d.T @ x, d.sum(0)
     "train_step": [
         (
             """
+loss = F.cross_entropy(model(images), labels)
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+model.requires_grad_(False)
+return loss
+""",
+            "left frozen",
+        ),
+        (
+            """
+model.register_forward_hook(lambda *_: None)
+loss = F.cross_entropy(model(images), labels)
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+return loss
+""",
+            "hook of yours",
+        ),
+        (
+            """
+for layer in model.modules():
+    layer._forward_hooks.clear()
+loss = F.cross_entropy(model(images), labels)
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+return loss
+""",
+            "hook that was in the network before",
+        ),
+        (
+            """
+for layer in model.modules():
+    if isinstance(layer, nn.BatchNorm2d):
+        layer.momentum = 0.2
+loss = F.cross_entropy(model(images), labels)
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+return loss
+""",
+            "set otherwise",
+        ),
+        (
+            """
 own = torch.optim.SGD(model.parameters(), lr=0.1)
 loss = F.cross_entropy(model(images), labels)
 own.zero_grad()

@@ -1,6 +1,7 @@
 """`evaluate --handwriting`: a folder of pictures with known digits is scored, kind by kind; what is wrong is named."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -71,6 +72,19 @@ def test_a_table_that_is_wrong_is_refused_with_its_line(tmp_path, table, message
         assert load_labels(tmp_path)[0].label == ""
         return
     with pytest.raises(DataError, match=message):
+        load_labels(tmp_path)
+
+
+def test_labels_that_are_no_file_or_have_no_end_are_not_read(tmp_path, monkeypatch):
+    place = tmp_path / "labels.csv"
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(place)
+        with pytest.raises(DataError, match="labels.csv is no file but a pipe"):
+            load_labels(tmp_path)
+        place.unlink()
+    place.write_text("file,label\n" + "a.png,3\n" * 100)
+    monkeypatch.setattr("mnist_helpers.reading.handwriting.LARGEST", 100)
+    with pytest.raises(DataError, match="labels.csv has 0 MB; so many labels nobody has"):
         load_labels(tmp_path)
 
 

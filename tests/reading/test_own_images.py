@@ -178,3 +178,15 @@ def test_an_array_that_claims_more_than_it_holds_is_refused(tmp_path, count):
         file.writestr("y_train.npy", array_of(count))
     with pytest.raises(DataError, match="no whole .npz file|damaged"):
         load_npz(tmp_path / "a.npz")
+
+
+def test_what_would_fill_the_memory_is_refused_unread(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as file:
+        file.writestr("x_train.npy", bytes(1000))
+    with pytest.raises(DataError, match="is packed in another way than NumPy packs"):
+        load_npz(path)
+    np.savez_compressed(path, x_train=IMAGES, y_train=LABELS)
+    monkeypatch.setattr("mnist_helpers.reading.own_images.LARGEST", 1000)
+    with pytest.raises(DataError, match="x_train.npy in .* would take"):
+        load_npz(path)

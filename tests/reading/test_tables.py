@@ -1,6 +1,8 @@
 """Tables of images in every form that they are found in are read, or refused with what they are."""
 
+import bz2
 import gzip
+import lzma
 import os
 import zipfile
 from pathlib import Path
@@ -68,7 +70,7 @@ def test_a_csv_file_that_is_missing_or_damaged_is_said_plainly(tmp_path):
     with pytest.raises(DataError, match="a.csv.gz cannot be read"):
         load_csv(tmp_path / "a.csv.gz")
     (tmp_path / "a.csv").write_bytes(b"7,\xff\xff")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="a.csv is no text in UTF-8: it holds the byte FF. Save it as UTF-8"):
         load_csv(tmp_path / "a.csv")
 
 
@@ -125,6 +127,24 @@ def test_labels_whose_place_is_not_known_are_not_guessed(tmp_path, train):
         load_csv(written(tmp_path / "a.csv", [train.images, train.labels]))
 
 
+@pytest.mark.parametrize("read", [load_csv, load_pictures])
+@pytest.mark.parametrize("count", [4, 10, 300])
+def test_labels_that_stand_last_without_a_name_are_not_taken_for_a_pixel(tmp_path, train, read, count):
+    some = train.select(torch.arange(count))
+    with pytest.raises(DataError, match="If the labels stand in the last column|Do the labels stand last"):
+        read(written(tmp_path / "a.csv", [some.images, some.labels]))
+
+
+@pytest.mark.parametrize("read", [load_csv, load_pictures])
+def test_numbers_of_lines_are_not_taken_for_labels(tmp_path, train, read):
+    images = train.images[:10]
+    path = written(tmp_path / "a.csv", [torch.arange(10), images])
+    with pytest.raises(DataError, match="counts its lines from 0 to 9"):
+        read(path)
+    named = written(tmp_path / "b.csv", [torch.arange(10), images], f"label,{NAMES}")
+    assert torch.equal(load_csv(named).labels, torch.arange(10))
+
+
 def test_digits_of_one_class_are_read_where_the_labels_are_named(tmp_path, train):
     sevens = train.select(train.labels == 7)
     read = load_csv(write_csv(tmp_path / "a.csv", sevens))
@@ -167,6 +187,8 @@ def zipped(path: Path) -> None:
     ("make", "said"),
     [
         (zipped, "is a zip archive.*Unpack it first.*--train-npz"),
+        (lambda path: path.write_bytes(bz2.compress(b"7,0\n")), "packed with bzip2. Unpack it"),
+        (lambda path: path.write_bytes(lzma.compress(b"7,0\n")), "packed with xz. Unpack it"),
         (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n"), "an HDF5 file.*h5py"),
         (lambda path: path.write_bytes(b"\0\0\x08\x03 and more"), "an IDX file. Copy it into"),
         (lambda path: path.write_text("label,1x1\n7,0\n", encoding="utf-16"), "UTF-16. Save it as UTF-8"),

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from types import SimpleNamespace
 
@@ -19,12 +20,15 @@ from mnist_helpers.recipes import get_recipe
 from mnist_helpers.runtime import ROOT
 from mnist_helpers.studies.search import (
     BATCH_SIZE,
+    BEAT_S,
     DEPTHS,
     DROPOUT,
     FINISHED,
     KERNELS,
     LOCK_GRACE_S,
+    RATES,
     RECORD,
+    SILENCE_S,
     WIDTHS,
     SearchError,
     abandoned_trials,
@@ -136,6 +140,7 @@ def test_a_line_that_a_power_failure_tore_is_cut_off(tmp_path):
 
 PROGRAM = """
 import sys
+import time
 import warnings
 import torch
 torch.set_num_threads(1)
@@ -223,6 +228,10 @@ def test_a_worker_is_known_by_its_machine_its_number_and_its_start(tmp_path):
     signed(study, worker())
     signed(study, f"0a0b0c0d-{start}-{number}")  # another machine's, of which nothing is known
     assert abandoned_trials(study) == []
+    study._storage.set_trial_user_attr(0, "alive", 0)  # a living one is known without its signs
+    study._storage.set_trial_user_attr(1, "alive", time.time() - SILENCE_S - 9)  # its machine was switched off
+    assert [trial.number for trial in abandoned_trials(study)] == [1]
+    study._storage.set_trial_user_attr(1, "alive", time.time() - BEAT_S)
     signed(study, f"{machine}-{int(start) - 100}-{number}")  # a container's that was started anew, with the same number
     signed(study, f"{machine}-{start}-4999999")
     assert [trial.number for trial in abandoned_trials(study)] == [2, 3]
@@ -245,6 +254,53 @@ def test_a_trial_that_another_has_given_up_is_a_line_and_the_next_is_taken(tmp_p
     assert "trial 0 was given up by another" in lines[0]
     assert not caplog.records  # of Optuna, with a traceback
     assert [trial.state.name for trial in open_study(str(tmp_path / "a.journal")).trials] == ["FAIL", "COMPLETE"]
+
+
+@pytest.mark.usefixtures("small_space")
+def test_a_trial_that_another_gives_up_before_its_first_word_or_at_its_last_is_a_line_too(tmp_path, monkeypatch):
+    place = str(tmp_path / "a.journal")
+    study, lines, real = open_study(place, SMALL), [], train_trial
+
+    def given_up(trial, *arguments):
+        found = real(trial, *arguments)
+        if trial.number < 2:
+            open_study(place).tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        if trial.number == 1:
+            raise optuna.TrialPruned
+        return found
+
+    monkeypatch.setattr("mnist_helpers.studies.search.train_trial", given_up)
+    search(study, 1, "cpu", lines.append)
+    assert [line.partition(",")[0] for line in lines[:2]] == [
+        f"trial {number} was given up by another process" for number in (0, 1)
+    ]
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "FAIL", "COMPLETE"]
+
+
+@pytest.mark.usefixtures("small_space")
+def test_two_who_find_the_same_trial_abandoned_try_it_again_once(tmp_path, monkeypatch):
+    place, lines = str(tmp_path / "a.journal"), []
+    study = open_study(place, SMALL)
+    left = study.ask()
+    left.suggest_float("lr", *RATES, log=True)
+
+    def found_by_another_too(which):
+        found = abandoned_trials(which)
+        open_study(place).tell(left.number, state=optuna.trial.TrialState.FAIL)
+        return found
+
+    monkeypatch.setattr("mnist_helpers.studies.search.SECONDS_TO_SIGN", -1)
+    monkeypatch.setattr("mnist_helpers.studies.search.abandoned_trials", found_by_another_too)
+    search(study, 1, "cpu", lines.append)
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
+    assert len(lines) == 1
+
+
+@pytest.mark.usefixtures("small_space")
+def test_a_process_shows_that_it_lives(tmp_path):
+    study = open_study(str(tmp_path / "a.journal"), SMALL)
+    search(study, 1, "cpu")
+    assert abs(study.trials[0].user_attrs["alive"] - time.time()) < BEAT_S
 
 
 def test_a_lock_that_a_killed_process_held_is_taken_without_a_word(tmp_path, monkeypatch, caplog):

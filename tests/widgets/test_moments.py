@@ -1,12 +1,12 @@
 """The moments of a training, packed: every weight within half a level, the file whole or refused."""
 
 import copy
-import zlib
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from unpacking import unpacked
 
 from mnist_helpers.checkpoints import load_model
 from mnist_helpers.data import BatchLoader, load_part
@@ -15,7 +15,7 @@ from mnist_helpers.evaluation import evaluate
 from mnist_helpers.exporting import for_answers, for_web
 from mnist_helpers.models import build_model
 from mnist_helpers.runtime import ROOT
-from mnist_helpers.widgets.moments import LEVELS, Moments, Snapshots, pack, read_moments
+from mnist_helpers.widgets.moments import Moments, Snapshots, pack, read_moments
 
 NETWORK = ROOT / "docs" / "site" / "network"
 
@@ -29,19 +29,6 @@ def packed(labelled, *networks: nn.Sequential) -> Moments:
         kept.step()
     assert len(kept.networks) == len(networks)
     return pack(kept, labelled)
-
-
-def unpacked(moments, model):
-    """Return the weights at each moment as rows, by another way than the page's: sums of the changes."""
-    changes = np.frombuffer(zlib.decompress(moments.packed), np.uint8).astype(int)
-    parts, count, at = [], len(moments.steps), 0
-    for tensor, scale in zip(for_answers(model).parameters(), moments.scales, strict=True):
-        size = tensor.numel() * count
-        levels = changes[at : at + size].reshape(count, -1).cumsum(axis=0) % 256
-        parts.append(np.where(levels > LEVELS, levels - 256, levels) * scale)
-        at += size
-    assert at == len(changes)
-    return np.concatenate(parts, axis=1)
 
 
 @pytest.mark.parametrize("name", ["linear", "two-conv", "fast", "accurate"])

@@ -1,12 +1,13 @@
-// Where a lesson shows a picture of its glass box, puts the live one. Without JavaScript the picture stays.
+// Where a page shows a picture of the glass box, puts the live one. Without JavaScript, and on paper, the picture stays.
 document.addEventListener("DOMContentLoaded", () => {
-  for (const output of document.querySelectorAll(".cell.tag_live-glass-box .cell_output")) {
+  for (const still of document.querySelectorAll(".tag_live-glass-box .cell_output, .live-glass-box")) {
     const box = document.createElement("iframe");
     box.className = "glass";
     box.title = "Glass box: draw a digit and look inside the network";
     box.loading = "lazy";
-    box.src = new URL("../live/glass-box.html", document.baseURI);
-    output.replaceChildren(box);
+    box.src = new URL(`${document.documentElement.dataset.content_root}live/glass-box.html`, document.baseURI);
+    still.classList.add("live");
+    still.prepend(box);
   }
   // What is too wide is scrolled with the arrow keys, too.
   for (const wide of document.querySelectorAll("pre, .table-wrapper, .math-wrapper")) {
