@@ -15,9 +15,9 @@ from visitor import barriers, draw_on, screenshot
 from mnist_helpers import cli
 from mnist_helpers.checkpoints import load_model
 from mnist_helpers.course.site import FRAME
-from mnist_helpers.data import load_part, to_float
+from mnist_helpers.data import to_float
 from mnist_helpers.exporting import for_answers
-from mnist_helpers.widgets.glass import MOMENTS
+from mnist_helpers.widgets.glass import MOMENTS, shipped_images
 from mnist_helpers.widgets.moments import read_moments
 
 LESSONS = ["notebooks/02_model", "notebooks/03_training", "notebooks/exercises/01_data"]
@@ -95,7 +95,7 @@ def test_below_another_address_all_loads_and_words_are_found(built, visit):
             answers = []
             page = visit(
                 f"http://127.0.0.1:{server.server_port}/site/search.html?q=pooling",
-                before=lambda page: page.on("response", answers.append),
+                before=lambda page: page.on("response", lambda answer: answers.append(answer)),
             )
             found = page.locator("#search-results li a")
             expect(found.filter(has_text="Lesson 2").or_(found.filter(has_text="2 ·")).first).to_be_visible()
@@ -118,7 +118,7 @@ def test_a_page_is_no_wider_than_the_screen(built, visit, width):
 
 def test_all_moments_of_the_training_are_stepped_through_by_key_and_each_answers_as_torch_does(built, visit):
     model, moments = load_model(FRAME / "network")[0], read_moments(FRAME / "network" / MOMENTS)
-    network, image = for_answers(model), to_float(load_part("mnist", "test", 1).images)
+    network, image = for_answers(model), to_float(shipped_images().images[:1])
     page = visit((built / "live" / "glass-box.html").as_uri())
     page.get_by_label("moment of the training").focus()
     page.keyboard.press("Home")
@@ -126,8 +126,8 @@ def test_all_moments_of_the_training_are_stepped_through_by_key_and_each_answers
         when = "at the end" if moment["step"] == moments.steps[-1] else f"step {moment['step']:,}"
         expect(page.locator(".training output")).to_contain_text(f"{when}: {moment['accuracy']:.1%} of 500 images")
         torch.nn.utils.vector_to_parameters(weights, network.parameters())
-        with torch.inference_mode():
-            logits = network(image)[0]
+        with torch.inference_mode():  # at the end the page takes the weights with all their digits
+            logits = (model.eval() if when == "at the end" else network)(image)[0]
         rows = page.locator(".answers tbody tr td:nth-of-type(1)").all_inner_texts()
         read = torch.tensor([float(text.replace("−", "-")) for text in rows])
         torch.testing.assert_close(read, logits, rtol=6e-3, atol=6e-3)  # three digits are shown
