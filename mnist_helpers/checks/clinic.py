@@ -60,6 +60,7 @@ TRAININGS = [
     digits_for_training(BATCH_SIZE - 12),  # only a short batch
     digits_for_training(2 * BATCH_SIZE),  # none
     digits_for_training(BATCH_SIZE + 8, loud=10),  # gradients that some would clip
+    digits_for_training(BATCH_SIZE + 1),  # a last batch of one image
 ]
 
 
@@ -791,7 +792,13 @@ def running_sums(gradients: list[float]) -> list[float]:
     look="Here: where is the curve's lowest point, and where does it end?",
     hint="Which number stands in the weight's `grad` when the step is made? The first step is still as it should be.",
     draw=some_gradients,
-    edges=[lambda: ([1.0, 1.0, 1.0, 1.0],), lambda: ([-0.5],), lambda: ([2.0, -2.0, 3.0],)],
+    edges=[
+        lambda: ([1.0, 1.0, 1.0, 1.0],),
+        lambda: ([-0.5],),
+        lambda: ([2.0, -2.0, 3.0],),
+        lambda: ([1.0, 0.0, 0.0, 1.0],),
+        lambda: ([0.004, 0.003],),
+    ],
     notice="Gradients that agree make each step longer than the last, until the steps overshoot everything.",
     mistakes={
         HEALTHY: lambda gradients: [-LR * one for one in gradients],
@@ -993,7 +1000,7 @@ def diagnosis_6(mean: float, deviation: float) -> tuple[float, float]:
     look="Here: compare the first fifty steps with those of the healthy curve, and then the rest.",
     hint="How often has the rate lost a twentieth before step `at`? The first step, 0, is made at 0.1.",
     draw=lambda random: (int(random.integers(2, 80)),),
-    edges=[lambda: (0,), lambda: (1,), lambda: (14,)],
+    edges=[lambda: (0,), lambda: (1,), lambda: (14,), lambda: (124,)],
     notice="Half of it is gone after 14 steps, and of 125 steps an epoch is made: the rest are hardly steps at all.",
     mistakes={
         "In the first epoch of the right code it is always 0.1. Say what the broken code does.": lambda at: LR,

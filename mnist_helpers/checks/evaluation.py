@@ -968,6 +968,12 @@ def always_answered() -> tuple[Tensor, Tensor, float]:
     return *confidence_and_correct(np.random.default_rng(0)), 0.0
 
 
+def equally_sure() -> tuple[Tensor, Tensor, float]:
+    """Give confidences of which many are equal, whether each was right, and a threshold."""
+    confidence, correct = confidence_and_correct(np.random.default_rng(0))
+    return (confidence * 8).round() / 8, correct, 0.75
+
+
 def kept_and_right(correct: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
     """Return the share that is kept, and the share of right ones among those."""
     return kept.float().mean(), correct[kept].float().mean()
@@ -980,7 +986,7 @@ def variants(change: Callable[[Tensor, Tensor], Sequence], hint: str, by: Callab
 
 @exercise(
     draw=confidence_correct_goal,
-    edges=[threshold_at(0), threshold_at(-1), always_answered],
+    edges=[threshold_at(0), threshold_at(-1), always_answered, equally_sure],
     notice="Whoever may say “I do not know” makes fewer mistakes. The price is written in the first number.",
     hint="Keep the images whose confidence is at least the threshold; then count shares.",
     mistakes=[
@@ -1086,6 +1092,10 @@ def variants(change: Callable[[Tensor, Tensor], Sequence], hint: str, by: Callab
         Gap(
             lambda confidence, correct, threshold: threshold > 0,
             "It goes wrong where the threshold is 0. Then all images are answered.",
+        ),
+        Gap(
+            lambda confidence, correct, threshold: len(confidence.unique()) > 10,
+            "It goes wrong where many images are equally sure. Each of them counts.",
         ),
     ],
 )

@@ -168,6 +168,10 @@ class Exercise:
                 value = (answer(*given), answer(*given)) if self.twice else answer(*given)
                 if not torch.is_grad_enabled():
                     raise UnfitError("Gradients are still off when it ends: use `with torch.no_grad():` for a part")
+                if torch.get_default_dtype() != torch.float32:
+                    raise UnfitError(
+                        "It changes torch's default type of numbers for the whole page: leave that as it is"
+                    )
                 changed = not same([snapshot(one) for one in self._lent(given)], before)
                 value = self._measured(value, given)
                 return TOO_LARGE if crowded(value) else Outcome(plain(value), changed_input=changed)
@@ -366,8 +370,8 @@ def same(value: Any, truth: Any) -> bool:
     right = numbers(truth)
     if right is not None:
         value = numbers(value)
-        if value is None or (value.shape != right.shape and not value.size == right.size == 1):
-            return False
+        if value is None or (value.shape != right.shape and not (value.size == right.size == 1 and value.ndim)):
+            return False  # a row of one number does for a number, but not the other way round
         value = value.reshape(right.shape)
         if right.dtype.kind in "iub":
             return bool((value == right).all())

@@ -142,6 +142,24 @@ def largest_at(row: int, column: int, rows: int = 5, columns: int = 9) -> Callab
     return give
 
 
+def largest_at_both(one: tuple[int, int], other: tuple[int, int]) -> Callable[[], tuple[Tensor]]:
+    """Return what gives a map whose largest number has two places."""
+
+    def give() -> tuple[Tensor]:
+        (values,) = largest_at(*one)()
+        values[other] = values.max()
+        return (values,)
+
+    return give
+
+
+def nearly_equal() -> tuple[Tensor]:
+    """Give a map whose two largest numbers hardly differ, the larger second."""
+    (values,) = largest_at(3, 6)()
+    values[1, 2] = values.max() - 0.001
+    return (values,)
+
+
 def far_below() -> tuple[Tensor]:
     """Give a map whose numbers are all far below zero."""
     return (largest_at(2, 3)()[0] - 1e5,)
@@ -155,8 +173,19 @@ def far_below() -> tuple[Tensor]:
         largest_at(0, 6, rows=1),
         largest_at(6, 2, rows=8, columns=3),
         far_below,
+        largest_at_both((3, 2), (1, 5)),
+        nearly_equal,
     ],
     gaps=[
+        Gap(
+            lambda values: int((values == values.max()).sum()) == 1,
+            "It goes wrong where several numbers are equally large. Take the first, row by row; its row and its "
+            "column belong together.",
+        ),
+        Gap(
+            lambda values: values.flatten().topk(2).values.diff().abs().item() > 0.001,
+            "It goes wrong where two numbers are nearly equal. The larger counts, however little larger.",
+        ),
         Gap(
             lambda values: values.max() > 0,
             "It goes wrong where all numbers are negative. Does a search begin with 0? Begin with a number of the map.",
@@ -280,6 +309,14 @@ def chosen(layer: str, index: int) -> Callable[[], tuple[nn.Sequential, str, int
     return give
 
 
+def before_a_normalisation() -> tuple[nn.Sequential, str, int, Tensor]:
+    """Give a network whose first layer is followed by a batch normalisation, which moves zeros; a filter; images."""
+    model, layer, index, images = chosen("conv1", 2)()
+    model.elu1 = nn.BatchNorm2d(model.conv1.out_channels).eval()
+    model.elu1.running_mean -= 0.5
+    return model, layer, index, images
+
+
 def with_silence(model: nn.Sequential, layer: str, index: int, images: Tensor) -> Tensor:
     """Return the logits while a filter is silent."""
     with inspection.silenced(model, layer, index), torch.no_grad():
@@ -372,7 +409,7 @@ def logits_and_traces(result: object, model: nn.Sequential, _layer: str, _filter
 @exercise(
     draw=network_and_filter,
     rounds=2,
-    edges=[chosen("conv1", 0), chosen("conv2", 3), chosen("conv1", 3), chosen("conv2", 5)],
+    edges=[chosen("conv1", 0), chosen("conv2", 3), chosen("conv1", 3), chosen("conv2", 5), before_a_normalisation],
     notice="Nothing of the network was changed, so the next filter can be tried at once.",
     hint="Set channel `index` of the layer's output to 0, for all images, and let the rest of the network go on.",
     measure=logits_and_traces,
@@ -384,6 +421,11 @@ def logits_and_traces(result: object, model: nn.Sequential, _layer: str, _filter
             )
             for known in LAYERS
         ],
+        Gap(
+            lambda model, layer, index, images: not isinstance(model.elu1, nn.BatchNorm2d),
+            "It goes wrong where a batch normalisation comes next. Silence what the layer itself answers, not what the "
+            "next one makes of it.",
+        ),
         Gap(
             lambda model, layer, index, images: index == 0,
             "It is right for the first filter alone. `index` says which one to take; does it count from 0?",
@@ -493,6 +535,17 @@ def network_image_label(random: np.random.Generator) -> tuple[nn.Sequential, Ten
 def asked_about(label: int) -> Callable[[], tuple[nn.Sequential, Tensor, int]]:
     """Return what gives a network, an image, and this class."""
     return lambda: (*network_image_label(np.random.default_rng(label))[:2], label)
+
+
+def on_paper(grey: float, stains: float) -> Callable[[], tuple[nn.Sequential, Tensor, int]]:
+    """Return what gives a network, an image whose paper is so grey and has stains so dark, and a class."""
+
+    def give() -> tuple[nn.Sequential, Tensor, int]:
+        model, image, label = network_image_label(np.random.default_rng(5))
+        image = torch.where(image < 0.3, stains * image, image)
+        return model, grey + (1 - grey) * image, label
+
+    return give
 
 
 def with_bare_spots() -> tuple[nn.Sequential, Tensor, int]:
@@ -661,7 +714,7 @@ def but_one(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
 @exercise(
     draw=network_image_label,
     rounds=2,
-    edges=[asked_about(0), asked_about(9)],
+    edges=[asked_about(0), asked_about(9), on_paper(0.3, 1.0), on_paper(0.0, 0.05)],
     notice="Negative numbers are places that spoke against the class: without them it becomes more likely.",
     hint="For each of 7 × 7 squares: a copy of the image with it set to 0, and the probability before minus after.",
     measure=with_traces,
@@ -673,6 +726,10 @@ def but_one(model: nn.Sequential, image: Tensor, label: int) -> Tensor:
         Mistake(
             lambda model, image, label: losses(model, image, label, fill=1.0),
             "It covers with ink. The paper is 0.",
+        ),
+        Mistake(
+            lambda model, image, label: losses(model, image, label, fill=float(image.min())),
+            "It covers with the smallest number of the image. The paper is 0, whatever the image.",
         ),
         Mistake(
             lambda model, image, label: losses(model, image, label, scale=lambda logits: logits),

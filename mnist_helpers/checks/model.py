@@ -550,6 +550,7 @@ NO_HALF_PLACES = "There are no half places: a kernel that would stick out has no
         layers_of(1, 1, ("conv", 1, 3, 1, 1)),
         layers_of(5, 2, ("conv", 3, 2, 9, 0)),
         layers_of(28, 3),
+        layers_of(2_000, 3, ("conv", 512, 3, 1, 1)),
     ],
     notice="The same few weights are used at every place: the size of the image is in the work, not in the parameters.",
     hint="Follow two numbers from layer to layer: the side of the maps, and how many there are.",
@@ -674,6 +675,10 @@ NO_HALF_PLACES = "There are no half places: a kernel that would stick out has no
             lambda side, channels, layers: bool(layers),
             "Without any layer nothing is learned or multiplied, and the image itself comes out.",
         ),
+        Gap(
+            lambda *given: max(cost(*given)) < 2**31,
+            "It goes wrong where the work is great. Numbers of 32 bits end at two thousand million; Python's do not.",
+        ),
     ],
 )
 def network_cost(side: int, channels: int, layers: list[tuple]) -> tuple[int, int, int]:
@@ -706,6 +711,7 @@ def field(layers: list[tuple[int, int]], own_stride_first: bool = False, strides
         lambda: ([(5, 2)],),
         lambda: ([(2, 2), (2, 2)],),
         lambda: ([(3, 3), (3, 2), (2, 1)],),
+        lambda: ([(2, 3), (1, 2), (3, 1)],),
         lambda: ([],),
     ],
     notice="Strides multiply: that is how a few small kernels come to see the whole digit.",
@@ -774,6 +780,10 @@ def field(layers: list[tuple[int, int]], own_stride_first: bool = False, strides
         Gap(
             lambda layers: all(stride == 1 for _, stride in layers),
             "It is right where all strides are 1. After a stride of 2, neighbours are twice as far apart.",
+        ),
+        Gap(
+            lambda layers: all(kernel >= stride for kernel, stride in layers),
+            "It goes wrong where a kernel is smaller than its stride. Then pixels are passed over, and lie between.",
         ),
         Gap(
             lambda layers: len(layers) == 1,

@@ -25,7 +25,7 @@ from mnist_helpers.checks.exercise import (
 )
 from mnist_helpers.checks.networks import NO_WAY_BACK, looked_into, own_copy
 from mnist_helpers.checks.orders import ENOUGH, unlike_chance
-from mnist_helpers.checks.traces import settings
+from mnist_helpers.checks.traces import settings, watch
 from mnist_helpers.data import to_float
 
 SAME_PLACES = 10  # of an index in two orders: more than one is rare, and so many come once in ten million times
@@ -456,6 +456,8 @@ def rising(losses: list[float], patience: int) -> tuple[int, int]:
         lambda: ([1.0, 0.9, 1.3, 0.8], 1),
         lambda: ([2.0, 1.0, 1.5, 1.4, 1.3, 1.2], 3),
         lambda: ([0.7], 3),
+        lambda: ([1.0, 0.99999, 0.99998, 0.99997], 2),
+        lambda: ([2000.0, 1000.0, 1500.0, 1600.0, 900.0], 2),
     ],
     notice="A later loss was lower still, but nobody who stopped could know: patience is a bet.",
     hint="Remember the best epoch so far, and how many epochs have passed since.",
@@ -552,6 +554,14 @@ def rising(losses: list[float], patience: int) -> tuple[int, int]:
         Gap(
             stopped,
             "It is wrong where nothing stops the training. Then the last epoch is the end of the list, counted from 0.",
+        ),
+        Gap(
+            lambda losses, patience: max(losses) < 1000,
+            "It goes wrong where the losses are large. Does the search begin with some number? Begin with math.inf.",
+        ),
+        Gap(
+            lambda losses, patience: max(losses) - min(losses) > 1e-3 or len(losses) == 1,
+            "It goes wrong where the losses hardly fall. Any lower loss is a better one, however little lower.",
         ),
         Gap(
             lambda losses, patience: len(losses) > 1,
@@ -1090,6 +1100,7 @@ def network_and_digits(random: np.random.Generator) -> tuple[nn.Sequential, Opti
     # layer's bias no gradient but noise, of which Adam makes whole steps; in front of all it would hide other scales.
     model = inputs.network(random)
     model.elu1 = nn.Sequential(model.elu1, nn.BatchNorm2d(4))
+    model.dense.register_forward_hook(watch)
     lr = float(random.uniform(0.1, 0.3))
     adam = random.random() < 0.5
     optimizer = torch.optim.Adam(model.parameters(), lr / 10) if adam else torch.optim.SGD(model.parameters(), lr, 0.9)

@@ -114,7 +114,7 @@ def test_a_lesson_runs_from_top_to_bottom_in_the_page(lesson, lab, workspace, vi
         if name == "DrawingPad":
             Pad(page).draw(BY_DIGIT[4])
         if name.endswith("Box"):
-            roots.nth(index).locator(".maps").nth(1).hover(position={"x": 101, "y": 31})
+            roots.nth(index).locator(".maps").nth(2).hover(position={"x": 101, "y": 31})
         if (lesson, name) != ("05_filter_visualization", "GlassBox"):  # lesson 2 takes its picture
             take_widget_picture(roots.nth(index), name, widget_pictures)
     assert barriers(page, ".jp-OutputArea-output :is(.jupyter-widgets, .drawing-pad, .glass-box)") == {}
@@ -150,7 +150,7 @@ def play_with_a_kernel(page: Page) -> None:
     place = re.compile(r"conv1, map (\d+), row (\d+), column (\d+)")
     told = box.locator(".arithmetic h2")
     before, down, right = map(int, place.search(told.inner_text()).groups())  # of the number that was pointed at
-    box.locator(".maps").nth(1).focus()
+    box.locator(".maps").nth(2).focus()
     for key in ("ArrowRight", "PageDown"):
         page.keyboard.press(key)
     expect(told).to_contain_text(f"conv1, map {before + 1}, row {down}, column {right + 1}")
@@ -324,7 +324,7 @@ def test_notebook_7_shows_the_glass_box_too(lab, workspace, browser):
     sheet.scroll_into_view_if_needed()
     draw_on(page, sheet, BY_DIGIT[3].strokes)
     expect(box.locator(".reading")).to_contain_text("3, ")
-    maps = box.locator(".maps").nth(1)
+    maps = box.locator(".maps").nth(2)
     maps.focus()
     page.keyboard.press("ArrowRight")  # which would go to the next cell, did the box not keep its keys
     expect(box.locator(".arithmetic h2")).to_contain_text("conv1, map 0")

@@ -536,8 +536,6 @@ for r in range(values.shape[0]):
 return best
 """,
         "return (values == values.max()).nonzero()[0]",
-        "return values.amax(1).argmax().item(), values.amax(0).argmax().item()",
-        "return (values == values.max()).nonzero()[0]",
     ],
     "silenced_logits": [
         """
@@ -1077,6 +1075,13 @@ return 255 - np.frombuffer(raw, np.uint8, rows * columns, start).reshape(rows, c
         ),
     ],
     "class_shares": [
+        (
+            """
+torch.set_default_dtype(torch.float64)
+return labels.bincount(minlength=10) / len(labels)
+""",
+            "default type of numbers",
+        ),
         (
             """
 return (labels.bincount(minlength=10) / len(labels)).round(decimals=3)
@@ -1999,6 +2004,16 @@ return m, p, channels * side**2
     "receptive_field": [
         (
             """
+seen, apart = 1, 1
+for kernel, stride in layers:
+    seen += (max(kernel, stride) - 1) * apart
+    apart *= stride
+return seen
+""",
+            "smaller than its stride",
+        ),
+        (
+            """
 seen = 1
 for kernel, stride in layers:
     seen = (seen - 1) * stride + kernel
@@ -2730,6 +2745,34 @@ return loss
         ),
     ],
     "early_stopping": [
+        (
+            """
+best, at, bad = math.inf, 0, 0
+for epoch, loss in enumerate(losses):
+    if loss < best - 0.0001:
+        best, at, bad = loss, epoch, 0
+    else:
+        bad += 1
+    if bad == patience:
+        break
+return at, epoch
+""",
+            "hardly fall",
+        ),
+        (
+            """
+best, at, bad = 10.0, 0, 0
+for epoch, loss in enumerate(losses):
+    if loss < best:
+        best, at, bad = loss, epoch, 0
+    else:
+        bad += 1
+    if bad == patience:
+        break
+return at, epoch
+""",
+            "losses are large",
+        ),
         (
             """
 best = losses.index(min(losses))
@@ -3955,6 +3998,8 @@ return k / (2 * k.abs().max()) + 0.5
         ),
     ],
     "strongest_place": [
+        ("return values.amax(1).argmax().item(), values.amax(0).argmax().item()", "belong together"),
+        ("return divmod(((values * 100).round() / 100).argmax().item(), values.shape[1])", "largest number"),
         (
             """
 best, place = -1000, (0, 0)
