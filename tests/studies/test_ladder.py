@@ -40,6 +40,13 @@ def test_each_rung_changes_one_thing_and_the_last_is_fastest_99():
     assert len({rung.change for rung in rungs()}) == len(rungs())
 
 
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_numbers_are_short_from_the_rung_on_that_says_so_wherever_it_runs(on_gpu):
+    climbed = rungs(on_gpu=on_gpu)
+    (first,) = [at for at, rung in enumerate(climbed) if rung.change == "16-bit numbers"]
+    assert [rung.recipe.bfloat16 for rung in climbed] == [at >= first for at in range(len(climbed))]
+
+
 def test_images_one_by_one_are_torchvision_s_and_the_network_s_own_scaling():
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
     theirs = torchvision.datasets.MNIST(ROOT / "data", train=True, transform=transform)
