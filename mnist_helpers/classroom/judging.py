@@ -27,10 +27,12 @@ CHAPTERS = {
     "06": clinic,
 }
 SECONDS, MEMORY = 20, 2 * 2**30  # of a processor's time for one exercise; bytes
+TO_BEGIN = 120  # seconds of a processor, where each judging process loads torch anew
 PATIENCE = 10  # times these seconds a busy machine may take for them
 LOOK_EVERY = 0.5  # seconds between two looks at what a judging process has taken
 TRIES = 2  # of a result with which the judging process ends without a word
 TOO_MUCH = Verdict(Status.NOT_YET, "What was returned is too large, or too entangled, to be compared.")
+TOO_BUSY = "this machine was too busy to judge it. Mark it again when it is quieter"
 # Where processes can be forked, they are forked from one that has torch already, and no threads yet. It also has what
 # torch loads for ten seconds when the first optimizer is made.
 LOADED = [__name__, "torch._dynamo"]
@@ -79,6 +81,9 @@ def _judged_together(
     sender.close()
     verdicts: dict[str, Verdict] = {}
     try:
+        if not _speaks(process.pid, receiver, TO_BEGIN):
+            raise UnfinishedError(TOO_BUSY)
+        receiver.recv()
         while len(verdicts) < len(results):
             if not _speaks(process.pid, receiver, seconds):
                 return verdicts, True
@@ -113,7 +118,7 @@ def _speaks(pid: int, receiver: Connection, seconds: float) -> bool:
             return True
         if _seconds_of(pid) - began > seconds:
             return False
-    raise UnfinishedError("this machine was too busy to judge it. Mark it again when it is quieter")
+    raise UnfinishedError(TOO_BUSY)
 
 
 def _seconds_of(pid: int) -> float:
@@ -126,6 +131,7 @@ def _seconds_of(pid: int) -> float:
 
 def _judge(sender: Connection, sheet: str, results: dict[str, str], seeds: dict[str, Sequence[int]]) -> None:
     limit(MEMORY)
+    sender.send("It begins.")
     for name, text in results.items():
         try:
             verdict = _verdict(sheet, name, text, seeds[name])

@@ -97,6 +97,19 @@ def test_only_the_exercise_that_takes_too_long_loses_its_points(monkeypatch, pla
 
 
 @FORKS
+def test_what_the_beginning_takes_is_no_exercise_s_time(monkeypatch):
+    def slowly(_memory):
+        began = time.process_time()
+        while time.process_time() < began + 1.5:
+            pass
+
+    slow(monkeypatch, "nothing", None)
+    monkeypatch.setattr(judging, "limit", slowly)
+    monkeypatch.setattr(judging, "LOOK_EVERY", 0.05)
+    assert judged("01_data", honest("shift"), {"shift": SEEDS}, seconds=1)["shift"].right
+
+
+@FORKS
 def test_a_process_that_somebody_kills_takes_no_marks(monkeypatch, tmp_path):
     def killed_once(exercise, *given):
         mark = tmp_path / "killed"
