@@ -10,6 +10,7 @@ import ctypes
 import math
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -21,6 +22,7 @@ THREADS_VARIABLE = "MNIST_THREADS"
 WAITING_VARIABLE, SPIN_VARIABLE = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"
 SPINS = "2000"  # looks, about a fiftieth of a millisecond, before a waiting thread sleeps (docs/speed.md)
 CPU_SHARE = Path("/sys/fs/cgroup/cpu.max")  # where Linux says how much of its cores a container may use
+COUNTS = re.compile(r"(\s*[1-9]\d*\s*)(,\s*[1-9]\d*\s*)*")  # a number of threads, or one for each level of nesting
 KEPT_BYTES = 2**28  # of freed memory, by the process
 
 
@@ -89,8 +91,8 @@ def limit_threads() -> None:
     named = os.environ.get(THREADS_VARIABLE, "")
     if named and not (named.isdecimal() and int(named) > 0):
         raise UsageError(f"{THREADS_VARIABLE}={named!r} must be a whole number above 0, or not be set.")
-    if not os.environ.get("OMP_NUM_THREADS", "set").strip():
-        del os.environ["OMP_NUM_THREADS"]  # libgomp would complain about it
+    if not COUNTS.fullmatch(os.environ.get("OMP_NUM_THREADS", "1")):
+        del os.environ["OMP_NUM_THREADS"]  # libgomp would complain about it, and take all cores of the machine
     share = _share_of_the_cores()
     if named:
         _use_threads(int(named))

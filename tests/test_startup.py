@@ -48,6 +48,8 @@ def test_a_number_of_threads_that_is_none_is_refused(threads, monkeypatch, value
         ("150000 100000", "", 2),  # libgomp would complain about it
         ("150000 100000", "4", 8),  # said by the reader; torch has read it already
         ("150000 100000", "4,1", 8),
+        *[("150000 100000", odd, 2) for odd in ("0", "-2", "abc", "2;3", "1.5", " ")],
+        ("150000 100000", " 4 ", 8),
     ],
 )
 def test_a_container_s_share_of_the_cores_is_respected(threads, monkeypatch, tmp_path, share, named, expected):

@@ -12,7 +12,8 @@ import pytest
 
 from mnist_helpers.checks import data
 from mnist_helpers.checks.exercise import Outcome, Status
-from mnist_helpers.classroom import judging
+from mnist_helpers.classroom import judging, marking
+from mnist_helpers.classroom.isolation import Ran
 from mnist_helpers.classroom.judging import judged
 from mnist_helpers.classroom.outcomes import write_outcomes
 
@@ -139,3 +140,13 @@ def test_a_temporary_folder_with_a_long_name_hinders_nobody(monkeypatch, tmp_pat
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     found = judged("01_data", honest("shift"), {"shift": SEEDS})
     assert found["shift"].right
+
+
+@pytest.mark.parametrize("written", [b"", b'{"begun": 0}\n', b'{"begun": 0}\n{"ended": ""'])
+def test_a_run_whose_word_is_missing_or_cut_short_is_no_result(written):
+    assert marking._result(Ran(written), 3) is None
+
+
+def test_a_run_that_came_to_its_end_or_was_stopped_is_one():
+    assert marking._result(Ran(b'{"begun": 0}\n{"ended": ""}\n'), 3).begun == {0}
+    assert marking._result(Ran(b'{"begun": 0}\n', "it was stopped"), 3).ended == "it was stopped"

@@ -3,6 +3,7 @@
 import gc
 import itertools
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -315,3 +316,10 @@ def test_a_lock_that_a_killed_process_held_is_taken_without_a_word(tmp_path, mon
         optuna.logging.disable_propagation()
     assert caplog.text == ""
     assert list(tmp_path.iterdir()) == [place]
+
+
+def test_the_lock_needs_no_link_which_windows_would_refuse(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "symlink", None)
+    study = open_study(tmp_path / "a.journal", SMALL)
+    study.ask()
+    assert len(study.trials) == 1
