@@ -10,7 +10,6 @@ import gzip
 import hashlib
 import shutil
 import socket
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ import torch
 from torch import Tensor
 
 from mnist_helpers.errors import CourseError, UsageError
-from mnist_helpers.runtime import INSTALLED, ROOT, cache_folder, shipped, whole_file
+from mnist_helpers.runtime import INSTALLED, ROOT, cache_folder, held_folder, shipped, whole_file
 
 NETWORK_TIMEOUT_S = 20
 DIGITS = tuple("0123456789")
@@ -248,13 +247,13 @@ def _download(dataset: str, data: Path) -> Path:
     target, local = cache_folder() / kind, data / kind / "raw"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as temporary, _network_timeout():
+        with held_folder(target.parent, "download-") as temporary, _network_timeout():
             if local.is_dir():  # what lies there already is not fetched again
-                shutil.copytree(local, Path(temporary) / kind / "raw")
+                shutil.copytree(local, temporary / kind / "raw")
             for arguments in (train_arguments, test_arguments):
                 _torchvision(kind)(temporary, download=True, **arguments)
             (target / "raw").mkdir(parents=True, exist_ok=True)
-            for file in (Path(temporary) / kind / "raw").iterdir():
+            for file in (temporary / kind / "raw").iterdir():
                 if file.is_file():
                     file.replace(target / "raw" / file.name)
     except (OSError, RuntimeError, HTTPException) as error:

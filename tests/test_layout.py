@@ -84,3 +84,8 @@ def test_importing_the_core_brings_torch_nothing_of_jupyter_nothing_slow_and_tou
     slow = {"torchvision", "scipy.stats", "sklearn", "torch._dynamo"}  # a second or more each
     assert {"torch", "mnist_helpers.training"} <= set(modules)
     assert not set(modules) & ({"IPython", "ipykernel", "nbformat", "papermill", "optuna", "nbgrader"} | slow)
+
+
+def test_a_folder_beside_what_is_kept_is_held_so_that_the_next_process_can_clear_it_away():
+    made = [path.name for path in sorted(PACKAGE.rglob("*.py")) if "TemporaryDirectory(dir=" in path.read_text("utf-8")]
+    assert made == ["runtime.py"]

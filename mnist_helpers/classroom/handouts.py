@@ -3,7 +3,6 @@
 import base64
 import re
 import shutil
-import tempfile
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -24,7 +23,7 @@ from mnist_helpers.course.runner import (
     run_notebooks,
 )
 from mnist_helpers.course.stripping import without_outputs
-from mnist_helpers.runtime import ROOT
+from mnist_helpers.runtime import ROOT, held_folder
 
 STUDENT, SOLUTIONS = BUILD / "student", BUILD / "solutions"
 NOTES = ROOT / "docs" / "teaching"
@@ -116,13 +115,13 @@ def make_solutions(folder: Path = SOLUTIONS, choice: str = "") -> list[RunResult
     for path in find_notebooks():
         shutil.copyfile(path, folder / "notebooks" / path.name)
     copy_drawings(SOURCES, folder / "notebooks")
-    with tempfile.TemporaryDirectory(dir=BUILD, prefix="sheets-") as staging:
+    with held_folder(BUILD, "sheets-") as staging:
         paths = []
         for name in names:
             page = read_notebook(SHEETS / f"{name}.ipynb")
             notes = (NOTES / f"{name}.md").read_text(encoding="utf-8")
             page.cells.insert(1, new_markdown_cell(notes, id="teaching-notes"))
-            paths.append(Path(staging) / f"{name}.ipynb")
+            paths.append(staging / f"{name}.ipynb")
             _write_page(page, paths[-1])
         results = run_notebooks(paths, {}, output=folder / "notebooks" / "exercises")
     for result in results:

@@ -14,7 +14,6 @@ import re
 import shlex
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -325,13 +324,13 @@ def refresh_notebooks(paths: list[Path]) -> list[RunResult]:
     A notebook that fails keeps its old outputs.
     """
     BUILD.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
-        results = run_notebooks(paths, {}, output=Path(folder))
+    with held_folder(BUILD, "refresh-") as folder:
+        results = run_notebooks(paths, {}, output=folder)
         for path, result in zip(paths, results, strict=True):
             if result.failure:
                 continue
             try:
-                text = as_text(normalise(read_notebook(Path(folder) / path.name)))
+                text = as_text(normalise(read_notebook(folder / path.name)))
             except NotebookError as error:
                 result.failure = f"{path.name}: {error}"
                 continue

@@ -249,6 +249,15 @@ def test_what_a_killed_run_left_is_removed_by_the_next_and_a_living_one_s_folder
     assert [folder.name for folder in (tmp_path / BUILD).iterdir()] == ["run-living"]
 
 
+def test_what_a_killed_refreshing_left_is_removed_by_the_next(write_notebook, tmp_path):
+    left = tmp_path / BUILD / "refresh-dead" / RUNNING_FILE
+    left.parent.mkdir(parents=True)
+    left.touch()
+    os.utime(left, (0, 0))
+    assert not refresh_notebooks([write_notebook("01_a.ipynb", "1 + 1")])[0].failure
+    assert list((tmp_path / BUILD).iterdir()) == []
+
+
 def wait_for(condition, seconds: float = 60) -> None:
     """Give another process time; how long it takes is not what is tested."""
     end = time.monotonic() + seconds
