@@ -11,6 +11,7 @@ from mnist_helpers.runtime import artifacts_folder, whole_file
 FILE = "guesses.json"
 LONGEST = 200  # characters of a guess
 NO_GUESS = "–"
+VIEW = "application/vnd.jupyter.widget-view+json"  # where a page puts a widget
 
 
 class Guesses:
@@ -34,8 +35,10 @@ class Guesses:
         box.add_class("guess")
         remark = ipywidgets.HTML()
         box.observe(lambda change: setattr(remark, "value", self._keep(about, change["new"])), "value")
-        # Without words of its own, a box leaves nothing behind on a page that nobody answers.
-        display(ipywidgets.VBox([box, remark])._repr_mimebundle_() | {"text/plain": ""}, raw=True)
+        # Without words of its own, a box leaves nothing behind on a page that nobody answers. Written by hand, because
+        # ipywidgets 7, which Colab has, shows a widget in another way than 8.
+        view = {"version_major": 2, "version_minor": 0, "model_id": ipywidgets.VBox([box, remark]).model_id}
+        display({VIEW: view, "text/plain": ""}, raw=True)
 
     def noted(self) -> dict[str, str]:
         """Return what was guessed in this lesson; a file that cannot be read holds nothing."""
