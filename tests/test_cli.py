@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import needs
@@ -328,6 +329,17 @@ def test_predict_reads_the_images_of_a_table_row_by_row(call, tmp_path, val):
     done = call("predict", tmp_path / "bad.csv")
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {tmp_path / 'bad.csv'} has 3 columns")
+
+
+def test_a_network_of_emnist_s_digits_puts_a_table_upright_and_says_so(call, tmp_path, val):
+    model, card = load_model(SHIPPED)
+    save_model(tmp_path / "network", model, replace(card, dataset="emnist_digits"))
+    rows = [",".join(map(str, image.mT.flatten().tolist())) for image in val.images[:20]]
+    (tmp_path / "test.csv").write_text("\n".join(rows))
+    done = call("predict", tmp_path / "test.csv", "--checkpoint", tmp_path / "network")
+    assert "test.csv: the network knows emnist_digits, so the images are put upright" in done.stderr
+    found = re.findall(r"row \d+: (\d) ", done.stdout)
+    assert sum(int(digit) == label for digit, label in zip(found, val.labels.tolist(), strict=False)) >= 19
 
 
 def test_predict_keeps_no_picture_that_it_is_done_with(call, tmp_path, monkeypatch):
