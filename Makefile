@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export OMP_WAIT_POLICY = passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab run-notebooks test quick test-all test-weekly lint refresh-notebooks pretrained reproduce bench gpu app widget-pictures contact-sheet site links student solutions grade lock clean
+.PHONY: help setup lab run-notebooks test quick test-all test-weekly oldest lint refresh-notebooks pretrained reproduce bench gpu app widget-pictures contact-sheet site links student solutions grade lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -77,6 +77,21 @@ test-all: test ## and the slow ones: a whole class marked, a real browser, kille
 
 test-weekly: $(READY) ## what takes minutes and seldom breaks: more lessons from the wheel, and on a pretended GPU
 	$(TESTS) --dist=loadfile -m weekly tests
+
+# What pyproject.toml allows: an environment such as Colab's must not have it replaced.
+OLDEST = build/oldest
+CORE_TESTS = $(filter-out $(addprefix tests/test_,cli.py distributed.py exporting.py gpu.py layout.py packaging.py \
+	pretended.py startup.py systems.py wheel.py),$(wildcard tests/test_*.py)) tests/reading
+oldest: $(READY) ## the core's tests and lessons 01 to 05 with the oldest versions of all that the package needs
+	$(VENV)/bin/uv venv --quiet --clear --python $(VENV)/bin/python $(OLDEST)
+	$(VENV)/bin/uv pip install --quiet --python $(OLDEST) $(if $(TORCH_BACKEND),--torch-backend=$(TORCH_BACKEND)) \
+		--resolution lowest-direct --requirements pyproject.toml
+	$(VENV)/bin/uv pip install --quiet --python $(OLDEST) nbconvert ipykernel pytest hypothesis
+	$(VENV)/bin/uv pip install --quiet --python $(OLDEST) --no-deps --editable .
+	$(OLDEST)/bin/python -m pytest --override-ini filterwarnings= -m "not slow" $(CORE_TESTS)
+	cp -r notebooks/figures $(wildcard notebooks/0[1-5]_*.ipynb) $(OLDEST)
+	MNIST_ARTIFACTS="$(CURDIR)/$(OLDEST)/artifacts" $(OLDEST)/bin/python -m nbconvert --to notebook --inplace --execute \
+		$(OLDEST)/0[1-5]_*.ipynb
 
 lint: $(READY) ## ruff over code and notebooks, and a spelling check
 	$(VENV)/bin/ruff check .

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
@@ -233,10 +233,16 @@ def held_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """
     for held in parent.glob(f"{prefix}*/{RUNNING_FILE}"):
         if is_abandoned(held):
-            shutil.rmtree(held.parent, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=prefix) as name, (Path(name) / RUNNING_FILE).open("wb") as held:
-        hold(held)
-        yield Path(name)
+            with suppress(RecursionError):
+                shutil.rmtree(held.parent, ignore_errors=True)
+    temporary = tempfile.TemporaryDirectory(dir=parent, prefix=prefix, ignore_cleanup_errors=True)
+    try:
+        with (Path(temporary.name) / RUNNING_FILE).open("wb") as held:
+            hold(held)
+            yield Path(temporary.name)
+    finally:
+        with suppress(RecursionError):  # thousands of folders in each other
+            temporary.cleanup()
 
 
 def is_abandoned(path: Path) -> bool:

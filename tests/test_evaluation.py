@@ -37,7 +37,7 @@ def test_score_and_confusion_matrix_agree_with_scikit_learn(seed):
     predictions = logits.argmax(dim=1)
     scores = score(logits, labels)
     assert scores.accuracy == pytest.approx(sklearn.metrics.accuracy_score(labels, predictions))
-    probabilities = logits.double().softmax(dim=1)
+    probabilities = logits.double().softmax(dim=1).numpy()  # older versions take arrays only
     assert scores.loss == pytest.approx(sklearn.metrics.log_loss(labels, probabilities, labels=range(10)), rel=1e-5)
     matrix = sklearn.metrics.confusion_matrix(labels, predictions, labels=range(10))
     assert confusion_matrix(labels, predictions).tolist() == matrix.tolist()

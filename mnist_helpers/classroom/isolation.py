@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 import psutil
 
-from mnist_helpers.runtime import PACKAGE_PARENT
+from mnist_helpers.runtime import PACKAGE_PARENT, held_folder
 
 FILES_IN_MEMORY = 100_000_000  # bytes that may be written to each folder in memory: its own, the home, /tmp
 LOOK_EVERY = 0.2  # seconds between two looks at what a submission has started
@@ -104,12 +104,10 @@ def run_shut_in(command: Sequence[str], given: bytes, limits: Limits, most: int,
 @contextlib.contextmanager
 def _own_folder() -> Iterator[Path]:
     """Give a submission a folder of its own for a while; with bubblewrap it lies in memory, over this one."""
-    folder = Path(tempfile.mkdtemp(prefix="marking-")).resolve()
-    try:
+    with held_folder(Path(tempfile.gettempdir()), "marking-") as place:
+        folder = place.resolve() / "own"  # what says that this process lives is no business of the submission's
+        folder.mkdir()
         yield folder
-    finally:
-        with contextlib.suppress(RecursionError):  # thousands of folders in each other
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _nameless_file() -> BinaryIO:

@@ -37,7 +37,10 @@ def folder_for_sockets() -> Path | None:
 
 
 def remove_dead_sockets(folder: Path) -> None:
-    """Remove the sockets of kernels that were killed together with who had started them: nobody answers there."""
+    """Remove what kernels left that were killed together with who had started them: sockets at which nobody answers.
+
+    With them goes the file in which each wrote how it is reached.
+    """
     for path in folder.glob(f"kernel-{'[0-9a-f]' * 12}-[1-5]"):
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as caller:  # somebody else's, say
             caller.setblocking(False)
@@ -46,6 +49,7 @@ def remove_dead_sockets(folder: Path) -> None:
             except ConnectionRefusedError:
                 if path.is_socket() and time.time() - path.stat().st_mtime > JUST_BORN:
                     path.unlink()
+                    Path(f"{str(path)[:-2]}.json").unlink(missing_ok=True)
 
 
 class LocalKernelManager(AsyncKernelManager):
@@ -63,6 +67,10 @@ class LocalKernelManager(AsyncKernelManager):
         remove_dead_sockets(folder)
         # jupyter_client's own choice can be the same for two kernels at once.
         return str(folder / f"kernel-{uuid.uuid4().hex[:12]}")
+
+    @default("connection_file")
+    def _beside_them(self) -> str:
+        return f"{self.ip}.json" if self.transport == "ipc" else ""
 
 
 # How every page runs, a lesson or a submission: what nbclient is told, by itself or through papermill.

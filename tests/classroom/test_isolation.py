@@ -1,10 +1,14 @@
 """What a stranger's program may take: time, processes, memory, room on the disk; and that its words arrive."""
 
+import os
+import subprocess
 import sys
 
 import pytest
 
+from mnist_helpers.classroom import isolation
 from mnist_helpers.classroom.isolation import FILES_IN_MEMORY, Limits, Ran, has_bubblewrap, run_shut_in
+from mnist_helpers.runtime import RUNNING_FILE
 
 MEGABYTE = 2**20
 FORKS = "import os, time\nwhile True:\n    os.fork() or time.sleep(100)"
@@ -63,3 +67,24 @@ def test_no_folder_is_left(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     run("open('left', 'w').write('x')")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_marking_left_is_removed_by_the_next_and_the_submission_cannot_touch_its_sign(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    dead = tmp_path / "marking-dead"
+    (dead / "own" / "deep").mkdir(parents=True)
+    (dead / RUNNING_FILE).touch()
+    os.utime(dead / RUNNING_FILE, (0, 0))
+    assert run("import os\nprint(os.listdir('.'))").output == b"[]\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Names of files are not that long there.")
+def test_thousands_of_folders_in_each_other_end_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(isolation, "has_bubblewrap", lambda: False)  # where they are on the disk
+    ran = run("import os\nfor _ in range(3000): os.mkdir('d'); os.chdir('d')\nprint('done')", seconds=60)
+    assert ran == Ran(b"done\n")
+    subprocess.run(["rm", "-r", *tmp_path.iterdir()], check=True)  # pytest would stumble, too

@@ -56,9 +56,22 @@ def test_a_new_kernel_removes_the_sockets_of_dead_ones_and_no_others(monkeypatch
         alive.listen(0)
         strange = folder / f"kernel-{'3' * 12}-1"  # no socket: another program's
         strange.touch()
+        for path in (dead, young, living):
+            Path(f"{str(path)[:-2]}.json").touch()
         for path in (dead, living, strange):
             os.utime(path, (0, 0))
         monkeypatch.setattr(kernel.tempfile, "tempdir", name)
         assert LocalKernelManager(kernel_name="python3").ip.startswith(name)
-        assert sorted(path.name[7] for path in folder.iterdir()) == ["1", "2", "3"]
+        assert sorted(path.name[7] for path in folder.iterdir()) == ["1", "1", "2", "2", "3"]
         assert not dead.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such sockets.")
+def test_how_a_kernel_is_reached_stands_beside_its_sockets_and_goes_with_them(write_notebook, monkeypatch, tmp_path):
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        monkeypatch.setattr(kernel.tempfile, "tempdir", name)
+        look = "from pathlib import Path\nfrom ipykernel import get_connection_file\n"
+        page = write_notebook("01_x.ipynb", f"{look}assert Path(get_connection_file()).parent == Path({name!r})")
+        (result,) = run_notebooks([page], {}, output=tmp_path / "out")
+        assert not result.failure
+        assert not list(Path(name).glob("kernel-*"))
