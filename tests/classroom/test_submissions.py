@@ -576,12 +576,21 @@ def test_a_link_in_a_folder_is_not_followed(tmp_path):
     assert [one.name for one in handed_in(tmp_path / "class")] == ["ann/a.ipynb"]
 
 
-def test_a_page_of_far_too_many_cells_is_refused_before_it_is_looked_at(monkeypatch):
+@pytest.mark.parametrize("name", [b"cell_type", b"cell\\u005ftype"])
+def test_a_page_of_far_too_many_cells_is_refused_before_it_is_looked_at(monkeypatch, name):
     monkeypatch.setattr(submissions, "MOST_CELLS", 100)
     long = page(ALL)
     long.cells += [copy.deepcopy(long.cells[0]) for _ in range(101)]
     monkeypatch.setattr(submissions.nbformat, "reads", lambda *_a, **_k: pytest.fail("it was looked at"))
-    assert "more than 100 cells" in sorted_out(written(long)).problem
+    assert "more than 100 cells" in sorted_out(written(long).replace(b"cell_type", name)).problem
+
+
+def test_a_page_whose_cells_hold_too_much_together_is_refused(monkeypatch):
+    long = page(ALL)
+    monkeypatch.setattr(submissions, "MOST_TEXT", sum(len(cell.source) for cell in long.cells))
+    assert not sorted_out(written(long)).problem
+    long.cells[-1].source += "#"
+    assert f"more than {submissions.MOST_TEXT} characters" in sorted_out(written(long)).problem
 
 
 def sorted_out(content: bytes) -> submissions.Submission:

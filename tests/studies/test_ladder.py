@@ -8,6 +8,7 @@ import torch
 import torchvision
 from torchvision import transforms
 
+from mnist_helpers import runtime
 from mnist_helpers.architectures import Standardise
 from mnist_helpers.data import BatchLoader, LabelledImages, to_float
 from mnist_helpers.datasets import class_names, read_images
@@ -111,3 +112,25 @@ def test_operations_are_counted_as_by_hand():
 
 def test_the_processor_s_speed_is_measured():
     assert ladder.arithmetic_speed(CPU, bfloat16=False, repeats=2) > 0
+
+
+def test_the_matrices_grow_until_they_fill_the_processor(monkeypatch):
+    asked = []
+
+    def product(side, device, bfloat16, repeats):
+        asked.append((side, bfloat16))
+        return ladder.FILLED * (side / 4_096) ** 3
+
+    monkeypatch.setattr(ladder, "_seconds_of_a_product", product)
+    speed = ladder.arithmetic_speed(CPU, bfloat16=True)
+    assert asked == [(2_048, True), (4_096, True)]
+    assert speed == 2 * 4_096**3 / ladder.FILLED
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_the_speed_of_16_bits_is_measured_with_16_bits_and_that_of_32_without(monkeypatch, bfloat16):
+    seen = []
+    monkeypatch.setattr(torch.Tensor, "__matmul__", lambda a, _b: seen.append(a.dtype))
+    monkeypatch.setattr(runtime, "cpu_has_bfloat16", lambda: True)
+    ladder._seconds_of_a_product(8, CPU, bfloat16, repeats=1)
+    assert seen == [torch.bfloat16 if bfloat16 else torch.float32]

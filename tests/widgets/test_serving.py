@@ -258,6 +258,16 @@ def test_the_first_answer_brings_the_cookie_that_the_closing_page_needs(tmp_path
         assert any(cookie.startswith("_xsrf=") for cookie in answer.headers.get_all("Set-Cookie", []))
 
 
+@pytest.mark.slow
+def test_the_page_is_served_where_there_is_no_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "none"))
+    with started(tmp_path / "log") as port:
+        page, text = status(port, "/pad")  # with a kernel, which has no home either
+    assert (page, "Draw digits" in text, "There was an error" in text) == (200, True, False)
+    assert not (tmp_path / "none").exists()
+    assert "Traceback" not in (tmp_path / "log").read_text(errors="replace")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no locks of this kind")
 @pytest.mark.slow
 def test_what_a_killed_server_left_is_removed_by_the_next(tmp_path, monkeypatch):
