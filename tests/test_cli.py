@@ -198,6 +198,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_training(call, csv_file,
         (["reproduce"], "docs"),
         (["ablate", "--seeds", "1"], "artifacts"),
         (["bench"], "docs"),
+        (["site", "site"], "site"),
     ],
 )
 def test_where_nothing_may_be_written_the_place_is_said_before_the_work(call, tmp_path, monkeypatch, arguments, place):
@@ -209,6 +210,7 @@ def test_where_nothing_may_be_written_the_place_is_said_before_the_work(call, tm
     for work in (
         "evaluation.predict_logits", "studies.reproduction.reproduce",
         "studies.ablation.train_variants", "studies.speed.time_published_apart",
+        "course.site.build_site",
     ):  # fmt: skip
         monkeypatch.setattr(f"mnist_helpers.{work}", lambda *_: pytest.fail("it was begun"))
     monkeypatch.chdir(tmp_path)

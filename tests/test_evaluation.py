@@ -36,13 +36,13 @@ def test_score_and_confusion_matrix_agree_with_scikit_learn(seed):
     logits, labels = random_case(seed)
     predictions = logits.argmax(dim=1)
     scores = score(logits, labels)
-    assert scores.accuracy == pytest.approx(sklearn.metrics.accuracy_score(labels, predictions))
-    probabilities = logits.double().softmax(dim=1).numpy()  # older versions take arrays only
-    assert scores.loss == pytest.approx(sklearn.metrics.log_loss(labels, probabilities, labels=range(10)), rel=1e-5)
-    matrix = sklearn.metrics.confusion_matrix(labels, predictions, labels=range(10))
+    truth, answers, probabilities = (x.numpy() for x in (labels, predictions, logits.double().softmax(dim=1)))
+    assert scores.accuracy == pytest.approx(sklearn.metrics.accuracy_score(truth, answers))
+    assert scores.loss == pytest.approx(sklearn.metrics.log_loss(truth, probabilities, labels=range(10)), rel=1e-5)
+    matrix = sklearn.metrics.confusion_matrix(truth, answers, labels=range(10))
     assert confusion_matrix(labels, predictions).tolist() == matrix.tolist()
     precision, recall = precision_and_recall(confusion_matrix(labels, predictions))
-    theirs = sklearn.metrics.precision_recall_fscore_support(labels, predictions, labels=range(10), zero_division=0)
+    theirs = sklearn.metrics.precision_recall_fscore_support(truth, answers, labels=range(10), zero_division=0)
     assert precision.nan_to_num().tolist() == pytest.approx(theirs[0].tolist())
     assert recall.nan_to_num().tolist() == pytest.approx(theirs[1].tolist())
 

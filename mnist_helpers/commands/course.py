@@ -88,12 +88,14 @@ def site(
 
     from mnist_helpers.checkpoints import load_model
     from mnist_helpers.course.runner import find_notebooks
-    from mnist_helpers.course.site import FRAME, build_site, dead_links
+    from mnist_helpers.course.site import FRAME, build_site, check_place, dead_links
     from mnist_helpers.errors import CourseError
     from mnist_helpers.widgets.glass import MOMENTS, train_for_page, write_page
     from mnist_helpers.widgets.moments import read_moments
 
     find_notebooks()  # outside of a checkout it says where they are
+    if not check_links:
+        check_place(folder)
     network = FRAME / "network"
     if train:
         best = train_for_page(network).best

@@ -15,11 +15,12 @@ from nbformat.v4 import new_markdown_cell
 
 from mnist_helpers.course.runner import BUILD, SOURCES, as_text, copy_drawings, find_notebooks, read_notebook
 from mnist_helpers.course.stripping import without_outputs, without_solutions
-from mnist_helpers.errors import CourseError, MissingExtraError
+from mnist_helpers.errors import CourseError, MissingExtraError, UsageError
 from mnist_helpers.pages import REPORT_MIME
-from mnist_helpers.runtime import ROOT
+from mnist_helpers.runtime import ROOT, check_folder
 
 SITE = BUILD / "site"
+SIGN = ".buildinfo"  # a file that Sphinx writes into each site
 FRAME = ROOT / "docs" / "site"  # Sphinx's settings, the first page, the style
 DOCUMENTS = ROOT / "docs"
 EXERCISES = SOURCES / "exercises"
@@ -29,11 +30,26 @@ GLOSSARY_PLACE = re.compile(r"\[(\d · ([^\]]+))\]\((\.\./notebooks/\w+\.ipynb)\
 MODULE = re.compile(r"^[a-z_.]+$", re.MULTILINE)  # a line of the reference's list of pages
 
 
+def check_place(target: Path) -> None:
+    """See that a site may be written into a folder, before long work is done for it.
+
+    Raises: OSError with the name of the folder if nothing can be written there; UsageError if it holds something
+    else than a site, which would be lost.
+    """
+    check_folder(target)
+    if any(target.iterdir()) and not (target / SIGN).is_file():
+        raise UsageError(
+            f"{target} holds other files than a site's, and a site takes the place of all. Name a new folder."
+        )
+
+
 def build_site(glass_box: Path, target: Path = SITE) -> None:
     """Write the web site into a folder, which it takes the place of. `glass_box` is the page of a live network.
 
-    Raises: MissingExtraError without Sphinx; CourseError if Sphinx finds fault with a page or a link.
+    Raises: MissingExtraError without Sphinx; CourseError if Sphinx finds fault with a page or a link; and what
+    `check_place` raises.
     """
+    check_place(target)
     with tempfile.TemporaryDirectory() as folder:
         source, made = Path(folder) / "source", Path(folder) / "site"
         done = _sphinx("html", source, made, glass_box)

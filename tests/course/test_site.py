@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from mnist_helpers.cli import main
 from mnist_helpers.course import site
 from mnist_helpers.course.runner import SOURCES, find_notebooks
-from mnist_helpers.errors import MissingExtraError
+from mnist_helpers.errors import MissingExtraError, UsageError
 from mnist_helpers.pages import REPORT_MIME
 from mnist_helpers.runtime import ROOT
 
@@ -113,7 +113,23 @@ def test_without_sphinx_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(site, "find_spec", lambda _name: None)
     with pytest.raises(MissingExtraError, match=r"mnist-helpers\[site\]"):
         site.build_site(tmp_path / "box.html", tmp_path / "site")
-    assert not (tmp_path / "site").exists()
+    assert not list((tmp_path / "site").iterdir())
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_folder_that_holds_anything_but_an_older_site_is_refused_before_the_work(tmp_path, monkeypatch, older):
+    (tmp_path / "thesis.txt").touch()
+    if older:
+        (tmp_path / site.SIGN).touch()
+        site.check_place(tmp_path)
+    else:
+        monkeypatch.setattr("mnist_helpers.checkpoints.load_model", lambda *_: pytest.fail("it was begun"))
+        monkeypatch.setattr("sys.argv", ["mnist-helpers", "site", str(tmp_path)])
+        with pytest.raises(SystemExit):
+            main()
+        with pytest.raises(UsageError, match="holds other files than a site's"):
+            site.build_site(tmp_path / "box.html", tmp_path)
+    assert (tmp_path / "thesis.txt").exists()
 
 
 def test_what_is_laid_out_holds_no_solution_and_downloads_no_output(tmp_path):
