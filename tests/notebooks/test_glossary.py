@@ -31,5 +31,5 @@ def test_a_term_stands_in_the_section_that_its_entry_names(entry):
     sections = re.split(r"^#+ ", "\n\n".join(prose), flags=re.MULTILINE)
     named = entry["place"].split(" · ", 1)[1]
     (section,) = [text for text in sections if plain(text).startswith(plain(named) + "\n")]
-    assert plain(entry["term"]) in plain(section)
+    assert re.search(rf"(?<!\*)\*\[?{re.escape(entry['term'])}", section, re.IGNORECASE), "not in italics there"
     assert 1 <= len(re.findall(r"[.!?)](?:\s|$)", entry["meaning"])) <= 3
