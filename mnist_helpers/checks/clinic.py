@@ -104,6 +104,19 @@ def train(
             calls[word]()
 
 
+def healthy_losses(model: nn.Sequential, images: Tensor, labels: Tensor) -> list[float]:
+    """Train a network for one epoch without any fault, and return the loss of each step: what a sheet compares with."""
+    losses = []
+
+    def noted(logits: Tensor, labels: Tensor) -> Tensor:
+        loss = F.cross_entropy(logits, labels)
+        losses.append(loss.item())
+        return loss
+
+    train(model, images, labels, noted)
+    return losses
+
+
 def summed(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the cross-entropy, added up over a batch."""
     return F.cross_entropy(logits, labels, reduction="sum")
@@ -166,7 +179,7 @@ def loop_mistakes(rates: Sequence[float] = (0.01, *RATES), epochs: int = 1, **he
     gaps=[SHORT_BATCH],
     measure=weights_and_settings,
     notice="`backward` adds to what is there. That is useful for large batches in pieces, and a fault everywhere else.",
-    hint="Compare your loop with the healthy one on top of the page: optimiser, rate, order, size of the batches, and "
+    hint="Compare your loop with that of notebook 3, part by part: optimiser, rate, order, size of the batches, and "
     "the loss.",
     mistakes=loop_mistakes(),
 )
@@ -724,7 +737,7 @@ LOOKS = {  # what each fault of the sheet's list would show
     "C": "With a rate that shrinks too often the curve begins like the healthy one, then lies level wherever it is.",
     "D": "With gradients added up the loss falls well for some steps, and then climbs back: each step is a longer one.",
     "E": "Uphill the loss would grow from the first step on, and end in NaN.",
-    "F": "A network that is too small would not get far in any loop, and this one gets far in the healthy loop above.",
+    "F": "A network that is too small would not get far in any loop, and this one gets far in the healthy run above.",
     "G": "With two softmaxes the loss begins at ln 10, waits, and then stays far above 0 however long it is trained.",
     "H": "With the softmax along the wrong dimension not even the first loss would be ln 10.",
     "I": "With other images' labels there is nothing to learn: the loss stays at ln 10 from beginning to end.",

@@ -281,6 +281,36 @@ def test_the_letter_alone_is_no_diagnosis(name):
     assert verdict.message.startswith("The fault is right. ")
 
 
+def test_the_healthy_run_is_shown_and_its_loop_which_would_be_the_repair_is_not():
+    sheet = SHEETS["06_broken_training_loop"]
+    names = dict(sheet.surroundings)
+    for cell in sheet.cells(grade=False, solution=False):
+        exec(cell.source, names)
+    healthy, by_hand = (clinic.network_and_digits(np.random.default_rng(0))[0] for _ in range(2))
+    images, labels = names["images"], names["labels"]
+    losses = clinic.healthy_losses(healthy, images, labels)
+    optimizer = torch.optim.SGD(by_hand.parameters(), lr=0.1)
+    for loss, batch, wanted in zip(losses, images.split(32), labels.split(32), strict=True):
+        ours = torch.nn.functional.cross_entropy(by_hand(batch), wanted)
+        assert loss == ours.item()
+        optimizer.zero_grad()
+        ours.backward()
+        optimizer.step()
+    assert losses[0] == pytest.approx(math.log(10), abs=0.2)
+    assert np.mean(losses[-20:]) < 0.5
+    for before_the_broken_code in sheet.page.cells[:9]:
+        assert "backward()" not in before_the_broken_code.source
+
+
+def test_the_question_that_gives_the_letter_away_is_folded():
+    texts = [
+        cell.source for cell in SHEETS["06_broken_training_loop"].page.cells if "**Diagnosis.** First" in cell.source
+    ]
+    assert len(texts) == len(DIAGNOSES)
+    for text in texts:
+        assert text.partition("<details>")[0] == "**Diagnosis.** First choose the letter.\n\n"
+
+
 def test_what_the_faults_would_look_like_is_what_they_look_like():
     """The claims of the hints, on the sheet's own network and images."""
     sheet = SHEETS["06_broken_training_loop"]
