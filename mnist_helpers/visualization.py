@@ -145,7 +145,7 @@ def draw_points(ax: Axes, points: Tensor | np.ndarray, labels: Tensor, classes: 
         for index, mine in enumerate(groups):
             share = mine[part::ROUNDS]
             ax.scatter(*share.T, s=26, color=palette(index), marker=MARKERS[index], alpha=0.5, linewidths=0)
-    middles = np.array([np.median(mine, axis=0) for mine in groups])
+    middles = np.array([_nearest(mine, np.median(mine, axis=0)) for mine in groups])
     short = max(map(len, classes)) < 3
     places = _apart(middles, np.ptp(points, axis=0) * ([0.1, 0.1] if short else [0.3, 0.1]))
     box = {"boxstyle": "circle" if short else "round", "facecolor": "white", "alpha": 0.85}
@@ -154,6 +154,11 @@ def draw_points(ax: Axes, points: Tensor | np.ndarray, labels: Tensor, classes: 
         ax.annotate(name, middle, place, fontweight="bold", ha="center", va="center", bbox=box, arrowprops=line)
     ax.set(xticks=[], yticks=[])
     return ax
+
+
+def _nearest(points: np.ndarray, to: np.ndarray) -> np.ndarray:
+    """Return the one of some points (N, 2) that is nearest to a place (2,): a class may lie in two heaps, none there."""
+    return points[np.linalg.norm(points - to, axis=1).argmin()]
 
 
 def _apart(places: np.ndarray, distance: np.ndarray) -> np.ndarray:

@@ -97,6 +97,12 @@ def test_names_of_classes_that_lie_on_each_other_are_moved_apart(ax):
     assert gaps.min() > 0.85  # a tenth of the width
 
 
+def test_a_class_in_two_heaps_is_named_at_one_of_them_and_not_between(ax):
+    heaps = torch.tensor([[0.0, 0.0], [9.0, 9.0]]).repeat_interleave(5, dim=0)
+    draw.draw_points(ax, torch.cat([heaps, torch.tensor([[4.5, 4.5]])]), torch.tensor([0] * 10 + [1]), ["a", "b"])
+    assert tuple(ax.texts[0].xy) in {(0.0, 0.0), (9.0, 9.0)}
+
+
 def test_no_class_is_drawn_over_all_others(ax):
     draw.draw_points(ax, torch.rand(32, 2), torch.arange(2).repeat_interleave(16), ["a", "b"])
     colours = [tuple(collection.get_facecolor()[0]) for collection in ax.collections]
