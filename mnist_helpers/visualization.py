@@ -157,7 +157,7 @@ def draw_points(ax: Axes, points: Tensor | np.ndarray, labels: Tensor, classes: 
 
 
 def _nearest(points: np.ndarray, to: np.ndarray) -> np.ndarray:
-    """Return the one of some points (N, 2) that is nearest to a place (2,): a class may lie in two heaps, none there."""
+    """Return the one of some points (N, 2) nearest to a place (2,): a class may lie in two heaps, and none there."""
     return points[np.linalg.norm(points - to, axis=1).argmin()]
 
 
