@@ -31,6 +31,7 @@ from mnist_helpers.runtime import artifacts_folder, check_folder, real_path, who
 
 MOST_ROWS = 40  # of the picture that `predict --show` writes
 MOST_FAILURES, MOST_SHOWN = 200, 6  # pictures on the page of failures, and digits of one
+PAGE_BEGINS = '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Handwriting: what was not read</title>'
 STEPS = {
     "grey": "picture",
     "paper": "paper without ink",
@@ -210,6 +211,7 @@ def evaluate_handwriting(folder: Path, checkpoint: Path | None, as_json: bool, p
     """Score a network on a folder of pictures with a labels.csv, kind by kind, and write a page of what went wrong."""
     page = page or artifacts_folder() / "handwriting.html"
     check_folder(page.parent)
+    _check_page(page)
     labelled = handwriting.load_labels(folder)
     reader, _ = _reader(checkpoint, device)
     counts: dict[str, Counter] = {}
@@ -217,7 +219,7 @@ def evaluate_handwriting(folder: Path, checkpoint: Path | None, as_json: bool, p
     for outcome in handwriting.read_labelled(labelled, reader):
         handwriting.add(counts, outcome)
         if not outcome.right and len(failures) < MOST_FAILURES:
-            failures.append(_failure(outcome))
+            failures.append(_failure(folder, outcome))
     total = sum(counts.values(), Counter())
     with whole_file(page) as temporary:
         temporary.write_text(_page(folder, failures, total), encoding="utf-8")
@@ -232,7 +234,19 @@ def evaluate_handwriting(folder: Path, checkpoint: Path | None, as_json: bool, p
     say(f"What was not read correctly, with its steps, is in {page}")
 
 
-def _failure(outcome: handwriting.Outcome) -> str:
+def _check_page(page: Path) -> None:
+    """See that nothing is lost when a page is written: not one of the pictures, their labels, or another file."""
+    if not page.exists():
+        return
+    begins = b""
+    if page.is_file():
+        with page.open("rb") as file:
+            begins = file.read(len(PAGE_BEGINS))
+    if begins != PAGE_BEGINS.encode():
+        raise UsageError(f"--page {page} is there already, and is no page of this command. Name another file.")
+
+
+def _failure(folder: Path, outcome: handwriting.Outcome) -> str:
     """Return a part of the page: a picture, what should have been read, what was, and the steps of its first digits."""
     wanted, readings = outcome.wanted, outcome.readings
     if readings:
@@ -241,7 +255,7 @@ def _failure(outcome: handwriting.Outcome) -> str:
     else:
         rows, said = [_of_the_refused(wanted.path)], f"nothing: {outcome.why}"
     pictures = "<br>".join("".join(map(_image, steps)) for steps in rows)
-    name, label = html.escape(printable(wanted.path.name)), wanted.label or "nothing"
+    name, label = html.escape(printable(str(wanted.path.relative_to(folder)))), wanted.label or "nothing"
     return (
         f"<section><h2>{name}</h2><p>{html.escape(wanted.kind)}; there is {label}, read was {html.escape(said)}</p>"
         f"{pictures}</section>"
@@ -259,7 +273,7 @@ def _image(values: torch.Tensor) -> str:
 def _page(folder: Path, failures: list[str], total: Counter) -> str:
     wrong = total["pictures"] - total["right"]
     shown = f", the first {len(failures)} below" if wrong > len(failures) else ""
-    return f"""<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Handwriting: what was not read</title>
+    return f"""{PAGE_BEGINS}
 <style>body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem; }} h2 {{ font-size: 1rem; margin-bottom: 0; }}
 p {{ margin: 0.2rem 0; }} img {{ margin: 2px; image-rendering: pixelated; border: 1px solid #888; }}</style>
 <h1>{html.escape(printable(str(folder)))}</h1>

@@ -4,6 +4,8 @@ import errno
 import io
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +18,7 @@ from mnist_helpers.runtime import is_named_pipe
 LARGEST_SIDE = 1_000
 LONGER_SIDE = "longer side"  # under which a smaller copy notes what the picture had
 SMALLEST_SIDE = 4
+BEGINNING = 512  # bytes of a file, in which is looked for what it is
 MOST_PIXELS = 50_000_000  # that are unpacked: 200 MB of them, where a pixel has four bytes
 # Formats of cameras, scanners and screens; Pillow knows others, of which one (EPS) would run another program.
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "TIFF", "BMP", "WEBP", "AVIF", "JPEG2000", "PPM")
@@ -46,22 +49,34 @@ class PictureError(CourseError):
 def as_picture(picture: Path | str | bytes | np.ndarray | Image.Image) -> Image.Image:
     """Return a picture as `open_picture` does: from a file, its bytes, an array, or a PIL image, which stays as it is.
 
-    Shapes: an array (H, W) or (H, W, 3) uint8.
+    Shapes: an array (H, W), (H, W, 3) or (H, W, 4) uint8.
     Raises: PictureError.
     """
     if isinstance(picture, np.ndarray):
-        if picture.dtype != np.uint8 or not (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] in (3, 4))):
-            raise PictureError(
-                f"An array of {picture.dtype} with the shape {picture.shape} is no picture; whole numbers from 0 to "
-                "255 are wanted (uint8), in the shape (height, width) or (height, width, 3)."
-            )
-        picture = Image.fromarray(picture)
+        picture = _of_numbers(picture)
     if isinstance(picture, Image.Image):
-        _check_shape("This picture", *picture.size)
-        copy = picture.copy()
-        copy.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)
-        return _upright(copy, max(picture.size))
+        with _in_a_sentence("This picture"):
+            _check_one_picture("This picture", picture)
+            _check_shape("This picture", *picture.size)
+            copy = picture.copy()
+            copy.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)
+            return _upright(copy, max(picture.size))
+    if isinstance(picture, bytearray | memoryview):
+        picture = bytes(picture)
+    if not isinstance(picture, Path | str | bytes):
+        raise PictureError(
+            f"A {type(picture).__name__} is no picture. A file's path or its bytes, an array (uint8) or a PIL image is."
+        )
     return open_picture(picture)
+
+
+def _of_numbers(picture: np.ndarray) -> Image.Image:
+    if picture.dtype != np.uint8 or not (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] in (3, 4))):
+        raise PictureError(
+            f"An array of {picture.dtype} with the shape {picture.shape} is no picture; whole numbers from 0 to 255 "
+            "are wanted (uint8), in the shape (height, width), (height, width, 3) or, with transparency, 4."
+        )
+    return Image.fromarray(picture)
 
 
 def longer_side(picture: Image.Image) -> int:
@@ -77,19 +92,29 @@ def open_picture(path: Path | str | bytes) -> Image.Image:
     Raises: PictureError if the file is missing, empty, truncated, not a picture, too large to be one in good faith, or
     an animation.
     """
-    name, start = ("This picture", path[:512]) if isinstance(path, bytes) else (path, None)
+    if isinstance(path, bytes):
+        with _in_a_sentence("This picture", path):
+            return _read("This picture", io.BytesIO(path))
+    if not str(path):
+        raise PictureError("No picture is named: the path is empty.")
+    # By name, an uncompressed TIFF is mapped into memory, and there Pillow confuses the sides of a turned one.
+    with _in_a_sentence(path):
+        _check_file(Path(path))
+        with Path(path).open("rb") as file:
+            start = file.read(BEGINNING)
+            file.seek(0)
+            with _in_a_sentence(path, start):
+                return _read(path, file)
+
+
+@contextmanager
+def _in_a_sentence(name: Path | str, start: bytes = b"") -> Iterator[None]:
+    """Turn whatever goes wrong with a picture into a PictureError; `start` is what its file begins with."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a damaged EXIF block is no reason not to read the picture
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            if isinstance(path, bytes):
-                return _read(name, io.BytesIO(path))
-            _check_file(Path(path))
-            # By name, an uncompressed TIFF is mapped into memory, and there Pillow confuses the sides of a turned one.
-            with Path(path).open("rb") as file:
-                start = file.read(512)
-                file.seek(0)
-                return _read(name, file)
+            yield
     except PictureError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -116,9 +141,7 @@ def _read(name: Path | str, file: BinaryIO) -> Image.Image:
     Image.init()
     known = [form for form in FORMATS if form in Image.OPEN]
     with Image.open(file, formats=known) as picture:
-        frames = getattr(picture, "n_frames", 1)
-        if frames > 1 and picture.format not in PHONE_FORMATS:
-            raise PictureError(f"{name} holds {frames} pictures (an animation, or pages). Save one as a PNG.")
+        _check_one_picture(name, picture)
         longer = max(picture.size)
         _check_shape(name, *picture.size)
         picture.draft("L", (LARGEST_SIDE, LARGEST_SIDE))  # lets a JPEG be unpacked at a fraction of its size
@@ -132,6 +155,12 @@ def _upright(picture: Image.Image, longer: int) -> Image.Image:
     upright = _on_paper(ImageOps.exif_transpose(_eight_bits(picture)))
     upright.info = {LONGER_SIDE: longer}
     return upright
+
+
+def _check_one_picture(name: Path | str, picture: Image.Image) -> None:
+    frames = getattr(picture, "n_frames", 1)
+    if frames > 1 and picture.format not in PHONE_FORMATS:
+        raise PictureError(f"{name} holds {frames} pictures (an animation, or pages). Save one as a PNG.")
 
 
 def _check_shape(name: Path | str, width: int, height: int) -> None:
@@ -149,7 +178,7 @@ def _too_large(name: Path | str, most: int) -> PictureError:
 
 
 def _what_it_is(start: bytes) -> str:
-    start = start.lower().removeprefix(b"\xef\xbb\xbf").lstrip()
+    start = start[:BEGINNING].lower().removeprefix(b"\xef\xbb\xbf").lstrip()
     if start[4:8] == b"ftyp" and start[8:12] in HEIC:
         return ": it is in the HEIC format of iPhones. Export it as JPEG."
     for sign, form in OTHER_FORMS.items():
@@ -174,7 +203,7 @@ def _on_paper(picture: Image.Image) -> Image.Image:
     """Make a picture grey, and lay a transparent one on paper that its ink stands out from."""
     if not (picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info):
         return picture.convert("RGB").convert("L")
-    layered = picture.convert("RGBA")
+    layered = (picture.convert("LA") if picture.mode == "La" else picture).convert("RGBA")
     grey, alpha = np.asarray(layered.convert("RGB").convert("L")), np.asarray(layered.getchannel("A"))
     seen = grey[alpha >= 128]
     # What is mostly opaque is paper with holes in it; what is mostly transparent is ink alone.

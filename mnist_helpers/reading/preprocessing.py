@@ -42,7 +42,10 @@ FAINT = (
     "There is no ink in this picture that stands out from the paper and its grain. More light, a darker pen, or a "
     "photo from closer by helps; predict --show draws what was looked at."
 )
-ONLY_SPECKS = "What stands out from the paper in this picture is too small to be a digit."
+ONLY_SPECKS = (
+    "What stands out from the paper in this picture is too small to be a digit. Cut out the digit, or take the photo "
+    "from closer by."
+)
 
 
 @dataclass(frozen=True)
@@ -352,7 +355,7 @@ def _why_nothing(grey: np.ndarray, reach: int) -> str:
 
 def _darkest(ink: Ink) -> float:
     """Return how much darker than the paper the darkest marks are, as a share of its brightness."""
-    return float(np.quantile(1 - ink.grey / np.maximum(ink.paper, 8), 0.995))
+    return float(np.quantile((ink.paper - ink.grey) / np.maximum(ink.paper, 8), 0.995))
 
 
 def _full_of_ink(seen: np.ndarray) -> str:

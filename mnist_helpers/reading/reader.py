@@ -77,9 +77,9 @@ def read_picture(
 ) -> list[DigitReading]:
     """Read every digit in a picture, row by row from the top, each row from the left.
 
-    `picture` is a file's path or its bytes, an array, (H, W) or (H, W, 3) uint8, or a PIL image; without a `model` the
-    shipped one that reads handwriting is used. With `turn`, the picture is read in four directions, and the surest
-    reading counts. What is read in a picture depends on nothing else.
+    `picture` is a file's path or its bytes, an array, (H, W), (H, W, 3) or (H, W, 4) uint8, or a PIL image; without a
+    `model` the shipped one that reads handwriting is used. With `turn`, the picture is read in four directions, and the
+    surest reading counts. What is read in a picture depends on nothing else.
 
     Raises: PictureError with a sentence that says why nothing can be read.
     """

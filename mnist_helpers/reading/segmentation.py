@@ -14,6 +14,7 @@ LEAST_SIZE = 0.08  # of the picture's shorter side
 LEAST_OF_THE_TALLEST = 0.4
 WIDEST = 0.6  # of a digit's longer side: what is thicker is a blot
 TOO_WIDE, USUAL_WIDTH = 1.6, 0.7  # of a digit's height
+TOO_TALL = 2.3  # of a digit's width, unless it is thin
 LINE_WIDTH = 0.035  # of the picture's longer side, at most
 STRAIGHT = 0.15  # how much a line may slope
 
@@ -330,6 +331,8 @@ def _belong(one: Part, other: Part, tallest: int) -> bool:
     level = min(one.bottom, other.bottom) - max(one.top, other.top)
     both = max(one.bottom, other.bottom) - min(one.top, other.top)
     near, beside = _gap(one, other), overlap >= 0.3 * min(one.width, other.width)
+    if _are_one_above_the_other(one, other):
+        return False
     if (near <= 0.07 * both and beside) or (beside and overlap > 0.6 * one.width and level > 0.6 * one.height):
         return True  # a stroke that broke, or one inside the other
     if one.thickness > WIDEST and overlap > 0.6 * one.width and near <= 0.3 * other.size:
@@ -341,6 +344,14 @@ def _belong(one: Part, other: Part, tallest: int) -> bool:
     if near <= 0.05 * tallest:
         return one.height < 0.6 * tallest or overlap > 0
     return level < 0.5 * one.height and beside and near <= 0.25 * tallest
+
+
+def _are_one_above_the_other(one: Part, other: Part) -> bool:
+    """Decide whether two parts are too tall together for one digit, and each is tall and wide enough to be one."""
+    both = max(one.bottom, other.bottom) - min(one.top, other.top)
+    width = max(one.right, other.right) - min(one.left, other.left)
+    digits = all(part.height > 0.35 * both and part.width > 0.35 * part.height for part in (one, other))
+    return digits and both > TOO_TALL * width
 
 
 def _is_frame(part: Part) -> bool:

@@ -49,6 +49,18 @@ def test_names_are_text_on_the_page_and_a_wrong_label_is_a_failure(call, tmp_pat
     assert "there is 8" in text
 
 
+@pytest.mark.parametrize("name", ["1.png", "labels.csv", "mine.html"])
+def test_a_page_writes_over_no_file_that_is_no_such_page(call, tmp_path, name):
+    Image.new("L", (100, 100), 255).save(tmp_path / "1.png")
+    (tmp_path / "labels.csv").write_text("file,label\n1.png,\n")
+    (tmp_path / "mine.html").write_text("<!DOCTYPE html><title>Mine</title>")
+    before = (tmp_path / name).read_bytes()
+    done = call("evaluate", "--handwriting", tmp_path, "--page", tmp_path / name)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is there already, and is no page of this command" in done.stderr
+    assert (tmp_path / name).read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from mnist_helpers.reading.pictures import LARGEST_SIDE, PictureError, open_picture
+from mnist_helpers.reading.pictures import LARGEST_SIDE, PictureError, as_picture, open_picture
 
 
 def drawn(mode: str = "L", paper=230, ink=20) -> Image.Image:
@@ -290,3 +290,57 @@ def test_a_deep_picture_is_made_smaller_before_it_is_converted(tmp_path):
     deep = np.asarray(drawn().resize((3_000, 2_000), Image.Resampling.NEAREST)).astype(np.uint16) * 257
     Image.fromarray(deep).save(tmp_path / "a.png")
     assert close_to(open_picture(tmp_path / "a.png"), drawn().resize((1_000, 667), Image.Resampling.BOX), 12)
+
+
+def unread(content: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(content))
+
+
+def closed() -> Image.Image:
+    picture = drawn()
+    picture.close()
+    return picture
+
+
+def half(picture: Image.Image) -> Image.Image:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return unread(file.getvalue()[: len(file.getvalue()) // 2])
+
+
+def moving() -> Image.Image:
+    file = io.BytesIO()
+    drawn().save(file, "GIF", save_all=True, append_images=[drawn(ink=90)])
+    return unread(file.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [
+        (None, "^A NoneType is no picture. A file's path or its bytes, "),
+        ([1] * 1_000, "^A list is no picture"),
+        (io.BytesIO(b"x"), "^A BytesIO is no picture"),
+        (closed, "^This picture is damaged"),
+        (lambda: half(drawn()), "^This picture cannot be read as a picture"),
+        (moving, "^This picture holds 2 pictures"),
+        ("", "^No picture is named"),
+    ],
+)
+def test_whatever_is_given_is_a_picture_or_a_short_sentence(picture, message):
+    given_one = picture() if callable(picture) else picture
+    with pytest.raises(PictureError, match=message) as error:
+        as_picture(given_one)
+    assert len(str(error.value)) < 200
+
+
+@pytest.mark.parametrize("mode", ["La", "RGBa"])
+def test_transparency_that_is_multiplied_in_is_read_as_well(mode):
+    plain = drawn("LA" if mode == "La" else "RGBA")
+    assert close_to(as_picture(plain.convert(mode)), drawn())
+
+
+def test_the_bytes_of_a_file_may_come_in_any_container(tmp_path):
+    drawn().save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    for container in (bytearray, memoryview):
+        assert as_picture(container(content)).tobytes() == as_picture(content).tobytes()

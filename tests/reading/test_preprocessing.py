@@ -86,10 +86,11 @@ def test_grain_alone_or_light_alone_is_no_ink():
                 read_digits(in_light(Image.new("L", (300, 200), 220), light, grain=4))
 
 
-@pytest.mark.parametrize("grey", [80, 128, 255])
-def test_paper_without_ink_is_said_to_have_none(grey):
-    with pytest.raises(PictureError, match="no ink"):
-        read_digit(Image.new("L", (50, 50), grey))
+@pytest.mark.parametrize("grey", [80, 128, 200, 248, 255])
+@pytest.mark.parametrize("side", [50, 300])
+def test_paper_without_ink_is_said_to_have_none_and_not_faint_ink(grey, side):
+    with pytest.raises(PictureError, match=r"^There is no ink in this picture\. Is the digit in it\?"):
+        read_digit(Image.new("L", (side, side), grey))
 
 
 def full_of_ink() -> dict[str, np.ndarray]:
@@ -310,3 +311,22 @@ def test_a_blot_close_above_is_a_stroke_of_the_digit_and_one_far_above_is_not():
 
     assert six(12)[1] < 110
     assert six(70)[1] > 140
+
+
+@pytest.mark.parametrize("gap", [8, 16, 30])
+def test_digits_close_above_each_other_are_two_rows(gap):
+    picture = Image.new("L", (400, 500), 255)
+    pen = ImageDraw.Draw(picture)
+    pen.line([(150, 60), (240, 60), (180, 190)], fill=0, width=14)  # a 7, down to 197 or so
+    top = 200 + gap
+    pen.line([(170, top), (150, top + 80), (240, top + 80)], fill=0, width=14)
+    pen.line([(215, top + 30), (215, top + 130)], fill=0, width=14)  # a 4
+    assert [steps.row for steps in read_digits(picture)] == [0, 1]
+
+
+def test_a_tall_stroke_that_broke_in_the_middle_is_one_digit():
+    picture = Image.new("L", (300, 300), 255)
+    pen = ImageDraw.Draw(picture)
+    pen.line([(150, 40), (150, 140)], fill=0, width=16)
+    pen.line([(150, 148), (150, 260)], fill=0, width=16)
+    assert len(read_digits(picture)) == 1
