@@ -19,12 +19,9 @@ from mnist_helpers.evaluation import predict_logits, steady_probabilities
 from mnist_helpers.reading.pictures import PictureError, as_picture, longer_side
 from mnist_helpers.reading.preprocessing import DigitSteps, cut_in_two, read_digits
 
-# Chosen on drawn pictures (tests/reading/kinds.py): 95 of 100 readings are sure,
-# and of a hundred sure ones one is wrong.
+# Both chosen on drawn pictures (tests/reading/kinds.py); what they give is measured in docs/handwriting.md.
 SURE = 0.99
-# Of the shipped network's logits, see `DigitReading.energy`: 1 of 100 drawn digits has less, 7 of 10 typed letters, and
-# nearly every picture of clothes.
-LEAST_ENERGY = 4.7
+LEAST_ENERGY = 4.7  # of the shipped network's logits, see `DigitReading.energy`
 PERHAPS_TWO = 0.8  # from so many widths for a height on, a part may be two digits that touch
 QUARTERS = {  # Pillow turns the other way
     0: None,

@@ -10,6 +10,7 @@ import * as training from "./training.js";
 
 const { element, shared, written, Row, sheetFor } = tiles;
 const PLAY = 80; // milliseconds from one place of the sliding window to the next
+const REST = 300; // milliseconds without a stroke, after which what drawing broke off is begun again
 
 /**
  * Put a glass box into an element: a network's `header` and `weights` (an ArrayBuffer), images to show it (a Uint8Array,
@@ -32,7 +33,7 @@ export async function mount(el, content) {
   }
   let picture = pen.asImage(images.subarray(0, 784)), shown = 0, strokes = [];
   const disturbance = { turn: 0, across: 0, down: 0, noise: 0 };
-  let maps = [], rows = [], kernels = null, known = null, pointed = null, held = false, playing = null, judging = null;
+  let maps = [], rows = [], kernels = null, known = null, pointed = null, held = false, playing = null, judging = [], again = 0;
 
   const reading = element("p", { class: "reading", role: "status" });
   const score = element("output", { class: "score" }, "–");
@@ -41,6 +42,7 @@ export async function mount(el, content) {
   let due = 0; // the next picture of the screen, for which what was drawn is computed once
   const sheet = sheetFor((drawn) => {
     strokes = drawn;
+    wait();
     cancelAnimationFrame(due);
     due = requestAnimationFrame(() => take(pen.asImage(pen.digitOf(strokes))));
   });
@@ -97,20 +99,46 @@ export async function mount(el, content) {
 
   const off = () => Object.fromEntries(rows.map((row) => [row.at, [...row.off]]));
 
-  /** Count, in a worker, how many of all images are read correctly with what was changed; what was being counted is given up. */
+  /**
+   * Count, in two workers, how many of all images are read correctly with what was changed, and then learn how near they
+   * are to each other; what was being counted is given up.
+   */
   function judge() {
-    judging?.terminate();
-    judging = worker((event) => {
-      const { right, seen, many, limit } = event.data;
-      if (many) {
-        known = { many, limit };
+    clearTimeout(again);
+    again = 0;
+    dismiss();
+    const half = Math.ceil(labels.length / 2);
+    const parts = [0, half].filter((from) => from < labels.length).map((from) => ({ right: 0, seen: 0, many: null,
+      labels: labels.slice(from, from + half), images: images.slice(784 * from, 784 * (from + half)) }));
+    judging = parts.map((part) => worker(({ data }) => {
+      Object.assign(part, data);
+      const sum = (name) => parts.reduce((total, one) => total + one[name], 0);
+      if (data.seen) score.textContent = `${shared(sum("right") / sum("seen"))} of ${sum("seen")} images`;
+      score.toggleAttribute("aria-busy", sum("seen") < labels.length);
+      if (data.many && parts.every(({ many }) => many)) {
+        const size = part.many.length / part.labels.length, many = new Float32Array(size * labels.length);
+        parts.forEach((one, at) => many.set(one.many, at * half * size));
+        judging[0].postMessage({ many, size });
+      } else if (data.limit !== undefined) {
+        known = { many: data.all, limit: data.limit };
+        dismiss();
         compare();
-        return;
       }
-      score.textContent = `${shared(right / seen)} of ${seen} images`;
-      score.toggleAttribute("aria-busy", seen < labels.length);
-    });
-    judging?.postMessage({ net, images, labels, off: off(), disturbance });
+    })).filter(Boolean);
+    judging.forEach((one, at) => one.postMessage({ ...parts[at], net, off: off(), disturbance }));
+  }
+
+  function dismiss() {
+    judging.forEach((one) => one.terminate());
+    judging = [];
+  }
+
+  /** Nothing is counted while somebody draws: the hand comes first. */
+  function wait() {
+    clearTimeout(again);
+    if (judging.length) dismiss();
+    else if (!again) return;
+    again = setTimeout(judge, REST);
   }
 
   function compute() {
@@ -287,7 +315,7 @@ export async function mount(el, content) {
 
   /** What the images were to another network says nothing about this one. */
   function forget() {
-    judging?.terminate();
+    dismiss();
     known = null;
     score.textContent = "–";
     el.querySelector(".neighbours").replaceChildren();
@@ -339,7 +367,8 @@ export async function mount(el, content) {
   return () => {
     stop();
     time.stop();
-    judging?.terminate();
+    clearTimeout(again);
+    dismiss();
     resized.disconnect();
     cancelAnimationFrame(due);
   };
@@ -358,22 +387,27 @@ export function render({ model, el }) {
     followed: new Float32Array(followed), images: new Uint8Array(images) });
 }
 
-/** A worker that counts what is read correctly: `told` hears of it now and then. Null where a page may have none. */
+/** A worker that counts what is read correctly and measures distances: `told` hears of it. Null where a page may have none. */
 function worker(told) {
   const source = `${SOURCES}
-onmessage = ({ data: { net, images, labels, off, disturbance } }) => {
-  const changed = Object.values(disturbance).some(Boolean);
-  let right = 0, many = null;
+onmessage = ({ data: { net, images, labels, off, disturbance, many, size } }) => {
+  if (many) {
+    postMessage({ all: many, limit: neighbours.limitOf(many, size) });
+    return;
+  }
+  const rows = [], changed = Object.values(disturbance).some(Boolean);
+  const image = (at) => pen.asImage(images.subarray(784 * at, 784 * (at + 1)));
+  let right = 0;
   labels.forEach((label, at) => {
-    const image = pen.asImage(images.subarray(784 * at, 784 * (at + 1)));
-    const maps = network.forward(net, pen.disturbed(image, disturbance), off), logits = maps[maps.length - 1].values;
+    const maps = network.forward(net, pen.disturbed(image(at), disturbance), off), logits = maps[maps.length - 1].values;
     right += logits.indexOf(Math.max(...logits)) === label;
-    if (at % 50 === 49 || at === labels.length - 1) postMessage({ right, seen: at + 1 });
-    const row = neighbours.features(net, changed ? network.forward(net, image, off) : maps); // as they are known
-    many ??= new Float32Array(row.length * labels.length);
-    many.set(row, at * row.length);
+    if (!changed) rows.push(neighbours.features(net, maps));
+    if (at % 25 === 24 || at === labels.length - 1) postMessage({ right, seen: at + 1 });
   });
-  postMessage({ many, limit: neighbours.limitOf(many, many.length / labels.length) });
+  if (changed) labels.forEach((_, at) => rows.push(neighbours.features(net, network.forward(net, image(at), off)))); // as they are known
+  const together = new Float32Array(rows.length * rows[0].length);
+  rows.forEach((row, at) => together.set(row, at * row.length));
+  postMessage({ many: together });
 };`;
   const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   try {

@@ -10,13 +10,13 @@ import anywidget
 import traitlets
 from torch import nn
 
-from mnist_helpers.data import BatchLoader, LabelledImages, load_part
+from mnist_helpers.data import LabelledImages, load_part
 from mnist_helpers.errors import CourseError
 from mnist_helpers.exporting import for_web
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import get_recipe
 from mnist_helpers.runtime import seed_everything, whole_file
-from mnist_helpers.training import History, fit
+from mnist_helpers.training import History, fit, make_loader
 from mnist_helpers.widgets.modules import as_constants
 from mnist_helpers.widgets.moments import Moments, Snapshots, pack
 
@@ -125,7 +125,7 @@ def train_for_page(folder: Path) -> History:
     train, val, recipe = load_part("mnist", "train"), load_part("mnist", "validation"), get_recipe("walkthrough")
     seed_everything(0)
     model = build_model(recipe.architecture, recipe.dropout)
-    snapshots = Snapshots(model, recipe.epochs * len(BatchLoader(train, recipe.batch_size)))
+    snapshots = Snapshots(model, recipe.epochs * len(make_loader(train, recipe, seed=0)))
     history = fit(model, train, val, recipe, device="cpu", folder=folder, on_step=snapshots.step)
     pack(snapshots, shipped_images()).save(folder / MOMENTS)
     return history

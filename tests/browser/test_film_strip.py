@@ -3,8 +3,10 @@
 import os
 import re
 from pathlib import Path
+from statistics import median
 
 import pytest
+from figures import put_figures
 from playwright.sync_api import Locator, Page, expect
 from strokes import Drawing, drawings
 from visitor import SCREENSHOTS, draw_on
@@ -71,12 +73,13 @@ def test_the_six_steps_of_the_tour(page):
     page.evaluate("window.scrollTo(0, 280)")  # both charts above the arithmetic
     take("4-time")
     page.evaluate("window.scrollTo(0, 0)")
-    page.get_by_label("moment of the training").fill("27")
+    page.get_by_label("moment of the training").press("End")
 
     sums.locator("input").first.fill("2")
     sums.locator("input").first.press("Enter")
     expect(page.get_by_role("button", name="Take the changes back")).to_be_enabled()
     expect(score).to_contain_text("of 500 images")
+    page.locator(".company").wait_for()
     take("5-edit")
     page.get_by_role("button", name="Take the changes back").click()
 
@@ -84,3 +87,38 @@ def test_the_six_steps_of_the_tour(page):
     draw(page, LETTER)
     expect(page.locator(".neighbours p").first).to_contain_text("Unlike anything it knows")
     take("6-doubt")
+
+
+FIRST_READING = """() => new Promise(done => {
+    const said = () => document.querySelector(".reading")?.textContent;
+    const look = () => said() ? done(performance.now()) : requestAnimationFrame(look);
+    look();
+})"""
+COUNTED = """by => new Promise(done => {
+    const slider = document.querySelectorAll("input[type=range]")[1], started = performance.now();
+    const score = document.querySelector(".score");
+    new MutationObserver(() => score.textContent.includes("of 500 ") && done(performance.now() - started))
+        .observe(score, { childList: true, characterData: true, subtree: true });
+    slider.value = by;
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+})"""
+
+
+def test_the_first_answer_and_the_count_of_500_images_come_soon_enough_to_be_written_down(visit, tmp_path):
+    """What they take is written into docs/glass-box.md by `make widget-pictures`, as test_network.py's figures are."""
+    path = tmp_path / "box.html"
+    write_page(path, load_model(NETWORK)[0], read_moments(NETWORK / "moments.npz"))
+    firsts = [visit(path.as_uri()).evaluate(FIRST_READING) for _ in range(5)]
+    page = visit(path.as_uri())
+    page.locator(".company").wait_for()
+    counts = []
+    for by in range(1, 6):
+        counts.append(page.evaluate(COUNTED, by))
+        page.wait_for_function("() => document.querySelector('.score').getAttribute('aria-busy') === null")
+    put_figures(
+        {
+            "size of the page, with its network at 28 moments and 500 images": f"{path.stat().st_size / 1e6:.2f} MB",
+            "from opening the page to the first reading": f"{median(firsts):.0f} ms (median of 5)",
+            "500 images counted after a change": f"{median(counts) / 1_000:.1f} s (median of 5)",
+        }
+    )

@@ -126,6 +126,28 @@ def test_the_share_of_right_answers_follows_what_is_changed(box):
     expect(score).to_have_text(f"{(predictions == images.labels).float().mean():.1%} of 500 images")
 
 
+def test_nothing_is_counted_while_one_draws_and_afterwards_it_is(box):
+    page = box()
+    score = page.locator(".score")
+    expect(score).to_contain_text("of 500 images")
+    page.get_by_label("moved right by").fill("3")
+    assert page.workers
+    sheet = page.locator(".desk canvas").bounding_box()
+    page.mouse.move(sheet["x"] + 60, sheet["y"] + 40)
+    page.mouse.down()
+    for step in range(20):
+        page.mouse.move(sheet["x"] + 60, sheet["y"] + 40 + 4 * step)
+    assert not page.workers
+    expect(score).not_to_contain_text("of 500 images")
+    page.mouse.up()
+    expect(score).to_contain_text("of 500 images")
+    expect(page.locator(".neighbours p").first).to_be_visible()
+    page.wait_for_function("() => document.querySelector('.score').getAttribute('aria-busy') === null")
+    page.get_by_label("moved right by").fill("0")
+    model, images = load_model(find_model("mnist", "walkthrough"))[0], load_part("mnist", "test", 500)
+    expect(score).to_have_text(f"{evaluate(model, images).accuracy:.1%} of 500 images")
+
+
 @pytest.fixture(scope="module")
 def timed(tmp_path_factory) -> str:
     """Write the page of a network that became the shipped one in three steps."""

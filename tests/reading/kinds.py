@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 from numpy.random import Generator
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "browser"))
 from strokes import drawings
 
+FONT = Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
 Digits = Callable[[Generator, int | None], tuple[np.ndarray, int]]  # → ink (h, w) in [0, 1], cut out, and its label
 
 
@@ -387,7 +389,7 @@ def in_a_row(rng: Generator, digits: Digits) -> Sample:
 
 def in_rows(rng: Generator, digits: Digits) -> Sample:
     height, rows, texts = int(rng.integers(40, 80)), [], []
-    gap = rng.uniform(0.15, 0.8)
+    gap = rng.uniform(0.06, 0.8)
     for _row in range(int(rng.integers(2, 6))):
         ink, text = row_of(rng, digits, int(rng.integers(1, 7)), (0.25, 0.7), height)
         rows.append(ink)
@@ -445,6 +447,18 @@ def _on_a_sheet(image: np.ndarray, rng: Generator) -> Image.Image:
 
 
 # Kinds: nothing to read
+
+
+def typed(text: str, size: int = 100) -> Image.Image:
+    """Write lines in a typeface, black on white, with room around them."""
+    font, lines = ImageFont.truetype(str(FONT), size), text.split()
+    sheet = Image.new("L", (round(size * (1 + 0.9 * max(map(len, lines)))), round(size * (1 + 1.5 * len(lines)))), 255)
+    for number, line in enumerate(lines):
+        for place, sign in enumerate(line):  # apart, as in handwriting that does not join
+            ImageDraw.Draw(sheet).text(
+                (size * (0.5 + 0.9 * place), size * (0.4 + 1.5 * number)), sign, fill=0, font=font
+            )
+    return sheet
 
 
 def blank(rng: Generator, digits: Digits | None = None) -> Sample:

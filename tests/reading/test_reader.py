@@ -5,11 +5,10 @@ import json
 import string
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pytest
-from kinds import KINDS, ONE_DIGIT, by_hand, from_images, touching
-from PIL import ExifTags, Image, ImageDraw, ImageFilter, ImageFont
+from kinds import KINDS, ONE_DIGIT, by_hand, from_images, touching, typed
+from PIL import ExifTags, Image, ImageDraw, ImageFilter
 
 import mnist_helpers
 from mnist_helpers import read_picture
@@ -17,8 +16,6 @@ from mnist_helpers.data import load_part
 from mnist_helpers.reading import reader
 from mnist_helpers.reading.pictures import PictureError
 from mnist_helpers.reading.reader import DigitReading, Reader, shipped_reader
-
-FONT = Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
 
 
 def said(readings: list[DigitReading]) -> str:
@@ -39,18 +36,6 @@ def outcome(picture: Image.Image) -> str:
 def digits():
     part = load_part("mnist", "validation")
     return from_images(part.images[:, 0].numpy(), part.labels.numpy())
-
-
-def typed(text: str, size: int = 100) -> Image.Image:
-    """Write lines in a typeface, black on white, with room around them."""
-    font, lines = ImageFont.truetype(str(FONT), size), text.split()
-    sheet = Image.new("L", (round(size * (1 + 0.9 * max(map(len, lines)))), round(size * (1 + 1.5 * len(lines)))), 255)
-    for number, line in enumerate(lines):
-        for place, sign in enumerate(line):  # apart, as in handwriting that does not join
-            ImageDraw.Draw(sheet).text(
-                (size * (0.5 + 0.9 * place), size * (0.4 + 1.5 * number)), sign, fill=0, font=font
-            )
-    return sheet
 
 
 def test_digits_of_a_few_pictures_of_each_kind_are_read(digits):

@@ -69,8 +69,10 @@ def test_a_file_that_is_cut_off_is_refused(val, tmp_path, kept):
 
 
 def test_eight_bits_cost_next_to_nothing_in_the_network_of_the_site():
-    moments, (model, _card) = read_moments(NETWORK / "moments.npz"), load_model(NETWORK)
+    moments, (model, card) = read_moments(NETWORK / "moments.npz"), load_model(NETWORK)
     assert len(moments.steps) >= 25
+    assert moments.steps[-1] == card.epochs * (card.train_images // 128)  # the last step is there
+    assert moments.weights[-1] == pytest.approx(model.conv1.weight.detach().flatten().numpy(), abs=1e-7)
     assert (NETWORK / "moments.npz").stat().st_size < 4_000_000
     val, row, at = load_part("mnist", "validation"), unpacked(moments, model)[-1], 0
     exact, network = evaluate(model, val).accuracy, for_answers(model)
