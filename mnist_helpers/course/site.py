@@ -104,6 +104,8 @@ def lay_out(source: Path, glass_box: Path, address: str) -> None:
         _write(source / "extra" / "downloads" / name, as_text(download))
     copy_drawings(SOURCES, source / SOURCES.name)
     shutil.copytree(DOCUMENTS / "glass-box", source / DOCUMENTS.name / "glass-box")
+    for path in DOCUMENTS.glob("*.png"):
+        shutil.copy(path, source / DOCUMENTS.name)
     for path in DOCUMENTS.glob("*.md"):
         _write(source / path.relative_to(ROOT), with_places(path.read_text(encoding="utf-8")))
     for path in DOCUMENTS.glob("teaching/*.md"):
