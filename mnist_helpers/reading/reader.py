@@ -39,9 +39,9 @@ class DigitReading:
 
     `probabilities` has the shape (C,) float32; `energy` is the logarithm of the sum of the exponentials of its logits,
     low for what a network has not been trained on (Liu and others, 2020), and `perhaps_no_digit` says that it is too
-    low; `box` is the place in the upright picture's own pixels: x, y, width, height; `row` counts rows from the top and
-    `place` the digits of a row from the left, both from 0; `turned` is by how many degrees the picture was turned,
-    clockwise, before it was read.
+    low; `box` is the place in the picture's own pixels, before it was turned: x, y, width, height; `row` counts rows
+    from the top and `place` the digits of a row from the left, both from 0; `turned` is by how many degrees the picture
+    was turned, clockwise, before it was read.
     """
 
     steps: DigitSteps
@@ -145,8 +145,7 @@ class Reader:
         readings, place = [], 0
         for steps, energy, probabilities in zip(digits, energies, rows, strict=True):
             place = place + 1 if readings and readings[-1].row == steps.row else 0
-            left, top, right, bottom = (round(side * scale) for side in steps.box)
-            box = (left, top, right - left, bottom - top)
+            box = tuple(round(side * scale) for side in _as_it_lay(steps.box, turned, *steps.grey.shape))
             doubtful = energy < self.least_energy
             readings.append(DigitReading(steps, probabilities, energy, doubtful, box, steps.row, place, turned))
         return readings
@@ -167,6 +166,20 @@ class Reader:
         """Return how sure the network is of the digit of which it is least sure."""
         logits = predict_logits(self.model, torch.stack([steps.digit for steps in digits]))
         return logits.softmax(dim=1).amax(dim=1).min().item()
+
+
+def _as_it_lay(box: tuple[int, int, int, int], turned: int, height: int, width: int) -> tuple[int, int, int, int]:
+    """Return x, y, width and height of a box (left, top, right, bottom) in a picture before it was turned clockwise.
+
+    `height` and `width` are those of the picture now.
+    """
+    left, top, right, bottom = box
+    return {
+        0: (left, top, right - left, bottom - top),
+        90: (top, width - right, bottom - top, right - left),
+        180: (width - right, height - bottom, right - left, bottom - top),
+        270: (height - bottom, left, bottom - top, right - left),
+    }[turned]
 
 
 def _come(path: Path, reading: Future | PictureError) -> tuple[Path, list[DigitReading] | PictureError]:

@@ -59,6 +59,13 @@ export function arithmeticOf(found, name, edit, shape, standardised) {
   if (found.kind === "standardise") {
     return [element("p", {}, `(${written(found.before)} − ${written(found.mean)}) / ${written(found.std)} = `, element("strong", {}, written(found.result)))];
   }
+  if (found.kind === "pad") {
+    const { place } = found, from = place ? `Copied from row ${place.top}, column ${place.left} of map ${found.channel}: ` : "A zero of the border: ";
+    return [element("p", {}, from, element("strong", {}, written(found.result)))];
+  }
+  if (found.kind === "largest") {
+    return [element("p", {}, `The largest of the ${found.count} values of map ${found.channel}: `, element("strong", {}, written(found.result)))];
+  }
   return [element("p", {}, `${name}: `, element("strong", {}, written(found.result)))];
 }
 

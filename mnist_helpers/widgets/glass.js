@@ -258,7 +258,7 @@ export async function mount(el, content) {
     if (!found.place) return;
     const before = [...rows].reverse().find((row) => row.at < at && !row.flat);
     if (!before) return;
-    const channels = found.kind === "pool" ? [found.channel] : Array.from({ length: before.channels }, (_, channel) => channel);
+    const channels = found.channel === undefined ? Array.from({ length: before.channels }, (_, channel) => channel) : [found.channel];
     before.draw({ channels, ...found.place });
   }
 

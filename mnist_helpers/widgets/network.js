@@ -241,13 +241,15 @@ export function entropy(probabilities) {
 /**
  * The arithmetic behind one value of a map: what was multiplied with what and added. For a convolution
  * { channels: [{ patch, kernel, sum }], bias, result, place: { top, left, size } }; for pooling the square and its
- * largest value; for a dense layer the inputs that count most, for and against.
+ * largest value; for a dense layer the inputs that count most, for and against; for a value that is only copied, from where.
  */
 export function explain(network, maps, index, place) {
   const layer = network.layers[index - 1], before = maps[index - 1], after = maps[index];
   if (layer.kind === "convolution") return explainConvolution(layer, before, after, place);
   if (layer.kind === "pool") return explainPool(layer, before, after, place);
   if (layer.kind === "dense") return explainDense(layer, before, after, place[0]);
+  if (layer.kind === "pad") return explainPad(layer, before, after, place);
+  if (layer.kind === "largest") return explainLargest(before, after, place[0]);
   const value = valueAt(before, place);
   return { kind: layer.kind, before: value, result: valueAt(after, place), mean: layer.mean, std: layer.std };
 }
@@ -280,6 +282,20 @@ function explainPool({ kind, size, stride }, before, after, place) {
   const [channel, row, column] = place, top = row * stride, left = column * stride;
   const square = patchOf(before, channel, top, left, size);
   return { kind, channel, square, result: valueAt(after, place), place: { top, left, size } };
+}
+
+/** Where a value stood before the map got a border, or lost one; nowhere, if it is one of the border's zeros. */
+function explainPad({ kind, border }, before, after, place) {
+  const [channel, row, column] = place, [, height, width] = before.shape, top = row - border, left = column - border;
+  const copied = top >= 0 && top < height && left >= 0 && left < width;
+  return { kind, channel, result: valueAt(after, place), place: copied ? { top, left, size: 1 } : null };
+}
+
+function explainLargest(before, after, channel) {
+  const [, height, width] = before.shape, area = height * width;
+  const at = before.values.subarray(channel * area, (channel + 1) * area).indexOf(after.values[channel]);
+  return { kind: "largest", channel, count: area, result: after.values[channel],
+    place: { top: Math.floor(at / width), left: at % width, size: 1 } };
 }
 
 function explainDense({ kind, inputs, weight, bias }, before, after, output) {

@@ -1,6 +1,7 @@
 """The glass box as one file: drawn digits are read, each number shows what it is made of, changes are taken back."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlparse
@@ -295,6 +296,107 @@ def test_a_finger_and_a_pen_draw_and_point(box, kind):
     expect(page.locator(".reading")).to_contain_text(re.compile(rf"^{drawings()[12].digit}, .*entropy [0-9.]+ of"))
     row(page, "conv1").tap(position={"x": 20, "y": 20})
     expect(page.locator(".arithmetic h2")).to_contain_text("conv1, map 0")
+
+
+HANDS = ["mouse", "touch", "keyboard"]
+
+
+def press(page: Page, hand: str, name: str) -> None:
+    """Press a button as somebody with a mouse, a touch screen, or a keyboard alone does."""
+    button = page.get_by_role("button", name=name, exact=True)
+    if hand == "mouse":
+        button.click()
+    elif hand == "touch":
+        button.tap()
+    else:
+        button.focus()
+        page.keyboard.press("Enter")
+
+
+def slide(page: Page, hand: str, name: str) -> None:
+    """Move a slider to the right by hand."""
+    slider = page.get_by_label(name)
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    place = {"x": 0.8 * box["width"], "y": box["height"] / 2}
+    if hand == "mouse":
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + place["y"])
+        page.mouse.down()
+        page.mouse.move(box["x"] + place["x"], box["y"] + place["y"], steps=4)
+        page.mouse.up()
+    elif hand == "touch":
+        slider.tap(position=place)
+    else:
+        slider.focus()
+        for _ in range(4):
+            page.keyboard.press("ArrowRight")
+
+
+def point_at(page: Page, hand: str, name: str, x: int, y: int) -> None:
+    """Point at the number of a row's first map that is drawn at a place of its canvas."""
+    maps = row(page, name)
+    if hand == "keyboard":
+        maps.focus()
+        for key in ("ArrowRight", "ArrowDown"):
+            page.keyboard.press(key)
+    elif hand == "touch":
+        maps.tap(position={"x": x, "y": y})
+    else:
+        maps.click(position={"x": x, "y": y})
+
+
+@pytest.mark.parametrize("hand", HANDS)
+def test_everything_can_be_worked_by_mouse_by_touch_and_by_key(visit, timed, hand):
+    page = visit(timed, has_touch=hand == "touch")
+    answers, heading, score = (page.locator(place) for place in (".answers", ".arithmetic h2", ".score"))
+    page.locator(".company").wait_for()
+
+    def differs(act: Callable[[], None]) -> None:
+        before = answers.inner_text()
+        act()
+        expect(answers).not_to_have_text(before, use_inner_text=True)
+
+    differs(lambda: press(page, hand, "Next"))
+    for name in ("turned by", "moved right by", "moved down by", "noise"):
+        differs(lambda name=name: slide(page, hand, name))
+    expect(score).to_contain_text("of 500 images")
+    point_at(page, hand, "conv1", 20, 20)
+    expect(heading).to_contain_text("conv1, map 0, row ")
+    press(page, hand, "Slide the window")
+    expect(page.get_by_role("button", name="Stop the window")).to_be_visible()
+    press(page, hand, "Stop the window")
+    expect(page.get_by_role("button", name="Slide the window")).to_be_visible()
+    differs(lambda: press(page, hand, "Switch map 0 off"))
+    expect(page.get_by_role("button", name="Switch map 0 on")).to_be_visible()
+    number = page.get_by_label("row 2, column 2 of the kernel")
+    if hand == "touch":
+        number.tap()
+    elif hand == "mouse":
+        number.click()
+    else:
+        number.focus()
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type("3")
+    page.keyboard.press("Enter")
+    expect(page.locator(".followed")).to_be_visible()
+    press(page, hand, "Switch map 0 on")
+    differs(lambda: press(page, hand, "Take the changes back"))
+    page.get_by_label("moment of the training").press("Home")
+    expect(page.locator(".training output")).to_contain_text("step 0: ")
+    differs(lambda: slide(page, hand, "moment of the training"))
+    press(page, hand, "Play the training")
+    expect(page.locator(".training output")).to_contain_text("at the end: ")
+    page.locator(".company").wait_for()
+    told = page.locator(".neighbours summary")
+    if hand == "touch":
+        told.tap()
+    elif hand == "mouse":
+        told.click()
+    else:
+        told.focus()
+        page.keyboard.press("Enter")
+    expect(page.locator(".neighbours details")).to_have_attribute("open", "")
+    press(page, hand, "Clear")
 
 
 def test_no_webgl_is_needed(visit, written):

@@ -37,6 +37,16 @@ COUNTS = """() => window.jupyterapp.shell.currentWidget.content.widgets
     .filter((cell) => cell.model.type === "code").map((cell) => cell.model.executionCount)"""
 
 
+COUNT_SENT = """() => {
+    const own = WebSocket.prototype.send;
+    window.sentToKernels = 0;
+    WebSocket.prototype.send = function (message) {
+        window.sentToKernels += this.url.includes("/channels");
+        return own.call(this, message);
+    };
+}"""
+
+
 def open_notebook(visit, lab: str, name: str) -> Page:
     """Open a notebook as a click on its name does; an address with the name starts two kernels and drops one."""
     page = visit(f"{lab}/lab/workspaces/{uuid.uuid4().hex}")
@@ -234,6 +244,30 @@ PAD = (
     "from pathlib import Path\nfrom mnist_helpers.widgets.pad import DrawingPad\n"
     "DrawingPad(keep_in=Path('kept.csv').resolve())"
 )
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_the_glass_box_asks_the_kernel_nothing_and_can_be_read_in_light_and_dark(lab, workspace, visit, theme):
+    show = "from mnist_helpers.checkpoints import *\nfrom mnist_helpers.data import load_part\n"
+    show += "from mnist_helpers.widgets.glass import GlassBox\n"
+    show += 'GlassBox(load_model(find_model("mnist", "walkthrough"))[0], load_part("mnist", "validation", 500))'
+    write_notebook(workspace, f"box-{theme.lower()}.ipynb", show)
+    page = open_notebook(visit, lab, f"box-{theme.lower()}.ipynb")
+    page.evaluate(f"() => window.jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {theme}'}})")
+    run_all(page)
+    assert errors(page) == []
+    box = page.locator(".glass-box")
+    box.locator(".company").wait_for()
+    ink = box.locator(".reading").evaluate("e => getComputedStyle(e).color")
+    assert (sum(map(int, re.findall(r"\d+", ink)[:3])) > 380) == (theme == "Dark")
+    page.evaluate(COUNT_SENT)
+    draw_on(page, box.locator(".sheet"), BY_DIGIT[4].strokes)
+    expect(box.locator(".reading")).to_contain_text(re.compile("^4, "))
+    box.locator(".maps").nth(2).click(position={"x": 60, "y": 31})
+    expect(box.locator(".arithmetic")).to_contain_text("sum")
+    screenshot(page, f"lab-box-{theme.lower()}", height=1100)
+    assert barriers(page, ".glass-box") == {}
+    assert page.evaluate("window.sentToKernels") == 0
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])

@@ -178,6 +178,29 @@ def test_every_number_is_explained_by_those_it_comes_from(open_page, tmp_path):
     assert found["strongest"][0]["product"] >= found["strongest"][1]["product"] > found["against"][0]["product"]
 
 
+@pytest.mark.parametrize("architecture", ["fast", "accurate"])
+def test_what_is_copied_or_chosen_says_from_where(open_page, tmp_path, architecture):
+    export_web(build_model(architecture), tmp_path, list("0123456789"), torch.float32)
+    page = open_page()
+    page.evaluate(READ)
+    image = to_float(load_part("mnist", "test", 1).images).flatten().tolist()
+    page.evaluate("i => { window.maps = engine.forward(network, i); }", image)
+    kinds = ["image", *page.evaluate("network.layers.map(layer => layer.kind)")]
+    tried = 0
+    for at, kind in enumerate(kinds):
+        for place in ([0, 2, 3], [0, 0, 0]):
+            if kind not in ("pad", "largest"):
+                continue
+            found = page.evaluate("([at, place]) => engine.explain(network, maps, at, place)", [at, place])
+            values, (_, height, width) = page.evaluate("at => [[...maps[at].values], maps[at].shape]", at - 1)
+            own = values[height * width * found["channel"] :][: height * width]
+            copied = own[found["place"]["top"] * width + found["place"]["left"]] if found["place"] else 0
+            assert copied == found["result"]
+            assert kind == "pad" or found["result"] == max(own)
+            tried += 1
+    assert tried >= 2
+
+
 def test_at_the_edge_of_a_padded_map_the_border_counts_as_zeros(open_page, tmp_path):
     export_web(build_model("three-conv"), tmp_path, list("0123456789"), torch.float32)
     page = open_page()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from kinds import KINDS, ONE_DIGIT, by_hand, from_images, touching, typed
-from PIL import ExifTags, Image, ImageDraw, ImageFilter
+from PIL import ExifTags, Image, ImageDraw, ImageFilter, ImageOps
 
 import mnist_helpers
 from mnist_helpers import read_picture
@@ -139,11 +140,35 @@ def test_what_is_read_depends_on_no_other_picture_nor_on_the_order(tmp_path, dig
         assert all(facts(readings) == alone[path] for path, readings in together)
 
 
+def test_what_is_read_does_not_depend_on_the_number_of_threads(digits):
+    pictures, threads = (
+        [KINDS[name](np.random.default_rng(4), digits).picture for name in KINDS],
+        torch.get_num_threads(),
+    )
+    found = []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            found.append([[one.probabilities.tolist() for one in read_or_none(picture)] for picture in pictures])
+    finally:
+        torch.set_num_threads(threads)
+    assert found[0] == found[1] == found[2]
+
+
+def read_or_none(picture: Image.Image) -> list[DigitReading]:
+    try:
+        return read_picture(picture)
+    except PictureError:
+        return []
+
+
 def test_a_digit_on_its_side_is_turned_and_said_to_be():
     for degrees in (0, 90, 180, 270):
         lying = typed("7").rotate(degrees, expand=True, fillcolor=255)
         (reading,) = read_picture(lying, turn=True)
         assert (reading.digit, reading.turned) == (7, degrees)
+        left, top, right, bottom = ImageOps.invert(lying).getbbox()  # where the ink is in the picture as it was given
+        assert reading.box == pytest.approx((left, top, right - left, bottom - top), abs=5)
 
 
 def test_letters_are_doubted_more_often_than_digits_and_another_network_is_not_asked_for_its_energy():
