@@ -9,7 +9,7 @@ from urllib.parse import urlparse
 import nbformat
 import pytest
 import torch
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from strokes import Drawing, drawings
 from visitor import draw_on, leave, nothing_sticks_out, screenshot
 
@@ -301,15 +301,15 @@ def test_a_finger_and_a_pen_draw_and_point(box, kind):
 HANDS = ["mouse", "touch", "keyboard"]
 
 
-def press(page: Page, hand: str, name: str) -> None:
-    """Press a button as somebody with a mouse, a touch screen, or a keyboard alone does."""
-    button = page.get_by_role("button", name=name, exact=True)
-    if hand == "mouse":
-        button.click()
-    elif hand == "touch":
-        button.tap()
-    else:
-        button.focus()
+def reach(hand: str, place: Locator) -> None:
+    """Click on something, tap it, or come to it with the keyboard."""
+    {"mouse": place.click, "touch": place.tap, "keyboard": place.focus}[hand]()
+
+
+def press(page: Page, hand: str, place: str | Locator) -> None:
+    """Press a button, by its name, as somebody with a mouse, a touch screen, or a keyboard alone does."""
+    reach(hand, page.get_by_role("button", name=place, exact=True) if isinstance(place, str) else place)
+    if hand == "keyboard":
         page.keyboard.press("Enter")
 
 
@@ -368,13 +368,7 @@ def test_everything_can_be_worked_by_mouse_by_touch_and_by_key(visit, timed, han
     expect(page.get_by_role("button", name="Slide the window")).to_be_visible()
     differs(lambda: press(page, hand, "Switch map 0 off"))
     expect(page.get_by_role("button", name="Switch map 0 on")).to_be_visible()
-    number = page.get_by_label("row 2, column 2 of the kernel")
-    if hand == "touch":
-        number.tap()
-    elif hand == "mouse":
-        number.click()
-    else:
-        number.focus()
+    reach(hand, page.get_by_label("row 2, column 2 of the kernel"))
     page.keyboard.press("ControlOrMeta+a")
     page.keyboard.type("3")
     page.keyboard.press("Enter")
@@ -387,14 +381,7 @@ def test_everything_can_be_worked_by_mouse_by_touch_and_by_key(visit, timed, han
     press(page, hand, "Play the training")
     expect(page.locator(".training output")).to_contain_text("at the end: ")
     page.locator(".company").wait_for()
-    told = page.locator(".neighbours summary")
-    if hand == "touch":
-        told.tap()
-    elif hand == "mouse":
-        told.click()
-    else:
-        told.focus()
-        page.keyboard.press("Enter")
+    press(page, hand, page.locator(".neighbours summary"))
     expect(page.locator(".neighbours details")).to_have_attribute("open", "")
     press(page, hand, "Clear")
 
