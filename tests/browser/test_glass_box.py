@@ -277,7 +277,13 @@ def test_a_slider_changes_the_digit_and_back(box, name, value):
 @pytest.mark.parametrize("kind", ["touch", "pen"])
 def test_a_finger_and_a_pen_draw_and_point(box, kind):
     page = box(has_touch=True)
+    # Pointing comes before drawing: Chromium takes a tap that follows a stroke at once for a part of that stroke.
+    row(page, "conv1").tap(position={"x": 20, "y": 20})
+    pointed = page.locator(".arithmetic h2")
+    expect(pointed).to_contain_text("conv1, map 0")
+    before = pointed.inner_text()
     hand = page.context.new_cdp_session(page)
+    page.locator(".sheet").scroll_into_view_if_needed()
     sheet = page.locator(".sheet").bounding_box()
     for stroke in drawings()[12].strokes:
         places = [(sheet["x"] + x * sheet["width"], sheet["y"] + y * sheet["height"]) for x, y in stroke]
@@ -294,8 +300,7 @@ def test_a_finger_and_a_pen_draw_and_point(box, kind):
             lifted = {"type": "mouseReleased", "x": x, "y": y, "button": "left", "pointerType": "pen"}
             hand.send("Input.dispatchMouseEvent", lifted)
     expect(page.locator(".reading")).to_contain_text(re.compile(rf"^{drawings()[12].digit}, .*entropy [0-9.]+ of"))
-    row(page, "conv1").tap(position={"x": 20, "y": 20})
-    expect(page.locator(".arithmetic h2")).to_contain_text("conv1, map 0")
+    expect(pointed).not_to_have_text(before)  # the same place, of another image
 
 
 HANDS = ["mouse", "touch", "keyboard"]

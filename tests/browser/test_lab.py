@@ -16,6 +16,7 @@ from visitor import PATIENCE, Pad, barriers, draw_on, screenshot, sticking_out, 
 from widget_pictures import FOLDER_VARIABLE, take_widget_picture
 
 from mnist_helpers.reading.tables import load_csv
+from mnist_helpers.runtime import ROOT
 
 BY_DIGIT = {drawing.digit: drawing for drawing in drawings() if drawing.style == "shape 1, upright"}
 WIDGETS = {  # the classes of the widgets that a lesson shows when it has run
@@ -240,6 +241,14 @@ def test_the_stop_button_ends_a_training_and_keeps_its_best_epoch(lab, workspace
     screenshot(page, "lab-stopped")
 
 
+# The network of the repository: lessons that ran before on the same server have trained another.
+SHIPPED = str(ROOT / "pretrained" / "mnist" / "walkthrough")
+BOX = f"""from pathlib import Path
+from mnist_helpers.checkpoints import load_model
+from mnist_helpers.data import load_part
+from mnist_helpers.widgets.glass import GlassBox
+GlassBox(load_model(Path({SHIPPED!r}))[0], load_part("mnist", "validation", 500))
+"""
 PAD = (
     "from pathlib import Path\nfrom mnist_helpers.widgets.pad import DrawingPad\n"
     "DrawingPad(keep_in=Path('kept.csv').resolve())"
@@ -248,10 +257,7 @@ PAD = (
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_the_glass_box_asks_the_kernel_nothing_and_can_be_read_in_light_and_dark(lab, workspace, visit, theme):
-    show = "from mnist_helpers.checkpoints import *\nfrom mnist_helpers.data import load_part\n"
-    show += "from mnist_helpers.widgets.glass import GlassBox\n"
-    show += 'GlassBox(load_model(find_model("mnist", "walkthrough"))[0], load_part("mnist", "validation", 500))'
-    write_notebook(workspace, f"box-{theme.lower()}.ipynb", show)
+    write_notebook(workspace, f"box-{theme.lower()}.ipynb", BOX)
     page = open_notebook(visit, lab, f"box-{theme.lower()}.ipynb")
     page.evaluate(f"() => window.jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {theme}'}})")
     run_all(page)
@@ -340,13 +346,7 @@ def test_after_a_restart_of_the_kernel_the_pad_says_that_it_is_disconnected(lab,
 
 
 def test_notebook_7_shows_the_glass_box_too(lab, workspace, browser):
-    write_notebook(
-        workspace,
-        "seven.ipynb",
-        "from mnist_helpers.checkpoints import find_model, load_model\nfrom mnist_helpers.data import load_part\n"
-        "from mnist_helpers.widgets.glass import GlassBox\n"
-        "GlassBox(load_model(find_model())[0], load_part('mnist', 'validation', limit=20))",
-    )
+    write_notebook(workspace, "seven.ipynb", BOX)
     # Not with `visit`: a setting of JupyterLab that Notebook 7 does not know makes it complain by itself.
     page = browser.new_page(viewport={"width": 1280, "height": 960})
     page.goto(f"{lab}/notebooks/seven.ipynb")  # the same server: Notebook 7 is an extension of it
