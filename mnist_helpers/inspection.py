@@ -220,6 +220,17 @@ def grow_input(
     return values.detach().sigmoid()[0, 0].cpu()
 
 
+def on_the_image(heat: Tensor, window: ReceptiveField) -> Tensor:
+    """Enlarge a map and lay it on the image, each value over the middle of the square of pixels that it sees.
+
+    Shapes: heat (height, width) float, a layer's map; `window` is the layer's `receptive_field` → (28, 28) on the CPU.
+    """
+    large = F.interpolate(heat[None, None], scale_factor=window.stride, mode="bilinear")[0, 0].cpu()
+    before = window.start + (window.size - window.stride) // 2
+    below, right = (28 - before - side for side in large.shape)
+    return F.pad(large, (before, right, before, below))
+
+
 def embed(model: nn.Sequential, images: Tensor, layer: str) -> Tensor:
     """Return what a layer gives for each image, as one row of numbers an image.
 
@@ -231,6 +242,12 @@ def embed(model: nn.Sequential, images: Tensor, layer: str) -> Tensor:
             predict_logits(model, batch)
         rows.append(outputs[layer].flatten(1).float().cpu())
     return torch.cat(rows)
+
+
+def peaks(model: nn.Sequential, images: Tensor, layer: str) -> Tensor:
+    """Return the largest value in each map of a layer. Shapes: images (N, 1, 28, 28) uint8 → (N, maps) float32."""
+    shape = feature_maps(model, images[0], layer)[layer].shape
+    return embed(model, images, layer).unflatten(1, shape).amax(dim=(2, 3))
 
 
 @dataclass(frozen=True)

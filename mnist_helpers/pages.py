@@ -42,6 +42,24 @@ def caption_output(caption: str) -> dict:
     return {"text/markdown": f"*{caption}*", "text/plain": caption}
 
 
+def claims_if(usual: bool) -> Callable[[bool], None]:
+    """Return what stops a page where its text claims something that did not come out.
+
+    The text of a page is about one dataset and one recipe. Where a reader has chosen others, it is not `usual`, and
+    nothing is checked.
+    """
+
+    def claim(holds: bool) -> None:
+        """Raises: CourseError where the page's text does not hold."""
+        if usual and not holds:
+            raise CourseError(
+                "What the text of this page says of these numbers did not come out. Restart the kernel and run the "
+                "page from the top. If it stops here again, please tell the authors, with your versions and processor."
+            )
+
+    return claim
+
+
 def report(**numbers: float | int | str) -> None:
     """Print numbers and leave them in the output for `make run-notebooks`, which shows them in its table."""
     named = {name.replace("_", " "): value for name, value in numbers.items()}

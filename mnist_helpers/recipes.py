@@ -1,6 +1,6 @@
 """Named training settings that do not change, and the optimizer that each asks for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -200,14 +200,14 @@ RECIPES = {
 }
 
 
-def get_recipe(name: str) -> Recipe:
-    """Return a recipe by name.
+def get_recipe(name: str, **changes: object) -> Recipe:
+    """Return a recipe by name, some of its settings changed; None leaves what the recipe says.
 
-    Raises: UsageError for a name that is not in the registry.
+    Raises: UsageError for a name that is not in the registry, and for a setting that makes no sense.
     """
     if name not in RECIPES:
         raise UsageError(f"recipe={name!r} is not known. Use one of: {', '.join(RECIPES)}.")
-    return RECIPES[name]
+    return replace(RECIPES[name], **{setting: value for setting, value in changes.items() if value is not None})
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe, steps: int) -> tuple[Optimizer, LRScheduler]:

@@ -384,3 +384,30 @@ def test_neighbours_are_those_that_scikit_learn_finds(trained, val):
     neighbours = inspection.Neighbours(trained, known)
     for image, expected in zip(val.images, theirs, strict=False):
         assert torch.equal(neighbours.of(image, 4).images, known.images[torch.from_numpy(expected)])
+
+
+@pytest.mark.parametrize(("name", "layer"), [("two-conv", "relu1"), ("two-conv", "relu2"), ("two-conv", "pool1")])
+def test_a_map_is_laid_on_the_image_each_value_over_the_middle_of_what_it_sees(val, name, layer):
+    model = build_model(name)
+    window, side = inspection.receptive_field(model, layer), inspection.feature_maps(model, val.images[0], layer)[layer]
+    for row, column in ((2, 3), (4, 4), (side.shape[1] - 3, 2)):
+        spot = torch.zeros(side.shape[1:])
+        spot[row, column] = 1
+        laid = inspection.on_the_image(spot, window)
+        assert laid.shape == (28, 28)
+        middle = [window.start + window.stride * place + (window.size - 1) / 2 for place in (row, column)]
+        found = [(torch.arange(28) * laid.sum(dim=dim)).sum() / laid.sum() for dim in (1, 0)]
+        assert [value.item() for value in found] == pytest.approx(middle, abs=1e-4)
+
+
+def test_a_map_that_is_not_square_is_laid_where_it_belongs():
+    laid = inspection.on_the_image(torch.ones(2, 5), inspection.ReceptiveField(size=4, stride=4, start=4))
+    assert laid[4:12, 4:24].eq(1).all()
+    assert laid.sum() == 8 * 20
+
+
+def test_peaks_are_the_largest_values_of_each_map(trained, val):
+    peaks = inspection.peaks(trained, val.images[:7], "relu2")
+    assert peaks.shape == (7, 64)
+    for image, found in zip(val.images[:7], peaks, strict=True):
+        torch.testing.assert_close(found, inspection.feature_maps(trained, image, "relu2")["relu2"].amax(dim=(1, 2)))

@@ -3,9 +3,11 @@ import io
 
 import matplotlib.pyplot as plt
 import pytest
+import torch
 from PIL import Image
 
 from mnist_helpers import pages
+from mnist_helpers.errors import CourseError
 from mnist_helpers.training import Epoch, History, StopTraining
 from mnist_helpers.widgets import live_curves
 
@@ -31,6 +33,15 @@ def shown(monkeypatch):
     monkeypatch.setattr(pages, "display", display)
     monkeypatch.setattr(live_curves, "display", display)
     return outputs
+
+
+def test_a_claim_that_does_not_hold_stops_a_page_with_the_usual_settings_and_no_other():
+    for holds in (True, torch.tensor(2.0) > 1):
+        pages.claims_if(True)(holds)
+    for fails in (False, torch.tensor(2.0) < 1, torch.tensor(float("nan")) > 1):
+        pages.claims_if(False)(fails)
+        with pytest.raises(CourseError, match="did not come out"):
+            pages.claims_if(True)(fails)
 
 
 def test_a_figure_is_a_picture_with_alt_text_followed_by_its_caption(shown):

@@ -31,6 +31,13 @@ def test_a_recipe_cannot_be_changed_only_copied():
     assert replace(get_recipe("walkthrough"), epochs=1).epochs == 1
 
 
+def test_a_recipe_is_given_with_settings_changed_and_none_changes_nothing():
+    assert get_recipe("walkthrough", epochs=1) == replace(get_recipe("walkthrough"), epochs=1)
+    assert get_recipe("walkthrough", epochs=None, lr=None) == get_recipe("walkthrough")
+    with pytest.raises(CourseError, match="epochs=0"):
+        get_recipe("walkthrough", epochs=0)
+
+
 def test_an_unknown_recipe_is_refused_with_the_known_ones():
     with pytest.raises(CourseError, match="recipe='walk' is not known. Use one of: walkthrough"):
         get_recipe("walk")

@@ -1,7 +1,7 @@
 """Commands for networks: train, evaluate, predict, look at the filters, export."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -65,8 +65,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="go on where an interrupted training stopped")] = False,
 ) -> None:
     """Train a network by a recipe; leave it with its history and curves in a folder."""
-    changes = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
-    settings = replace(get_recipe(recipe), **{name: value for name, value in changes.items() if value is not None})
+    settings = get_recipe(recipe, epochs=epochs, batch_size=batch_size, lr=lr)
     data.class_names(dataset), pick_device(device)  # a wrong name is said before minutes of reading
     train_images, val_images, test_images = _images(dataset, train_csv, train_folder, train_npz, test_csv)
     folder = output or checkpoints.model_folder(dataset, recipe)
