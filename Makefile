@@ -123,7 +123,8 @@ app: $(READY) ## serve the glass box and the drawing pad as web pages on this ma
 widget-pictures: $(READY) ## run the widgets in a real browser and take the pictures of them that still pages show
 	export MNIST_WIDGET_PICTURES="$(CURDIR)/notebooks/figures/widgets"; for which in "not 03" 03; do \
 		$(TESTS) --dist=loadfile -k "runs_from_top_to_bottom and $$which" tests/browser/test_lab.py || exit; done; \
-	$(TESTS) --numprocesses=0 tests/browser/test_film_strip.py tests/browser/test_network.py
+	$(TESTS) --numprocesses=0 tests/browser/test_film_strip.py tests/browser/test_network.py \
+		tests/browser/test_app.py::test_what_an_answer_costs_by_the_browser_and_by_a_kernel_is_written_down
 
 site: $(READY) ## make the web site from the committed pages, in build/site/ (nothing is run; open build/site/index.html)
 	@$(RUN) site

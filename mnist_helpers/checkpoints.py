@@ -27,6 +27,7 @@ from mnist_helpers.runtime import artifacts_folder, artifacts_folders, check_fol
 MODEL_FILE = "model.safetensors"
 DIGEST = "sha256 of the weights"  # in the state that goes with them
 SHIPPED = shipped("pretrained/mnist/handwriting")  # what reads pictures, if nothing else is named
+DRAWINGS = shipped("pretrained/mnist/drawings")  # what reads in a browser, on the site and in the app
 
 
 class CheckpointError(CourseError):

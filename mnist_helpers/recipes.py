@@ -182,6 +182,14 @@ def handwriting() -> Recipe:
     return Recipe("handwriting", "resnet", epochs=20, batch_size=128, lr=4e-3, weight_decay=0.01, augment="handwriting")
 
 
+def drawings() -> Recipe:
+    """Our own: the walkthrough's network for what people draw, as the glass box on the site shows it.
+
+    Dropout of 0.3 and not of 0.1 by the loss on the validation images (0.0231 and 0.0248).
+    """
+    return Recipe("drawings", "two-conv", epochs=10, batch_size=128, lr=4e-3, dropout=0.3, augment="handwriting")
+
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -196,6 +204,7 @@ RECIPES = {
         fastest_99(),
         most_accurate(),
         handwriting(),
+        drawings(),
     )
 }
 

@@ -21,6 +21,7 @@ from mnist_helpers.checkpoints import SHIPPED, load_model, model_folder, save_mo
 from mnist_helpers.course import workspace
 from mnist_helpers.course.runner import SOURCES, find_notebooks
 from mnist_helpers.data import LabelledImages
+from mnist_helpers.errors import CourseError, UsageError
 from mnist_helpers.models import build_model, count_parameters
 from mnist_helpers.reading import preprocessing, reader
 from mnist_helpers.recipes import RECIPES
@@ -567,3 +568,35 @@ def test_a_code_page_without_our_signs_shows_others(call, monkeypatch, encoding)
             monkeypatch.setattr(sys, name, io.TextIOWrapper(shown, encoding=encoding, write_through=True))
         assert call(*arguments).returncode == status
         assert expected in shown.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(errno.ENOSPC, "Free some space there"), (errno.EDQUOT, "Free some space there"), (errno.EROFS, "Name a place"),
+     (errno.EACCES, "Name a place"), (errno.EIO, None)],
+)  # fmt: skip
+def test_an_error_of_the_system_is_one_sentence_with_advice_that_fits(call, monkeypatch, number, advice):
+    def fail(*_given, **_options):
+        raise OSError(number, os.strerror(number), "somewhere/a.txt")
+
+    monkeypatch.setattr("mnist_helpers.checkpoints.load_model", fail)
+    done = call("filters", "--checkpoint", SHIPPED, "--output", "unwritten")
+    assert done.returncode == 1
+    said = f"error: somewhere/a.txt cannot be written or read ({os.strerror(number)})"
+    assert done.stderr.startswith(said)
+    assert (advice in done.stderr) if advice else (done.stderr.strip() == said)
+
+
+def test_a_failure_of_several_lines_is_said_in_one_and_a_wrong_use_as_it_was_written(call, monkeypatch):
+    def fail(error: Exception):
+        def raising(*_given, **_options):
+            raise error
+
+        return raising
+
+    for error, lines in ((CourseError("One.\nTwo.\nThree."), 1), (CourseError("One.\nTwo."), 2)):
+        monkeypatch.setattr("mnist_helpers.checkpoints.load_model", fail(error))
+        assert len(call("filters", "--checkpoint", SHIPPED, "--output", "unwritten").stderr.splitlines()) == lines
+    monkeypatch.setattr("mnist_helpers.checkpoints.load_model", fail(UsageError("One.\nTwo.\nThree.")))
+    done = call("filters", "--checkpoint", SHIPPED, "--output", "unwritten")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 3)

@@ -77,7 +77,7 @@ def contact_sheet(
 def site(
     folder: Annotated[Path, typer.Argument(help="where it goes; what is there is replaced")] = ROOT / "build" / "site",
     train: Annotated[
-        bool, typer.Option("--train", help="first train the glass box's network again (a minute)")
+        bool, typer.Option("--train", help="first train the glass box's network again (some minutes)")
     ] = False,
     check_links: Annotated[
         bool, typer.Option("--check-links", help="write nothing, and follow the links to other hosts (needs a network)")
@@ -86,9 +86,9 @@ def site(
     """Write the course as a web site: the committed pages, exercises, reference, and the glass box."""
     import tempfile
 
-    from mnist_helpers.checkpoints import load_model
+    from mnist_helpers.checkpoints import DRAWINGS, load_model
     from mnist_helpers.course.runner import find_notebooks
-    from mnist_helpers.course.site import FRAME, build_site, check_place, dead_links
+    from mnist_helpers.course.site import build_site, check_place, dead_links
     from mnist_helpers.errors import CourseError
     from mnist_helpers.widgets.glass import MOMENTS, train_for_page, write_page
     from mnist_helpers.widgets.moments import read_moments
@@ -96,13 +96,12 @@ def site(
     find_notebooks()  # outside of a checkout it says where they are
     if not check_links:
         check_place(folder)
-    network = FRAME / "network"
     if train:
-        best = train_for_page(network).best
+        best = train_for_page(DRAWINGS).best
         say(f"Best epoch {best.epoch}: accuracy {best.val_accuracy:.2%} on the validation images")
     with tempfile.TemporaryDirectory() as place:
         glass_box = Path(place) / "glass-box.html"
-        write_page(glass_box, load_model(network)[0], read_moments(network / MOMENTS))
+        write_page(glass_box, load_model(DRAWINGS)[0], read_moments(DRAWINGS / MOMENTS))
         if check_links:
             dead = dead_links(glass_box)
             if dead:

@@ -93,7 +93,7 @@ def repository() -> str:
 
 def lay_out(source: Path, glass_box: Path, address: str) -> None:
     """Put everything that the site is made of into a folder, where it has the places that it has in the repository."""
-    shutil.copytree(FRAME, source, ignore=shutil.ignore_patterns("network"))
+    shutil.copytree(FRAME, source)
     for path in [*find_notebooks(), *find_notebooks(folder=EXERCISES)]:
         page = read_notebook(path)
         page = without_solutions(page) if path.parent == EXERCISES else page

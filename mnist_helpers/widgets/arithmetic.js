@@ -94,9 +94,10 @@ export function verdict(classes, logits) {
 }
 
 /** The known digits that are nearest, and in words whether the image is one that the network can know about. */
-export function company(all, limit, images, labels) {
+export function company(all, strength, { limit, least }, images, labels) {
   const places = neighbours.nearest(all, SHOWN), distance = all[places[0]];
-  const figures = `distance ${distance.toFixed(2)}, limit ${limit.toFixed(2)}`;
+  const far = distance > limit, weak = strength < least;
+  const figures = `distance ${distance.toFixed(2)}, limit ${limit.toFixed(2)}; strength ${strength.toFixed(1)}, at least ${least.toFixed(1)}`;
   const pictures = places.map((at) => {
     const canvas = element("canvas", { width: 28, height: 28, class: "known", role: "img", "aria-label": `image ${at}, a ${labels[at]}` });
     const picture = new ImageData(28, 28);
@@ -104,12 +105,14 @@ export function company(all, limit, images, labels) {
     canvas.getContext("2d").putImageData(picture, 0, 0);
     return element("figure", {}, canvas, element("figcaption", {}, labels[at]));
   });
-  const words = distance > limit
-    ? `Unlike anything it knows (${figures}). Whatever it says about this image, it was not trained on such images.`
+  const why = far && weak ? "far from all and weak" : far ? "far from all" : "weak";
+  const words = far || weak
+    ? `Unlike anything it knows: ${why} (${figures}). Whatever it says about this image, it was not trained on such images.`
     : `Like digits that it knows (${figures}).`;
-  return [element("p", { class: distance > limit ? "stranger" : "familiar" }, words), element("div", { class: "company" }, ...pictures),
+  return [element("p", { class: far || weak ? "stranger" : "familiar" }, words), element("div", { class: "company" }, ...pictures),
     element("details", {}, element("summary", {}, "How this is measured"),
       element("p", {}, `Of the ${labels.length} images that came with this page, these ${SHOWN} are nearest: their last maps point most nearly the `
         + `same way (the distance is one minus the cosine of the angle). The limit is the distance within which ${100 * neighbours.SHARE} in `
-        + "100 of these images have another of them. So a few true digits are called strangers, too."))];
+        + "100 of these images have another of them. The strength is the logarithm of the sum of e to the logits: low where nothing in "
+        + `the image speaks for any digit; ${100 * neighbours.SHARE} in 100 have at least the second limit. So a few true digits are called strangers, too.`))];
 }

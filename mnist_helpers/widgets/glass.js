@@ -108,7 +108,7 @@ export async function mount(el, content) {
     again = 0;
     dismiss();
     const half = Math.ceil(labels.length / 2);
-    const parts = [0, half].filter((from) => from < labels.length).map((from) => ({ right: 0, seen: 0, many: null,
+    const parts = [0, half].filter((from) => from < labels.length).map((from) => ({ right: 0, seen: 0, many: null, strengths: null,
       labels: labels.slice(from, from + half), images: images.slice(784 * from, 784 * (from + half)) }));
     judging = parts.map((part) => worker(({ data }) => {
       Object.assign(part, data);
@@ -120,7 +120,7 @@ export async function mount(el, content) {
         parts.forEach((one, at) => many.set(one.many, at * half * size));
         judging[0].postMessage({ many, size });
       } else if (data.limit !== undefined) {
-        known = { many: data.all, limit: data.limit };
+        known = { many: data.all, limit: data.limit, least: neighbours.leastOf(parts.flatMap(({ strengths }) => strengths)) };
         dismiss();
         compare();
       }
@@ -208,10 +208,10 @@ export async function mount(el, content) {
 
   function compare() {
     if (!known) return;
-    const all = neighbours.distances(neighbours.features(net, maps), known.many);
+    const all = neighbours.distances(neighbours.features(net, maps), known.many), logits = maps[maps.length - 1].values;
     if (!strokes.length) all[shown] = Infinity; // an image is no company for itself
     const place = el.querySelector(".neighbours"), open = place.querySelector("details")?.open;
-    place.replaceChildren(...arithmetic.company(all, known.limit, images, labels));
+    place.replaceChildren(...arithmetic.company(all, neighbours.strength(logits), known, images, labels));
     place.querySelector("details").open = Boolean(open);
   }
 
@@ -395,19 +395,24 @@ onmessage = ({ data: { net, images, labels, off, disturbance, many, size } }) =>
     postMessage({ all: many, limit: neighbours.limitOf(many, size) });
     return;
   }
-  const rows = [], changed = Object.values(disturbance).some(Boolean);
+  const rows = [], strengths = [], changed = Object.values(disturbance).some(Boolean);
   const image = (at) => pen.asImage(images.subarray(784 * at, 784 * (at + 1)));
+  const logitsOf = (maps) => maps[maps.length - 1].values;
+  const know = (maps) => {
+    rows.push(neighbours.features(net, maps));
+    strengths.push(neighbours.strength(logitsOf(maps)));
+  };
   let right = 0;
   labels.forEach((label, at) => {
-    const maps = network.forward(net, pen.disturbed(image(at), disturbance), off), logits = maps[maps.length - 1].values;
+    const maps = network.forward(net, pen.disturbed(image(at), disturbance), off), logits = logitsOf(maps);
     right += logits.indexOf(Math.max(...logits)) === label;
-    if (!changed) rows.push(neighbours.features(net, maps));
+    if (!changed) know(maps);
     if (at % 25 === 24 || at === labels.length - 1) postMessage({ right, seen: at + 1 });
   });
-  if (changed) labels.forEach((_, at) => rows.push(neighbours.features(net, network.forward(net, image(at), off)))); // as they are known
+  if (changed) labels.forEach((_, at) => know(network.forward(net, image(at), off))); // as they are known
   const together = new Float32Array(rows.length * rows[0].length);
   rows.forEach((row, at) => together.set(row, at * row.length));
-  postMessage({ many: together });
+  postMessage({ many: together, strengths });
 };`;
   const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   try {

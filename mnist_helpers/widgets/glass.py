@@ -22,7 +22,7 @@ from mnist_helpers.widgets.moments import Moments, Snapshots, pack
 
 FOLDER = Path(__file__).parent
 IMAGES = 500  # test images that come with a box
-MOMENTS = "moments.npz"  # beside a network that was trained for a page
+MOMENTS = "moments.npz"  # of its training, beside a network that was trained for a page
 COMPUTES = ("network", "strokes", "neighbours")  # what a worker needs, too
 SHOWS = ("tiles", "arithmetic", "training", "glass")
 
@@ -55,7 +55,7 @@ class GlassBox(anywidget.AnyWidget):
         Where a layer is not known to the page, it says so there.
         """
         try:
-            moments = pack(snapshots, labelled) if snapshots else None
+            moments = pack(snapshots.until(model), labelled) if snapshots else None
             content = _content(model, labelled, moments)
         except CourseError as error:
             content = {"header": {"message": str(error)}}
@@ -121,11 +121,12 @@ def write_page(path: Path, model: nn.Sequential, moments: Moments | None = None)
 
 
 def train_for_page(folder: Path) -> History:
-    """Train the walkthrough's network, as lesson 3 does, and leave it in a folder with the moments of its training."""
-    train, val, recipe = load_part("mnist", "train"), load_part("mnist", "validation"), get_recipe("walkthrough")
+    """Train the walkthrough's network for drawings, and leave it in a folder with the moments of its training."""
+    train, val, recipe = load_part("mnist", "train"), load_part("mnist", "validation"), get_recipe("drawings")
     seed_everything(0)
     model = build_model(recipe.architecture, recipe.dropout)
-    snapshots = Snapshots(model, recipe.epochs * len(make_loader(train, recipe, seed=0)))
+    steps = recipe.epochs * len(make_loader(train, recipe, seed=0))
+    snapshots = Snapshots(model, steps, recipe.epochs)
     history = fit(model, train, val, recipe, device="cpu", folder=folder, on_step=snapshots.step)
-    pack(snapshots, shipped_images()).save(folder / MOMENTS)
+    pack(snapshots.until(model), shipped_images()).save(folder / MOMENTS)
     return history

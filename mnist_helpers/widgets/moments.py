@@ -29,11 +29,12 @@ class Snapshots:
     step said (`gradients`) and what the step did to the weights (`changes`), of each (weights,), zero before the first.
     """
 
-    def __init__(self, model: nn.Sequential, steps: int, count: int = 30) -> None:
-        """Keep about `count` moments of a training of so many steps, and the one before it."""
+    def __init__(self, model: nn.Sequential, steps: int, epochs: int = 1, count: int = 30) -> None:
+        """Keep about `count` moments of a training of so many steps, the one before it, and the end of each epoch."""
         self.model, self.done = model, 0
         growth = steps ** (1 / max(count - 2, 1))
-        self.wanted = {round(growth**power) for power in range(count - 1)} | {steps}
+        self.wanted = {round(growth**power) for power in range(count - 1)}
+        self.wanted |= {steps * epoch // epochs for epoch in range(1, epochs + 1)}
         self.before = followed(model).detach().clone()
         self.moments, self.networks = [0], [copy.deepcopy(model).cpu()]
         self.gradients, self.changes = ([torch.zeros(self.before.numel())] for _ in range(2))
@@ -59,6 +60,18 @@ class Snapshots:
                 row.append(numbers.detach().cpu().flatten().clone())
         if self.done + 1 in self.wanted:
             self.before = weight.detach().clone()
+
+    def until(self, model: nn.Sequential) -> "Snapshots":
+        """Return the moments up to the one when the network was as `model` is; all, where it never was.
+
+        A training may go on for some epochs after its best; `fit` goes back to that, and so does a page.
+        """
+        own = [tensor.cpu() for tensor in model.state_dict().values()]
+        same = [at for at, one in enumerate(self.networks) if all(map(torch.equal, one.state_dict().values(), own))]
+        cut = copy.copy(self)
+        for name in ("moments", "networks", "gradients", "changes"):
+            setattr(cut, name, getattr(self, name)[: same[-1] + 1 if same else None])
+        return cut
 
 
 def followed(model: nn.Module) -> Tensor:

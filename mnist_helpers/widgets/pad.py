@@ -13,14 +13,13 @@ import traitlets
 from PIL import Image
 from torch import Tensor, nn
 
-from mnist_helpers.checkpoints import find_model, load_model
+from mnist_helpers.checkpoints import DRAWINGS, find_model, load_model
 from mnist_helpers.data import LabelledImages, load_part, to_float
 from mnist_helpers.errors import CourseError
 from mnist_helpers.exporting import for_web
 from mnist_helpers.inspection import Neighbours, lit_maps, saliency
 from mnist_helpers.reading.preprocessing import DigitSteps
 from mnist_helpers.reading.reader import LEAST_ENERGY
-from mnist_helpers.runtime import shipped
 from mnist_helpers.widgets.modules import as_constants
 from mnist_helpers.widgets.strokes import Reading, keep_digit, read_drawing, read_photo, strokes_from
 
@@ -53,7 +52,8 @@ class DrawingPad(anywidget.AnyWidget):
 
     `drawing` is what the browser sends: a number, the strokes (or the bytes of a `photo`), whether the pen is lifted,
     and which digit is looked into (-1: the last). `answer` is what comes back, under the same number. Setting `drawing`
-    from Python draws, too. While the pen is down, the network in `header` and `weights` reads in the browser.
+    from Python draws, too. While the pen is down, the network in `header` and `weights` reads in the browser, as long
+    as there is one digit.
     """
 
     _esm = "\n".join([*as_constants(("network", "strokes", "tiles", "pad")), "export default { render: pad.render };"])
@@ -86,13 +86,13 @@ class DrawingPad(anywidget.AnyWidget):
         if model is None:
             model, card = load_model(find_model("mnist", "handwriting"))
             classes = tuple(card.classes)
-            quick, _ = load_model(shipped("pretrained") / "mnist" / "walkthrough")
+            quick, _ = load_model(DRAWINGS)
         # A copy: the pad answers also while a cell trains or evaluates the network.
         self.model, self.keep_in = copy.deepcopy(model).eval(), keep_in
         self.neighbours = Neighbours(self.model, load_part("mnist", "train", KNOWN_DIGITS) if known is None else known)
         self.digits: list[DigitSteps] = []
         names = list(classes or self.neighbours.known.classes)
-        header, weights = for_browser(quick, names) if aspect == 1 else ({}, b"")  # it reads one digit
+        header, weights = for_browser(quick, names)
         super().__init__(classes=names, aspect=aspect, keeps=bool(keep_in), header=header, weights=weights)
         self.observe(self._answer, "drawing")
         self.on_msg(self._keep)

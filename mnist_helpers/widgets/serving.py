@@ -30,11 +30,12 @@ from tornado.web import HTTPError, RequestHandler, StaticFileHandler
 from traitlets import Int, Unicode
 from traitlets.config import Config
 
-from mnist_helpers.checkpoints import load_model
+from mnist_helpers.checkpoints import DRAWINGS, load_model
 from mnist_helpers.errors import CourseError, MissingExtraError, UsageError
-from mnist_helpers.runtime import held_folder, shipped
+from mnist_helpers.runtime import held_folder
 from mnist_helpers.startup import THREADS_VARIABLE
-from mnist_helpers.widgets.glass import page_text
+from mnist_helpers.widgets.glass import MOMENTS, page_text
+from mnist_helpers.widgets.moments import read_moments
 
 try:
     from jupyter_server.auth.identity import PasswordIdentityProvider, User
@@ -333,8 +334,8 @@ class Page(Voila):
             (re.escape(self.base_url) + path, type(handler.__name__, (Plain, handler), {}), options[handler])
             for path, handler in OPEN.items()
         ]
-        model, _ = load_model(shipped("pretrained") / "mnist" / "walkthrough")
-        first = (re.escape(self.base_url), FirstPage, {"text": page_text(model, more=TO_THE_PAD)})
+        model, moments = load_model(DRAWINGS)[0], read_moments(DRAWINGS / MOMENTS)
+        first = (re.escape(self.base_url), FirstPage, {"text": page_text(model, moments, TO_THE_PAD)})
         return [(Strangers(self.origin), Refused), first, *answers]
 
 

@@ -10,6 +10,7 @@ import uuid
 
 import psutil
 import pytest
+from figures import put_figures
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_msg_to_ws_v1
 from PIL import Image, ImageDraw
 from playwright.sync_api import expect
@@ -181,13 +182,14 @@ def test_what_is_drawn_while_an_answer_is_awaited_is_sent_once(app, visit):
         const at = (kind, step) => canvas.dispatchEvent(new PointerEvent(kind, { pointerId: 1, button: 0, bubbles: true,
             clientX: left + 40 + step, clientY: top + 40 + step }));
         canvas.setPointerCapture = () => {};  // of a pointer that is none
-        at("pointerdown", 0);
-        for (let step = 2; step < 200; step += 2) at("pointermove", step);
-        at("pointerup", 200);
+        for (let step = 0; step < 200; step += 20) {
+            at("pointerdown", step);
+            at("pointerup", step);
+        }
     }"""
     page.evaluate(draw, [pad.sheet.element_handle(), box["x"], box["y"]])
     pad.answered()
-    assert len(sent) == 2  # the first point, and all the others at once
+    assert len(sent) == 2  # the first dot, and all the others at once
     assert pad.reading
 
 
@@ -373,6 +375,40 @@ def test_the_server_hands_out_nothing_else(app, browser, path):
 
 def kernels(server: psutil.Process) -> list[psutil.Process]:
     return children_with("mnist_helpers.course.kernel", server)
+
+
+def test_what_an_answer_costs_by_the_browser_and_by_a_kernel_is_written_down(serve_app, visit):
+    """Of one stroke, on the pad, which asks both; `make widget-pictures` writes the figures into docs/glass-box.md."""
+    here, there = [], []
+    with serve_app(most=1) as address:
+        (server,) = children_with(address.rpartition(":")[2])
+        page = visit(f"{address}/pad")
+        admitted(page)
+        pad = Pad(page)
+        state = pad.root.locator(".state")
+        for _ in range(10):
+            pad.sheet.scroll_into_view_if_needed()
+            left, top, height = pad.box
+            places = [(left + x * height, top + y * height) for x, y in BY_DIGIT[3].strokes[0]]
+            page.mouse.move(*places[0])
+            page.mouse.down()
+            for place in places[1:]:
+                page.mouse.move(*place)
+            expect(state).to_contain_text("by the browser")
+            here.append(int(re.search(r"in (\d+) ms", pad.state)[1]))
+            page.mouse.up()
+            expect(state).to_contain_text("in the kernel")
+            there.append(int(re.search(r"in (\d+) ms", pad.state)[1]))
+            pad.press("Clear")
+        memory = max(kernel.memory_info().rss for kernel in kernels(server))
+        leave(page.context)
+    put_figures(
+        {
+            "a stroke on the pad, answered by the browser": f"{statistics.median(here):.0f} ms (median of 10)",
+            "a stroke on the pad, answered by a kernel": f"{statistics.median(there):.0f} ms (median of 10)",
+            "memory of a visitor's kernel": f"{memory / 1e6:.0f} MB",
+        }
+    )
 
 
 def test_a_waiting_kernel_that_dies_is_replaced(serve_app, visit):

@@ -1,5 +1,6 @@
 """The glass box as one file: drawn digits are read, each number shows what it is made of, changes are taken back."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -475,6 +476,8 @@ def test_the_nearest_known_digits_are_shown_and_the_limit_is_that_of_the_known_o
     images = load_part("mnist", "test", 500)
     with torch.no_grad():
         maps = model[: [name for name, _ in model.named_children()].index("dense1")](images.images.float() / 255)
+        strengths = model(images.images.float() / 255).logsumexp(dim=1)
+    least = strengths.sort().values[10]
     alike = torch.nn.functional.normalize(maps.flatten(1))
     distances = 1 - alike @ alike.T
     distances.fill_diagonal_(torch.inf)
@@ -488,8 +491,16 @@ def test_the_nearest_known_digits_are_shown_and_the_limit_is_that_of_the_known_o
         assert [name.get_attribute("aria-label") for name in names.all()] == [
             f"image {at}, a {images.labels[at]}" for at in nearest
         ]
-        told = f"distance {distances[shown].min():.2f}, limit {limit:.2f}"
+        told = f"distance {distances[shown].min():.2f}, limit {limit:.2f}; "
+        told += f"strength {strengths[shown]:.1f}, at least {least:.1f}"
         expect(page.locator(".neighbours p").first).to_contain_text(told)
+
+
+FACE = [
+    [(0.5 + 0.4 * math.cos(angle), 0.5 + 0.4 * math.sin(angle)) for angle in (math.tau * i / 24 for i in range(25))],
+    [(0.35, 0.35), (0.35, 0.45)], [(0.65, 0.35), (0.65, 0.45)], [(0.5, 0.45), (0.5, 0.58)],
+    [(0.3, 0.65), (0.5, 0.75), (0.7, 0.65)],
+]  # fmt: skip
 
 
 def test_what_is_no_digit_is_called_a_stranger_and_digits_are_not(box):
@@ -505,7 +516,13 @@ def test_what_is_no_digit_is_called_a_stranger_and_digits_are_not(box):
     draw(page, replace(drawings()[0], strokes=letter))
     expect(said).to_contain_text("Unlike anything it knows")
     page.get_by_role("button", name="Clear").click()
+    draw(page, replace(drawings()[0], strokes=FACE))
+    expect(said).to_contain_text("Unlike anything it knows: weak (")  # near to an 8, and nothing speaks for one
+    page.get_by_role("button", name="Clear").click()
     expect(said).to_contain_text("Like digits that it knows")
+    page.get_by_label("noise").fill("1")
+    expect(said).to_contain_text("Unlike anything it knows")
+    page.get_by_label("noise").fill("0")
     page.get_by_label("turned by").fill("90")
     expect(said).to_contain_text("Unlike anything it knows")
 

@@ -123,7 +123,7 @@ def test_strokes_become_the_digit_that_python_makes_of_them(open_page):
         assert (ours.int() - digit_of(strokes).int()).abs().max() <= 2, drawing
 
 
-@pytest.mark.parametrize("which", [None, ROOT / "docs" / "site" / "network"], ids=["shipped", "the site's"])
+@pytest.mark.parametrize("which", [None, ROOT / "pretrained" / "mnist" / "drawings"], ids=["shipped", "the site's"])
 def test_drawn_digits_are_read(open_page, tmp_path, which):
     shipped(torch.float16, tmp_path, which)
     page = open_page()

@@ -10,11 +10,10 @@ import torch
 from playwright.sync_api import expect
 from strokes import drawings
 from unpacking import unpacked
-from visitor import barriers, draw_on, screenshot
+from visitor import barriers, draw_on, nothing_sticks_out, screenshot
 
 from mnist_helpers import cli
-from mnist_helpers.checkpoints import load_model
-from mnist_helpers.course.site import FRAME
+from mnist_helpers.checkpoints import DRAWINGS, load_model
 from mnist_helpers.data import to_float
 from mnist_helpers.exporting import for_answers
 from mnist_helpers.widgets.glass import MOMENTS, shipped_images
@@ -50,6 +49,19 @@ def test_a_page_loads_without_a_network_and_can_be_used_by_all(built, visit, nam
     assert failed == []
     assert barriers(page) == {}
     screenshot(page, f"site-{name.replace('/', '-')}-{scheme}")
+
+
+@pytest.mark.weekly
+def test_none_of_the_other_pages_keeps_anybody_out_or_is_wider_than_a_phone(built, visit):
+    others = sorted({*built.rglob("*.html")} - {built / f"{name}.html" for name in PAGES})
+    page = visit(others[0].as_uri())
+    page.set_viewport_size({"width": 360, "height": 800})
+    for path in others:
+        page.goto(path.as_uri())
+        assert nothing_sticks_out(page), path
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert barriers(page) == {}, (path, scheme)
 
 
 def test_the_lesson_s_picture_of_the_glass_box_gives_way_to_a_live_one(built, visit):
@@ -117,7 +129,7 @@ def test_a_page_is_no_wider_than_the_screen(built, visit, width):
 
 
 def test_all_moments_of_the_training_are_stepped_through_by_key_and_each_answers_as_torch_does(built, visit):
-    model, moments = load_model(FRAME / "network")[0], read_moments(FRAME / "network" / MOMENTS)
+    model, moments = load_model(DRAWINGS)[0], read_moments(DRAWINGS / MOMENTS)
     network, image = for_answers(model), to_float(shipped_images().images[:1])
     page = visit((built / "live" / "glass-box.html").as_uri())
     page.get_by_label("moment of the training").focus()

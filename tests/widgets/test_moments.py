@@ -1,6 +1,7 @@
 """The moments of a training, packed: every weight within half a level, the file whole or refused."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ from mnist_helpers.evaluation import evaluate
 from mnist_helpers.exporting import for_answers, for_web
 from mnist_helpers.models import build_model
 from mnist_helpers.runtime import ROOT
+from mnist_helpers.training import fit, make_loader
 from mnist_helpers.widgets.moments import Moments, Snapshots, pack, read_moments
 
-NETWORK = ROOT / "docs" / "site" / "network"
+NETWORK = ROOT / "pretrained" / "mnist" / "drawings"
 
 
 def packed(labelled, *networks: nn.Sequential) -> Moments:
@@ -71,7 +73,7 @@ def test_a_file_that_is_cut_off_is_refused(val, tmp_path, kept):
 def test_eight_bits_cost_next_to_nothing_in_the_network_of_the_site():
     moments, (model, card) = read_moments(NETWORK / "moments.npz"), load_model(NETWORK)
     assert len(moments.steps) >= 25
-    assert moments.steps[-1] == card.epochs * (card.train_images // 128)  # the last step is there
+    assert moments.steps[-1] == card.best_epoch * (card.train_images // 128)  # the end of the best epoch is there
     assert moments.weights[-1] == pytest.approx(model.conv1.weight.detach().flatten().numpy(), abs=1e-7)
     assert (NETWORK / "moments.npz").stat().st_size < 4_000_000
     val, row, at = load_part("mnist", "validation"), unpacked(moments, model)[-1], 0
@@ -80,6 +82,30 @@ def test_eight_bits_cost_next_to_nothing_in_the_network_of_the_site():
         tensor.data = torch.from_numpy(row[at : at + tensor.numel()]).float().reshape(tensor.shape)
         at += tensor.numel()
     assert evaluate(network, val).accuracy == pytest.approx(exact, abs=0.001)
+
+
+def test_what_came_after_the_best_epoch_is_left_out(train, val, recipe, tmp_path):
+    """The last epoch is spoilt by a rate that is far too high, so `fit` goes back to the one before."""
+    model = build_model("two-conv")
+    steps = len(make_loader(train, recipe, seed=0))
+    kept = Snapshots(model, 3 * steps, epochs=3, count=4)
+    assert {steps, 2 * steps, 3 * steps} <= kept.wanted
+
+    def spoil(*_numbers: int) -> None:
+        if kept.done == 2 * steps:
+            with torch.no_grad():
+                model.dense2.weight.mul_(-1)
+        kept.step()
+
+    history = fit(model, train, val, replace(recipe, epochs=3), on_step=spoil)
+    assert history.best.epoch == 2
+    assert kept.moments[-1] == 3 * steps
+    assert kept.until(model).moments[-1] == 2 * steps
+    moments = pack(kept.until(model), val)
+    assert moments.weights[-1] == pytest.approx(model.conv1.weight.detach().flatten().numpy(), abs=0)
+    assert moments.accuracy[-1] == pytest.approx(history.best.val_accuracy, abs=0.01)
+    torch.manual_seed(5)
+    assert kept.until(build_model("two-conv")).moments == kept.moments  # never like this one
 
 
 def test_a_weight_is_followed_with_its_gradient_and_its_step(train, val):
