@@ -60,7 +60,7 @@ def find_a_home() -> None:
 
 
 def hand_asserts_on() -> None:
-    """Let the Pythons that this process starts keep their asserts: lessons prove with them what they claim."""
+    """Let the Pythons that this process starts keep their asserts, on which lessons rely."""
     os.environ.pop("PYTHONOPTIMIZE", None)
 
 

@@ -575,28 +575,29 @@ def test_a_code_page_without_our_signs_shows_others(call, monkeypatch, encoding)
     [(errno.ENOSPC, "Free some space there"), (errno.EDQUOT, "Free some space there"), (errno.EROFS, "Name a place"),
      (errno.EACCES, "Name a place"), (errno.EIO, None)],
 )  # fmt: skip
-def test_an_error_of_the_system_is_one_sentence_with_advice_that_fits(call, monkeypatch, number, advice):
+def test_an_error_of_the_system_is_one_sentence_with_advice_that_fits(call, monkeypatch, tmp_path, number, advice):
     def fail(*_given, **_options):
         raise OSError(number, os.strerror(number), "somewhere/a.txt")
 
     monkeypatch.setattr("mnist_helpers.checkpoints.load_model", fail)
-    done = call("filters", "--checkpoint", SHIPPED, "--output", "unwritten")
+    done = call("filters", "--checkpoint", SHIPPED, "--output", tmp_path / "unwritten")
     assert done.returncode == 1
     said = f"error: somewhere/a.txt cannot be written or read ({os.strerror(number)})"
     assert done.stderr.startswith(said)
     assert (advice in done.stderr) if advice else (done.stderr.strip() == said)
 
 
-def test_a_failure_of_several_lines_is_said_in_one_and_a_wrong_use_as_it_was_written(call, monkeypatch):
+def test_a_failure_of_several_lines_is_said_in_one_and_a_wrong_use_as_it_was_written(call, monkeypatch, tmp_path):
     def fail(error: Exception):
         def raising(*_given, **_options):
             raise error
 
         return raising
 
+    given = ("filters", "--checkpoint", SHIPPED, "--output", tmp_path / "unwritten")
     for error, lines in ((CourseError("One.\nTwo.\nThree."), 1), (CourseError("One.\nTwo."), 2)):
         monkeypatch.setattr("mnist_helpers.checkpoints.load_model", fail(error))
-        assert len(call("filters", "--checkpoint", SHIPPED, "--output", "unwritten").stderr.splitlines()) == lines
+        assert len(call(*given).stderr.splitlines()) == lines
     monkeypatch.setattr("mnist_helpers.checkpoints.load_model", fail(UsageError("One.\nTwo.\nThree.")))
-    done = call("filters", "--checkpoint", SHIPPED, "--output", "unwritten")
+    done = call(*given)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 3)

@@ -42,7 +42,7 @@ CLAIMS: dict[str, list[Claim]] = {
 }
 PUBLISHED = ("flux-three-conv", "keras-csv", "keras-dropout", "pytorch-ten-twenty", "keras-tuned")
 OURS = ("vgg", "resnet")
-DEFAULT = (*PUBLISHED, "walkthrough", *OURS)  # handwriting is measured by other pictures than MNIST's
+DEFAULT = (*PUBLISHED, "walkthrough", *OURS)  # handwriting and drawings are for other pictures than MNIST's
 
 
 @dataclass(frozen=True)

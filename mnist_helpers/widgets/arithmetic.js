@@ -96,7 +96,7 @@ export function verdict(classes, logits) {
 /** The known digits that are nearest, and in words whether the image is one that the network can know about. */
 export function company(all, strength, { limit, least }, images, labels) {
   const places = neighbours.nearest(all, SHOWN), distance = all[places[0]];
-  const far = distance > limit, weak = strength < least;
+  const far = !(distance <= limit), weak = !(strength >= least); // what is no number is neither near nor strong
   const figures = `distance ${distance.toFixed(2)}, limit ${limit.toFixed(2)}; strength ${strength.toFixed(1)}, at least ${least.toFixed(1)}`;
   const pictures = places.map((at) => {
     const canvas = element("canvas", { width: 28, height: 28, class: "known", role: "img", "aria-label": `image ${at}, a ${labels[at]}` });
@@ -105,7 +105,7 @@ export function company(all, strength, { limit, least }, images, labels) {
     canvas.getContext("2d").putImageData(picture, 0, 0);
     return element("figure", {}, canvas, element("figcaption", {}, labels[at]));
   });
-  const why = far && weak ? "far from all and weak" : far ? "far from all" : "weak";
+  const why = [far && "far from all", weak && "weak"].filter(Boolean).join(" and ");
   const words = far || weak
     ? `Unlike anything it knows: ${why} (${figures}). Whatever it says about this image, it was not trained on such images.`
     : `Like digits that it knows (${figures}).`;

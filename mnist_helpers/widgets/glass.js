@@ -322,7 +322,7 @@ export async function mount(el, content) {
   }
 
   function editKernel(at, filter, channel, index, number) {
-    if (!Number.isFinite(number)) return;
+    if (!Number.isFinite(Math.fround(number))) return;
     const { weight, channels, kernel } = net.layers[at - 1];
     weight[(filter * channels + channel) * kernel * kernel + index] = number;
     changed();

@@ -62,7 +62,7 @@ class Snapshots:
             self.before = weight.detach().clone()
 
     def until(self, model: nn.Sequential) -> "Snapshots":
-        """Return the moments up to the one when the network was as `model` is; all, where it never was.
+        """Return the moments up to the last at which the network was what `model` is now; all of them if it never was.
 
         A training may go on for some epochs after its best; `fit` goes back to that, and so does a page.
         """

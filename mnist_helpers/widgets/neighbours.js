@@ -1,6 +1,6 @@
 // Whether a network can know an image: how near it is to known digits, by the angle between its last maps of the two, and
-// how strongly anything in it speaks for any digit. Far from all of them, or weak, the network is asked about something
-// that it was not trained on, however sure it sounds.
+// how strongly anything in it speaks for any digit. Where an image is far from all of them, or weak, the network is asked
+// about something that it was not trained on, however sure it sounds.
 
 /** The share of known digits that are within each of the two limits. */
 export const SHARE = 0.98;
@@ -13,7 +13,7 @@ export function strength(logits) {
 
 /** The strength that SHARE of the known ones have at least. */
 export function leastOf(strengths) {
-  return Float32Array.from(strengths).sort()[Math.round((1 - SHARE) * strengths.length)];
+  return Float64Array.from(strengths).sort()[Math.round((1 - SHARE) * strengths.length)];
 }
 
 /** The values that enter the first dense layer, as a vector of length 1. */

@@ -210,6 +210,16 @@ def test_kernels_are_pictures_that_change_with_time_and_by_hand(visit, timed):
     assert kernels() not in seen
 
 
+def test_a_weight_that_is_too_large_for_the_network_is_not_taken(box):
+    page = box()
+    row(page, "conv1").click(position={"x": 20, "y": 20})
+    answers = page.locator(".answers").inner_text()
+    page.get_by_label("row 2, column 2 of the kernel").fill("1e39")  # infinity in 32 bits
+    page.get_by_label("row 2, column 2 of the kernel").press("Enter")
+    expect(page.get_by_role("button", name="Take the changes back")).to_be_disabled()
+    assert page.locator(".answers").inner_text() == answers
+
+
 def test_a_weight_is_followed_through_the_training_by_mouse_and_by_key(visit, tmp_path):
     model = build_model("two-conv")
     kept, optimizer = Snapshots(model, steps=4, count=9), torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
