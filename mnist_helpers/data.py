@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mnist_helpers.datasets import DataError, class_names, read_images
+from mnist_helpers.distributed import process, processes, share
 
 VALIDATION_SIZE = 5_000
 SPLIT_SEED = 2024
@@ -127,8 +128,9 @@ class BatchLoader:
         self.augment = augment
         self.generator = torch.Generator().manual_seed(seed)
         # What augmentation draws lies where the images lie: a GPU would wait at every batch for numbers of the CPU's.
-        device, on_cpu = labelled.labels.device, labelled.labels.device.type == "cpu"
-        self.augmenting = self.generator if on_cpu else torch.Generator(device).manual_seed(seed)
+        # Of several processes each draws for its own share.
+        device, own = labelled.labels.device, labelled.labels.device.type != "cpu" or processes() > 1
+        self.augmenting = torch.Generator(device).manual_seed(seed + process()) if own else self.generator
 
     def __len__(self) -> int:
         """Return the number of batches in one pass."""
@@ -141,6 +143,8 @@ class BatchLoader:
         order = order.to(labels.device)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             indices = order[start : start + self.batch_size]
+            if self.shuffle:
+                indices = share(indices)  # all of them, but where torchrun started several processes
             batch = to_float(images[indices])
             if self.augment:
                 batch = self.augment(batch, self.augmenting)

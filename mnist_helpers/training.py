@@ -98,7 +98,6 @@ def train_one_epoch(
     correct: list[Tensor] = []
     rates: list[float] = []
     for step, (images, labels) in enumerate(train_loader, start=1):
-        images, labels = share(images), share(labels)  # all of them, but where torchrun started several processes
         with autocast(images.device, recipe.bfloat16):
             logits = model(images)
             loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
@@ -195,8 +194,10 @@ class _Run:
     def one_epoch(self, on_step: Callable[[int, int], None] | None) -> None:
         number = len(self.history.epochs) + 1
         lr, started = self.optimizer.param_groups[0]["lr"], time.perf_counter()
-        if process():  # its dropout must not repeat the first one's, whose random numbers are saved and restored
-            torch.manual_seed(self.seed + 1_000 * process() + number)
+        if process():  # what it draws must not repeat the first one's, whose random numbers are saved and restored
+            own = self.seed + 1_000 * process() + number
+            torch.manual_seed(own)  # for dropout
+            self.loader.augmenting.manual_seed(own)
         try:
             losses = train_one_epoch(self.learner, self.loader, self.optimizer, self.scheduler, self.recipe, on_step)
         except TrainingError as error:

@@ -20,7 +20,7 @@ from mnist_helpers.models import build_model
 from mnist_helpers.reading.tables import load_csv
 from mnist_helpers.recipes import get_recipe
 from mnist_helpers.runtime import ROOT, seed_everything
-from mnist_helpers.training import fit
+from mnist_helpers.training import fit, make_loader
 
 EPOCHS = 8  # of nine steps each
 
@@ -155,3 +155,21 @@ def test_a_lost_process_is_a_message_and_a_mistake_of_ours_stays_one(launched):
 def test_when_torchrun_stops_a_process_it_says_so(launched):
     with pytest.raises(CourseError, match="torchrun stops it"), distributed.joined("cpu"):
         signal.raise_signal(signal.SIGTERM)
+
+
+def test_each_process_augments_its_own_share_of_a_batch_and_in_its_own_way(monkeypatch, train):
+    monkeypatch.setattr(distributed.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed.dist, "get_world_size", lambda: 2)
+    recipe = replace(get_recipe("walkthrough"), batch_size=64)
+    alike = replace(train, images=train.images[:1].expand_as(train.images))
+    shares, varied = [], []
+    for number in range(2):
+        monkeypatch.setattr(distributed.dist, "get_rank", lambda number=number: number)
+        shares.append([labels for _, labels in make_loader(train, recipe, seed=1)])
+        varied.append(next(iter(make_loader(alike, replace(recipe, augment="affine"), seed=1)))[0])
+    monkeypatch.undo()
+    whole = [labels for _, labels in make_loader(train, recipe, seed=1)]
+    for first, second, batch in zip(*shares, whole, strict=True):
+        assert torch.equal(torch.cat([first, second]), batch)
+    assert [len(images) for images in varied] == [32, 32]
+    assert not torch.equal(*varied)
