@@ -23,6 +23,7 @@ import psutil
 from mnist_helpers.runtime import PACKAGE_PARENT, held_folder
 
 FILES_IN_MEMORY = 100_000_000  # bytes that may be written to each folder in memory: its own, the home, /tmp
+MOST_FILES = 50_000  # in each of them: an empty one takes none of these bytes, but memory
 LOOK_EVERY = 0.2  # seconds between two looks at what a submission has started
 TOGETHER = 2  # times the memory of one process, for all
 
@@ -67,7 +68,7 @@ def what_is_isolated(limits: Limits) -> list[str]:
     if has_bubblewrap():
         lines.append(
             "It has no network, sees no other submission, and can write to folders of its own only, which are in memory"
-            f" and hold {FILES_IN_MEMORY / 10**6:.0f} MB each (bubblewrap)."
+            f" and hold {FILES_IN_MEMORY / 10**6:.0f} MB and {MOST_FILES:,} files each (bubblewrap)."
         )
         lines.append("It can read the other files of this machine that you can read, outside your home folder.")
     else:
@@ -94,7 +95,7 @@ def run_shut_in(command: Sequence[str], given: bytes, limits: Limits, most: int,
             start_new_session=True,
         )
         try:
-            stopped = _wait(process, limits)
+            stopped = _wait(process, limits, folder)
         finally:
             _end(process)
         output.seek(0)
@@ -117,7 +118,7 @@ def _nameless_file() -> BinaryIO:
     return tempfile.TemporaryFile()
 
 
-def _wait(process: subprocess.Popen, limits: Limits) -> str:
+def _wait(process: subprocess.Popen, limits: Limits, folder: Path) -> str:
     """Wait for the end of a process; return why it has to be stopped, if it has to."""
     end = time.monotonic() + limits.seconds
     while time.monotonic() < end:
@@ -129,6 +130,8 @@ def _wait(process: subprocess.Popen, limits: Limits) -> str:
             return f"it was stopped, as it ran more than {limits.processes} processes at once"
         if memory > TOGETHER * limits.memory:
             return f"it was stopped, as it took more than {TOGETHER * limits.memory / 2**30:.1f} GiB of memory"
+        if has_bubblewrap() and _most_files(process, folder) > MOST_FILES:
+            return f"it was stopped, as it made more than {MOST_FILES:,} files"
     return f"it was stopped after {limits.seconds} seconds, the time for a whole sheet"
 
 
@@ -143,6 +146,19 @@ def _taken(process: subprocess.Popen) -> tuple[int, int]:
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             memory += member.memory_info().rss
     return len(members), memory
+
+
+def _most_files(process: subprocess.Popen, folder: Path) -> int:
+    """Return how many files lie in the fullest of the folders in memory, as the processes in there see them."""
+    found = [0]
+    with contextlib.suppress(psutil.Error, OSError):  # it has just ended, or not yet begun
+        for member in psutil.Process(process.pid).children(recursive=True):
+            for place in _places_in_memory(folder):
+                seen = f"/proc/{member.pid}/root{place}"
+                if Path(seen).stat().st_dev != Path(place).stat().st_dev:  # else bubblewrap has only just begun
+                    room = os.statvfs(seen)
+                    found.append(room.f_files - room.f_ffree)
+    return max(found)
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -162,14 +178,20 @@ def _bubblewrap(folder: Path | None = None, hidden: Sequence[Path] = ()) -> list
     size = ["--size", str(FILES_IN_MEMORY)]
     words = ["bwrap", "--unshare-all", "--cap-drop", "ALL", "--die-with-parent", "--new-session", "--ro-bind", "/", "/"]
     words += ["--dev", "/dev", "--proc", "/proc"]
-    # In /run are the sockets of this machine's services, which a network that is cut off does not cut off.
-    for place in ("/dev/shm", "/run", "/tmp", tempfile.gettempdir(), str(Path.home())):
-        words += [*size, "--tmpfs", place] if Path(place).is_dir() and place != "/" else []
+    for place in _places_in_memory():
+        words += [*size, "--tmpfs", place]
     for place in (PACKAGE_PARENT, Path(sys.base_prefix), Path(sys.prefix)):  # wherever they lie, they are needed
         words += ["--ro-bind", str(place), str(place)]
     for place in hidden:
         words += ["--tmpfs", str(place)] if place.is_dir() else ["--ro-bind", "/dev/null", str(place)]
     return [*words, *size, "--tmpfs", str(folder), "--chdir", str(folder)] if folder else words
+
+
+def _places_in_memory(*own: Path) -> list[str]:
+    """Return the folders that look empty to a submission, and can be written to."""
+    # In /run are the sockets of this machine's services, which a network that is cut off does not cut off.
+    shared = ("/dev/shm", "/run", "/tmp", tempfile.gettempdir(), str(Path.home()))
+    return [*(place for place in shared if Path(place).is_dir() and place != "/"), *map(str, own)]
 
 
 def _end(process: subprocess.Popen) -> None:

@@ -63,6 +63,15 @@ def test_it_cannot_fill_a_disk():
         assert number == "28"  # no space left on the device
 
 
+@pytest.mark.skipif(not has_bubblewrap(), reason="bubblewrap is not installed, or may not make namespaces here")
+@pytest.mark.parametrize("place", [".", "/dev/shm", "/tmp"])
+def test_files_without_end_are_stopped_though_they_are_empty(place, monkeypatch):
+    monkeypatch.setattr(isolation, "MOST_FILES", 500)
+    code = "import os, time\nfor number in range({}): open('{}/' + str(number), 'w').close()\ntime.sleep({})"
+    assert "more than 500 files" in run(code.format(600, place, 100)).stopped
+    assert run(code.format(400, place, 0.5)).stopped == ""
+
+
 def test_no_folder_is_left(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     run("open('left', 'w').write('x')")
