@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ NO_SCRIPTS = (
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
     "style-src 'unsafe-inline'; img-src data:; font-src data:\">"
 )
+SECONDS = 30  # of this process for what nbgrader does with one page: text can be made to take hours to set
 WHOLE_LINES = "<style>pre { white-space: pre-wrap !important; }</style>"  # a hint is longer than a page is wide
 
 
@@ -112,9 +114,10 @@ class Gradebook:
         HTML in it is made harmless first: whoever reads the feedback, or marks by hand, would run its scripts.
         What a person has marked on the same page before does not wait for a person again.
 
-        Raises: CourseError if nbgrader refuses.
+        Raises: CourseError if nbgrader refuses, or takes too long.
         """
-        page, _ = SanitizeHTML().preprocess(page, {})
+        with _soon_done():
+            page, _ = SanitizeHTML().preprocess(page, {})
         for cell in page.cells:
             if cell.cell_type == "markdown":
                 cell.source = re.sub(r"(?i)(javascript|vbscript)\s*:|data\s*:\s*text|\\href", "_", cell.source)
@@ -133,7 +136,7 @@ class Gradebook:
     def write_feedback(self, student: str, sheet: str) -> Path:
         """Have nbgrader write a student's feedback, and return the page.
 
-        Raises: CourseError if nbgrader refuses.
+        Raises: CourseError if nbgrader refuses, or takes too long.
         """
         self._do(self._api.generate_feedback, sheet, student)
         path = self.folder / "feedback" / student / sheet / f"{sheet}.html"
@@ -167,7 +170,7 @@ class Gradebook:
             ]
 
     def _do(self, step: Callable[..., dict], *names: str) -> None:
-        with _unwarned():
+        with _unwarned(), _soon_done():
             result = step(*names)
         if not result["success"]:
             log = self.folder / "nbgrader.log"
@@ -181,6 +184,32 @@ def _sources(path: Path) -> list[str]:
 
 def _without(step: type, steps: List) -> list[type]:
     return [one for one in steps.default() if one is not step]
+
+
+@contextmanager
+def _soon_done() -> Iterator[None]:
+    """End what takes more than `SECONDS` of this process; where there is no such alarm, as on Windows, it may take them.
+
+    Raises: CourseError saying so.
+    """
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    out_of_time = []
+
+    def stop(*_: object) -> None:
+        out_of_time.append(True)
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS, 1)  # and again, should somebody go on all the same
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+        if out_of_time:
+            raise CourseError(f"its page takes nbgrader more than {SECONDS} s of this machine. Look at its text cells")
 
 
 @contextmanager

@@ -253,7 +253,11 @@ def _record(
         marks.append(
             ExerciseMark(name, grade.points, grade.most, by_hand, grade.waits, verdict.status, verdict.message)
         )
-    feedback = book.write_feedback(submission.student, submission.sheet)
+    feedback = None
+    try:
+        feedback = book.write_feedback(submission.student, submission.sheet)
+    except CourseError as error:
+        remarks.append(f"There is no feedback: {str(error).rstrip('.')}.")
     return MarkedSubmission(submission.student, submission.sheet, marks, remarks, feedback)
 
 
