@@ -188,7 +188,7 @@ def _without(step: type, steps: List) -> list[type]:
 
 @contextmanager
 def _soon_done() -> Iterator[None]:
-    """End what takes more than `SECONDS` of this process; where there is no such alarm, as on Windows, it may take them.
+    """End what takes more than `SECONDS` of this process; on Windows, which has no such alarm, it goes on.
 
     Raises: CourseError saying so.
     """
