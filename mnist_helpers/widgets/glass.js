@@ -199,7 +199,7 @@ export async function mount(el, content) {
   }
 
   function tell() {
-    const logits = maps[maps.length - 1].values;
+    const logits = network.logitsOf(maps);
     const truth = strokes.length ? "" : ` The label is ${net.classes[labels[shown]]}.`;
     reading.textContent = arithmetic.verdict(net.classes, logits) + truth;
     el.querySelector(".shares").replaceChildren(arithmetic.answers(net.classes, logits));
@@ -208,7 +208,7 @@ export async function mount(el, content) {
 
   function compare() {
     if (!known) return;
-    const all = neighbours.distances(neighbours.features(net, maps), known.many), logits = maps[maps.length - 1].values;
+    const all = neighbours.distances(neighbours.features(net, maps), known.many), logits = network.logitsOf(maps);
     if (!strokes.length) all[shown] = Infinity; // an image is no company for itself
     const place = el.querySelector(".neighbours"), open = place.querySelector("details")?.open;
     place.replaceChildren(...arithmetic.company(all, neighbours.strength(logits), known, images, labels));
@@ -397,14 +397,13 @@ onmessage = ({ data: { net, images, labels, off, disturbance, many, size } }) =>
   }
   const rows = [], strengths = [], changed = Object.values(disturbance).some(Boolean);
   const image = (at) => pen.asImage(images.subarray(784 * at, 784 * (at + 1)));
-  const logitsOf = (maps) => maps[maps.length - 1].values;
   const know = (maps) => {
     rows.push(neighbours.features(net, maps));
-    strengths.push(neighbours.strength(logitsOf(maps)));
+    strengths.push(neighbours.strength(network.logitsOf(maps)));
   };
   let right = 0;
   labels.forEach((label, at) => {
-    const maps = network.forward(net, pen.disturbed(image(at), disturbance), off), logits = logitsOf(maps);
+    const maps = network.forward(net, pen.disturbed(image(at), disturbance), off), logits = network.logitsOf(maps);
     right += logits.indexOf(Math.max(...logits)) === label;
     if (!changed) know(maps);
     if (at % 25 === 24 || at === labels.length - 1) postMessage({ right, seen: at + 1 });

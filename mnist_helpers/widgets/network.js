@@ -225,6 +225,9 @@ function dense({ inputs, outputs, weight, bias }, { values }) {
   return { shape: [outputs], values: result };
 }
 
+/** The last of all that `forward` returns. */
+export const logitsOf = (maps) => maps[maps.length - 1].values;
+
 /** Probabilities of logits. */
 export function softmax(logits) {
   const largest = Math.max(...logits);

@@ -224,7 +224,7 @@ export function render({ model, el }) {
   function readHere() {
     const started = performance.now(), digit = several(strokes) ? null : digitOf(strokes);
     if (!digit || !pen) return;
-    const maps = network.forward(net, asImage(digit)), shares = network.softmax(maps[maps.length - 1].values);
+    const maps = network.forward(net, asImage(digit)), shares = network.softmax(network.logitsOf(maps));
     const best = likeliest(shares);
     reading.textContent = `${net.classes[best]} so far (${Math.round(100 * shares[best])}% sure)`;
     reading.classList.add("read");

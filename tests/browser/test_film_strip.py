@@ -12,19 +12,18 @@ from strokes import Drawing, drawings
 from visitor import SCREENSHOTS, draw_on
 from widget_pictures import FOLDER_VARIABLE
 
-from mnist_helpers.checkpoints import load_model
+from mnist_helpers.checkpoints import DRAWINGS, load_model
 from mnist_helpers.runtime import ROOT
 from mnist_helpers.widgets.glass import write_page
 from mnist_helpers.widgets.moments import read_moments
 
-NETWORK = ROOT / "pretrained" / "mnist" / "drawings"
 ON_THE_STROKE = {"x": 2 * 56 + 26, "y": 9}  # of map 2 of conv1
 LETTER = [[(0.25, 0.8), (0.5, 0.2), (0.75, 0.8)], [(0.35, 0.6), (0.65, 0.6)]]
 
 
 @pytest.fixture
 def page(visit, tmp_path) -> Page:
-    write_page(tmp_path / "box.html", load_model(NETWORK)[0], read_moments(NETWORK / "moments.npz"))
+    write_page(tmp_path / "box.html", load_model(DRAWINGS)[0], read_moments(DRAWINGS / "moments.npz"))
     opened = visit((tmp_path / "box.html").as_uri())
     opened.set_viewport_size({"width": 1080, "height": 900})
     opened.locator(".company").wait_for()
@@ -107,7 +106,7 @@ COUNTED = """by => new Promise(done => {
 def test_the_first_answer_and_the_count_of_500_images_come_soon_enough_to_be_written_down(visit, tmp_path):
     """What they take is written into docs/glass-box.md by `make widget-pictures`, as test_network.py's figures are."""
     path = tmp_path / "box.html"
-    write_page(path, load_model(NETWORK)[0], read_moments(NETWORK / "moments.npz"))
+    write_page(path, load_model(DRAWINGS)[0], read_moments(DRAWINGS / "moments.npz"))
     firsts = [visit(path.as_uri()).evaluate(FIRST_READING) for _ in range(5)]
     page = visit(path.as_uri())
     page.locator(".company").wait_for()

@@ -13,11 +13,10 @@ from strokes import drawings
 from torch import Tensor
 
 import mnist_helpers
-from mnist_helpers.checkpoints import find_model, load_model
+from mnist_helpers.checkpoints import DRAWINGS, find_model, load_model
 from mnist_helpers.data import load_part, to_float
 from mnist_helpers.exporting import export_web
 from mnist_helpers.models import build_model
-from mnist_helpers.runtime import ROOT
 from mnist_helpers.widgets.strokes import Stroke, digit_of
 
 WIDGETS = Path(mnist_helpers.__file__).parent / "widgets"
@@ -123,7 +122,7 @@ def test_strokes_become_the_digit_that_python_makes_of_them(open_page):
         assert (ours.int() - digit_of(strokes).int()).abs().max() <= 2, drawing
 
 
-@pytest.mark.parametrize("which", [None, ROOT / "pretrained" / "mnist" / "drawings"], ids=["shipped", "the site's"])
+@pytest.mark.parametrize("which", [None, DRAWINGS], ids=["shipped", "the site's"])
 def test_drawn_digits_are_read(open_page, tmp_path, which):
     shipped(torch.float16, tmp_path, which)
     page = open_page()

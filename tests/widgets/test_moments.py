@@ -9,17 +9,14 @@ import torch
 from torch import nn
 from unpacking import unpacked
 
-from mnist_helpers.checkpoints import load_model
+from mnist_helpers.checkpoints import DRAWINGS, load_model
 from mnist_helpers.data import BatchLoader, load_part
 from mnist_helpers.errors import CourseError
 from mnist_helpers.evaluation import evaluate
 from mnist_helpers.exporting import for_answers, for_web
 from mnist_helpers.models import build_model
-from mnist_helpers.runtime import ROOT
 from mnist_helpers.training import fit, make_loader
 from mnist_helpers.widgets.moments import Moments, Snapshots, pack, read_moments
-
-NETWORK = ROOT / "pretrained" / "mnist" / "drawings"
 
 
 def packed(labelled, *networks: nn.Sequential) -> Moments:
@@ -71,11 +68,11 @@ def test_a_file_that_is_cut_off_is_refused(val, tmp_path, kept):
 
 
 def test_eight_bits_cost_next_to_nothing_in_the_network_of_the_site():
-    moments, (model, card) = read_moments(NETWORK / "moments.npz"), load_model(NETWORK)
+    moments, (model, card) = read_moments(DRAWINGS / "moments.npz"), load_model(DRAWINGS)
     assert len(moments.steps) >= 25
     assert moments.steps[-1] == card.best_epoch * (card.train_images // 128)  # the end of the best epoch is there
     assert moments.weights[-1] == pytest.approx(model.conv1.weight.detach().flatten().numpy(), abs=1e-7)
-    assert (NETWORK / "moments.npz").stat().st_size < 4_000_000
+    assert (DRAWINGS / "moments.npz").stat().st_size < 4_000_000
     val, row, at = load_part("mnist", "validation"), unpacked(moments, model)[-1], 0
     exact, network = evaluate(model, val).accuracy, for_answers(model)
     for tensor in network.parameters():
