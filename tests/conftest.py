@@ -84,6 +84,25 @@ def csv_file(tmp_path_factory, train) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def site_folder(tmp_path_factory) -> Path:
+    """Return the web site, built once for all workers."""
+    from filelock import FileLock  # torch brings it; not there where only a GPU is tested
+
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "a site, with a comma" / "site"
+    with FileLock(shared / "site.lock"):
+        if not folder.exists():
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(sys, "argv", ["mnist-helpers", "site", str(folder)])
+                with pytest.raises(SystemExit) as ended:
+                    main()
+            assert not ended.value.code
+    return folder.resolve()
+
+
 @pytest.fixture
 def write_notebook(tmp_path):
     """Write a small notebook, made for one test."""

@@ -103,6 +103,7 @@ COUNTED = """by => new Promise(done => {
 })"""
 
 
+@pytest.mark.weekly  # nothing is asserted about it
 def test_the_first_answer_and_the_count_of_500_images_come_soon_enough_to_be_written_down(visit, tmp_path):
     """What they take is written into docs/glass-box.md by `make widget-pictures`, as test_network.py's figures are."""
     path = tmp_path / "box.html"

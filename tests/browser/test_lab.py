@@ -107,7 +107,12 @@ def slide(page: Page, widget, name: str) -> None:
     page.keyboard.press("ArrowRight")
 
 
-@pytest.mark.parametrize("lesson", WIDGETS)
+WHOLE = ("01_data", "02_model", "04_evaluation")  # the others take minutes; their widgets are shown alone, too
+
+
+@pytest.mark.parametrize(
+    "lesson", [pytest.param(one, marks=[] if one in WHOLE else pytest.mark.weekly) for one in WIDGETS]
+)
 def test_a_lesson_runs_from_top_to_bottom_in_the_page(lesson, lab, workspace, visit, widget_pictures):
     if lesson in QUICK and FOLDER_VARIABLE not in os.environ:
         path = workspace / f"{lesson}.ipynb"
@@ -253,6 +258,50 @@ PAD = (
     "from pathlib import Path\nfrom mnist_helpers.widgets.pad import DrawingPad\n"
     "DrawingPad(keep_in=Path('kept.csv').resolve())"
 )
+
+
+EXPLORER = f"""from pathlib import Path
+from mnist_helpers.checkpoints import load_model
+from mnist_helpers.data import load_part
+from mnist_helpers.widgets.filters import FilterExplorer
+FilterExplorer(load_model(Path({SHIPPED!r}))[0], load_part("mnist", "validation", 100))
+"""
+TRAINED = """from dataclasses import replace
+from mnist_helpers.data import load_part
+from mnist_helpers.models import build_model
+from mnist_helpers.recipes import get_recipe
+from mnist_helpers.training import fit
+from mnist_helpers.widgets.glass import TrainingBox
+from mnist_helpers.widgets.moments import Snapshots
+network, recipe = build_model("two-conv"), replace(get_recipe("walkthrough"), epochs=1, batch_size=64)
+train, val = load_part("mnist", "train", 640), load_part("mnist", "validation", 100)
+snapshots = Snapshots(network, 10, recipe.epochs)
+fit(network, train, val, recipe, device="cpu", on_step=snapshots.step)
+TrainingBox(network, val, snapshots)
+"""
+
+
+def test_filters_are_looked_at_and_switched_off(lab, workspace, visit):
+    write_notebook(workspace, "explorer.ipynb", EXPLORER)
+    page = open_notebook(visit, lab, "explorer.ipynb")
+    run_all(page)
+    assert errors(page) == []
+    play_with_filters(page)
+    assert barriers(page, ".jp-OutputArea-output .jupyter-widgets") == {}
+
+
+def test_the_moments_of_a_training_are_gone_through_beside_it(lab, workspace, visit):
+    write_notebook(workspace, "trained.ipynb", TRAINED)
+    page = open_notebook(visit, lab, "trained.ipynb")
+    run_all(page)
+    assert errors(page) == []
+    box = page.locator(".glass-box")
+    box.get_by_label("moment of the training").focus()
+    page.keyboard.press("Home")
+    expect(box.locator(".training output")).to_contain_text("step 0: ")
+    page.keyboard.press("End")
+    expect(box.locator(".training output")).to_contain_text("at the end: ")
+    assert barriers(page, ".glass-box") == {}
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])

@@ -2,7 +2,6 @@
 
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -12,7 +11,6 @@ from strokes import drawings
 from unpacking import unpacked
 from visitor import barriers, draw_on, nothing_sticks_out, screenshot
 
-from mnist_helpers import cli
 from mnist_helpers.checkpoints import DRAWINGS, load_model
 from mnist_helpers.data import to_float
 from mnist_helpers.exporting import for_answers
@@ -24,36 +22,25 @@ PAGES = ["index", *LESSONS, "docs/glossary", "docs/speed", "reference/evaluation
 PAGES += ["docs/instructor", "docs/teaching/01_data", "docs/student", "search"]
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("site") / "site"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["mnist-helpers", "site", str(folder)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-    assert not ended.value.code
-    return folder
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_loads_without_a_network_and_can_be_used_by_all(built, visit, name, scheme):
+def test_a_page_loads_without_a_network_and_can_be_used_by_all(site_folder, visit, name):
     failed = []
     page = visit(
-        (built / f"{name}.html").as_uri(),
+        (site_folder / f"{name}.html").as_uri(),
         before=lambda page: page.on("requestfailed", lambda request: failed.append(request.url)),
         offline=True,
-        color_scheme=scheme,
     )
     page.wait_for_load_state("load")
     assert failed == []
-    assert barriers(page) == {}
-    screenshot(page, f"site-{name.replace('/', '-')}-{scheme}")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert barriers(page) == {}, scheme
+        screenshot(page, f"site-{name.replace('/', '-')}-{scheme}")
 
 
 @pytest.mark.weekly
-def test_none_of_the_other_pages_keeps_anybody_out_or_is_wider_than_a_phone(built, visit):
-    others = sorted({*built.rglob("*.html")} - {built / f"{name}.html" for name in PAGES})
+def test_none_of_the_other_pages_keeps_anybody_out_or_is_wider_than_a_phone(site_folder, visit):
+    others = sorted({*site_folder.rglob("*.html")} - {site_folder / f"{name}.html" for name in PAGES})
     page = visit(others[0].as_uri())
     page.set_viewport_size({"width": 360, "height": 800})
     for path in others:
@@ -64,8 +51,8 @@ def test_none_of_the_other_pages_keeps_anybody_out_or_is_wider_than_a_phone(buil
             assert barriers(page) == {}, (path, scheme)
 
 
-def test_the_lesson_s_picture_of_the_glass_box_gives_way_to_a_live_one(built, visit):
-    page = visit((built / "notebooks" / "02_model.html").as_uri())
+def test_the_lesson_s_picture_of_the_glass_box_gives_way_to_a_live_one(site_folder, visit):
+    page = visit((site_folder / "notebooks" / "02_model.html").as_uri())
     frame = page.locator("iframe.glass")
     frame.scroll_into_view_if_needed()
     box = page.frame_locator("iframe.glass")
@@ -81,8 +68,8 @@ STILL = {"notebooks/02_model": "Convolution by hand", "glass-box": "Glass box"} 
 
 
 @pytest.mark.parametrize(("name", "heading"), STILL.items())
-def test_without_javascript_and_on_paper_the_text_and_the_picture_remain(built, visit, name, heading):
-    address = (built / f"{name}.html").as_uri()
+def test_without_javascript_and_on_paper_the_text_and_the_picture_remain(site_folder, visit, name, heading):
+    address = (site_folder / f"{name}.html").as_uri()
     still, live = ".tag_live-glass-box img, .live-glass-box img", "iframe.glass"
     page = visit(address, java_script_enabled=False)
     expect(page.get_by_role("heading", name=heading)).to_be_visible()
@@ -96,12 +83,12 @@ def test_without_javascript_and_on_paper_the_text_and_the_picture_remain(built, 
     expect(page.locator(live)).to_be_hidden()
 
 
-def test_below_another_address_all_loads_and_words_are_found(built, visit):
+def test_below_another_address_all_loads_and_words_are_found(site_folder, visit):
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_words) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=built.parent)) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site_folder.parent)) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         try:
             answers = []
@@ -120,18 +107,18 @@ def test_below_another_address_all_loads_and_words_are_found(built, visit):
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_a_page_is_no_wider_than_the_screen(built, visit, width):
+def test_a_page_is_no_wider_than_the_screen(site_folder, visit, width):
     for name in ("index", "notebooks/03_training", "docs/speed", "glass-box"):
-        page = visit((built / f"{name}.html").as_uri())
+        page = visit((site_folder / f"{name}.html").as_uri())
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
         screenshot(page, f"site-{name.replace('/', '-')}-{width}")
 
 
-def test_all_moments_of_the_training_are_stepped_through_by_key_and_each_answers_as_torch_does(built, visit):
+def test_all_moments_of_the_training_are_stepped_through_by_key_and_each_answers_as_torch_does(site_folder, visit):
     model, moments = load_model(DRAWINGS)[0], read_moments(DRAWINGS / MOMENTS)
     network, image = for_answers(model), to_float(shipped_images().images[:1])
-    page = visit((built / "live" / "glass-box.html").as_uri())
+    page = visit((site_folder / "live" / "glass-box.html").as_uri())
     page.get_by_label("moment of the training").focus()
     page.keyboard.press("Home")
     for moment, weights in zip(moments.described(), torch.from_numpy(unpacked(moments, model)).float(), strict=True):

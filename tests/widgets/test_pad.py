@@ -1,13 +1,18 @@
 """The pad without a browser: its traits are the truth, so a drawing set from Python is read as one from the mouse."""
 
 import io
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import comm
 import ipywidgets
 import pytest
 import torch
 from PIL import Image, ImageDraw
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "browser"))
+from strokes import drawings
 
 from mnist_helpers.checkpoints import DRAWINGS, find_model, load_model
 from mnist_helpers.exporting import for_web
@@ -52,6 +57,14 @@ def test_a_drawing_is_answered_under_its_number(pad):
     assert [picture["caption"] for picture in answer["steps"]][-1].startswith("28 × 28")
     assert len(answer["maps"]) == 4
     assert len(answer["why"]) == 6
+
+
+def test_at_least_59_of_60_drawings_are_read(pad):
+    right = 0
+    for drawing in drawings():
+        strokes = [{"points": stroke, "width": drawing.pen} for stroke in drawing.strokes]
+        right += draw(pad, strokes, lifted=False)["reading"].startswith(str(drawing.digit))
+    assert right >= 59
 
 
 def test_every_picture_has_as_many_pixels_as_it_says(pad):
