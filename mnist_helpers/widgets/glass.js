@@ -390,7 +390,13 @@ export function render({ model, el }) {
 /** A worker that counts what is read correctly and measures distances: `told` hears of it. Null where a page may have none. */
 function worker(told) {
   const source = `${SOURCES}
-onmessage = ({ data: { net, images, labels, off, disturbance, many, size } }) => {
+// Between two images a worker listens: one that does not is ended two seconds after it was dismissed.
+const listen = () => new Promise((heard) => {
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = heard;
+  port2.postMessage(null);
+});
+onmessage = async ({ data: { net, images, labels, off, disturbance, many, size } }) => {
   if (many) {
     postMessage({ all: many, limit: neighbours.limitOf(many, size) });
     return;
@@ -402,13 +408,17 @@ onmessage = ({ data: { net, images, labels, off, disturbance, many, size } }) =>
     strengths.push(neighbours.strength(network.logitsOf(maps)));
   };
   let right = 0;
-  labels.forEach((label, at) => {
+  for (const [at, label] of labels.entries()) {
+    await listen();
     const maps = network.forward(net, pen.disturbed(image(at), disturbance), off), logits = network.logitsOf(maps);
     right += logits.indexOf(Math.max(...logits)) === label;
     if (!changed) know(maps);
     if (at % 25 === 24 || at === labels.length - 1) postMessage({ right, seen: at + 1 });
-  });
-  if (changed) labels.forEach((_, at) => know(network.forward(net, image(at), off))); // as they are known
+  }
+  for (let at = 0; changed && at < labels.length; at++) { // as they are known
+    await listen();
+    know(network.forward(net, image(at), off));
+  }
   const together = new Float32Array(rows.length * rows[0].length);
   rows.forEach((row, at) => together.set(row, at * row.length));
   postMessage({ many: together, strengths });
