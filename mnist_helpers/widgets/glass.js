@@ -76,7 +76,7 @@ export async function mount(el, content) {
         element("p", {}, "Read correctly, with the network as it is now: ", score), element("div", { class: "neighbours" }))),
     time.panel, element("div", { class: "tools" }, play, back,
       element("p", { class: "legend" }, "Convolutions and dense layers: purple is above zero, orange below. All others: the darker, the larger.")),
-    layers, sums);
+    element("div", {}, layers, sums)); // within it the sums keep to the window's edge: the sheet is never below them
 
   function choose(number) {
     shown = Math.min(Math.max(Math.round(number) || 0, 0), labels.length - 1);
@@ -354,7 +354,6 @@ export async function mount(el, content) {
   }
 
   sums.append(element("p", {}, "Point at a number in one of the maps: its arithmetic appears here. A click holds it; arrow keys work, too."));
-  choose(0);
   restore();
   let room = layers.clientWidth;
   const resized = new ResizeObserver(() => { // a button that takes its place below a row changes the height only

@@ -562,3 +562,14 @@ def test_the_frames_stay_when_the_button_below_them_takes_its_place(box):
     page.set_viewport_size({"width": 700, "height": 900})
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert image.evaluate("canvas => canvas.toDataURL()") == framed
+
+
+def test_at_twice_the_size_the_sums_leave_the_sheet_free(box):
+    page = box(device_scale_factor=2)
+    page.set_viewport_size({"width": 640, "height": 480})  # a window of 1280 × 960 at 200 %
+    row(page, "conv1").click(position={"x": 20, "y": 20})
+    page.evaluate("scrollTo(0, 0)")
+    on_top = """([left, top]) => document.elementFromPoint(left, top).className"""
+    sheet = page.locator(".sheet").bounding_box()
+    for part in (0.1, 0.5, 0.9):
+        assert page.evaluate(on_top, [sheet["x"] + 50, sheet["y"] + part * sheet["height"]]) == "sheet"
