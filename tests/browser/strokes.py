@@ -5,7 +5,8 @@ between them the pen moves smoothly. Three shapes a digit, and each in two hands
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from random import Random
 
 SHAPES = {
     0: [
@@ -182,3 +183,17 @@ def drawings() -> list[Drawing]:
         for number, shape in enumerate(shapes, start=1)
         for hand, write, pen in (("upright", list, 0.08), ("slanted", slanted, 0.05))
     ]
+
+
+def in_another_hand(drawing: Drawing, drawn: Random) -> Drawing:
+    """Return a drawing turned by up to 20°, slanted, made narrower or wider, unsteady, and with another pen."""
+    angle, slant = math.radians(drawn.uniform(-20, 20)), drawn.uniform(-0.4, 0.4)
+    width, pen = drawn.uniform(0.7, 1.3), drawn.uniform(0.03, 0.16)
+
+    def moved(x: float, y: float) -> tuple[float, float]:
+        y -= 0.5
+        x = width * (x - 0.5) + slant * y
+        x, y = x * math.cos(angle) - y * math.sin(angle), x * math.sin(angle) + y * math.cos(angle)
+        return 0.5 + x + drawn.gauss(0, 0.012), 0.5 + y + drawn.gauss(0, 0.012)
+
+    return replace(drawing, strokes=[[moved(*point) for point in stroke] for stroke in drawing.strokes], pen=pen)

@@ -4,17 +4,19 @@ import base64
 import json
 import statistics
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
 from figures import put_figures
 from playwright.sync_api import Page
-from strokes import drawings
+from strokes import drawings, in_another_hand
 from torch import Tensor
 
 import mnist_helpers
 from mnist_helpers.checkpoints import DRAWINGS, find_model, load_model
 from mnist_helpers.data import load_part, to_float
+from mnist_helpers.evaluation import predict_logits
 from mnist_helpers.exporting import export_web
 from mnist_helpers.models import build_model
 from mnist_helpers.widgets.strokes import Stroke, digit_of
@@ -150,6 +152,23 @@ def test_drawn_digits_are_read(open_page, tmp_path, which):
     if which:
         put_figures({what: str(value) for what, value in figures.items()})
     assert right >= 58, f"{right} of {len(read)} drawings were read correctly"
+
+
+@pytest.mark.weekly  # for the figures
+def test_drawings_in_many_hands_are_read_best_by_the_network_that_is_trained_for_drawings():
+    drawn = Random(7)
+    varied = [in_another_hand(drawing, drawn) for drawing in drawings() for _ in range(20)]
+    images = torch.stack([digit_of([Stroke(stroke, one.pen) for stroke in one.strokes]) for one in varied])
+    labels = torch.tensor([one.digit for one in varied])
+    right = {}
+    for folder in (DRAWINGS, find_model("mnist", "walkthrough")):
+        logits = predict_logits(load_model(folder)[0], images)
+        right[folder.name] = (logits.argmax(dim=1) == labels).float().mean().item()
+    put_figures(
+        {f"of {len(varied):,} drawings in many hands, read by `{name}`": f"{of:.1%}" for name, of in right.items()}
+    )
+    assert right["drawings"] > 0.98
+    assert right["drawings"] > right["walkthrough"]
 
 
 def test_every_number_is_explained_by_those_it_comes_from(open_page, tmp_path):
