@@ -21,7 +21,7 @@ from mnist_helpers import (
     visualization,
 )
 from mnist_helpers.commands.loading import Checkpoint, Json, load, named, save_figure
-from mnist_helpers.commands.reading import evaluate_handwriting
+from mnist_helpers.commands.reading import Turn, evaluate_handwriting
 from mnist_helpers.commands.terminal import say
 from mnist_helpers.datasets import DATASETS
 from mnist_helpers.errors import UsageError
@@ -149,16 +149,17 @@ def evaluate(
         Path | None, typer.Option(help="score it on pictures instead: a folder with a labels.csv (file,label,kind)")
     ] = None,
     page: Annotated[Path | None, typer.Option(help="with --handwriting: where to write what went wrong (HTML)")] = None,
+    turn: Annotated[Turn, typer.Option(help="with --handwriting; auto: try four directions")] = "none",
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
 ) -> None:
     """Score a trained network on the test images, or on your own pictures."""
     if handwriting:
         if dataset or figures:
             raise UsageError("--handwriting goes with neither --dataset nor --figures.")
-        evaluate_handwriting(handwriting, checkpoint, as_json, page, device)
+        evaluate_handwriting(handwriting, checkpoint, as_json, page, turn == "auto", device)
         return
-    if page:
-        raise UsageError("--page goes with --handwriting.")
+    if page or turn != "none":
+        raise UsageError(f"{'--page' if page else '--turn'} goes with --handwriting.")
     if figures:
         check_folder(figures)
     model, card = load(checkpoint, device)

@@ -29,6 +29,7 @@ from mnist_helpers.reading.preprocessing import first_steps, several_digits
 from mnist_helpers.reading.reader import LEAST_ENERGY, DigitReading, Reader, is_sure
 from mnist_helpers.runtime import artifacts_folder, check_folder, real_path, whole_file
 
+Turn = Literal["none", "auto"]
 MOST_ROWS = 40  # of the picture that `predict --show` writes
 MOST_FAILURES, MOST_SHOWN = 200, 6  # pictures on the page of failures, and digits of one
 PAGE_BEGINS = '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Handwriting: what was not read</title>'
@@ -91,7 +92,7 @@ def predict(
     as_json: Json = False,
     json_lines: Annotated[bool, typer.Option("--json-lines", help="print JSON, a line a digit, as they come")] = False,
     every: Annotated[bool, typer.Option("--all", help="read every digit of a picture, row by row")] = False,
-    turn: Annotated[Literal["none", "auto"], typer.Option(help="auto: try four directions")] = "none",
+    turn: Annotated[Turn, typer.Option(help="auto: try four directions")] = "none",
     show: Annotated[Path | None, typer.Option(help="write a picture of every step to this PNG file")] = None,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
 ) -> None:
@@ -207,7 +208,9 @@ def _reader(checkpoint: Path | None, device: str) -> tuple[Reader, Card]:
     return Reader(model, LEAST_ENERGY if shipped else -math.inf), card
 
 
-def evaluate_handwriting(folder: Path, checkpoint: Path | None, as_json: bool, page: Path | None, device: str) -> None:
+def evaluate_handwriting(
+    folder: Path, checkpoint: Path | None, as_json: bool, page: Path | None, turn: bool, device: str
+) -> None:
     """Score a network on a folder of pictures with a labels.csv, kind by kind, and write a page of what went wrong."""
     page = page or artifacts_folder() / "handwriting.html"
     check_folder(page.parent)
@@ -215,12 +218,14 @@ def evaluate_handwriting(folder: Path, checkpoint: Path | None, as_json: bool, p
     labelled = handwriting.load_labels(folder)
     reader, _ = _reader(checkpoint, device)
     counts: dict[str, Counter] = {}
+    total: Counter = Counter()
     failures = []
-    for outcome in handwriting.read_labelled(labelled, reader):
+    for outcome in handwriting.read_labelled(labelled, reader, turn):
         handwriting.add(counts, outcome)
         if not outcome.right and len(failures) < MOST_FAILURES:
             failures.append(_failure(folder, outcome))
-    total = sum(counts.values(), Counter())
+    for count in counts.values():
+        total.update(count)  # a sum of counters would leave out what is 0
     with whole_file(page) as temporary:
         temporary.write_text(_page(folder, failures, total), encoding="utf-8")
     if as_json:

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 from kinds import by_hand, write_folder
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from mnist_helpers.datasets import DataError
 from mnist_helpers.reading.handwriting import load_labels
@@ -104,3 +104,16 @@ def test_what_does_not_go_together_is_said(call, folder):
     for others in (["--dataset", "mnist"], ["--figures", "x"]):
         assert call("evaluate", "--handwriting", folder, *others).returncode == 2
     assert call("evaluate", "--page", "x.html").returncode == 2
+    assert "--turn goes with --handwriting" in call("evaluate", "--turn", "auto").stderr
+
+
+def test_pictures_that_lie_on_their_side_are_turned_on_demand(call, tmp_path):
+    sheet = Image.new("L", (120, 160), 250)
+    ImageDraw.Draw(sheet).line([(30, 30), (90, 30), (50, 135)], fill=20, width=12)  # a 7
+    sheet.rotate(90, expand=True).save(tmp_path / "7.png")
+    (tmp_path / "labels.csv").write_text("file,label\n7.png,7\n")
+    right = {
+        turn: json.loads(call("evaluate", "--handwriting", tmp_path, "--json", "--turn", turn).stdout)["all"]["right"]
+        for turn in ("none", "auto")
+    }
+    assert right == {"none": 0, "auto": 1}
