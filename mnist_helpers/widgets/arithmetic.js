@@ -97,7 +97,7 @@ export function verdict(classes, logits) {
 export function company(all, strength, { limit, least }, images, labels) {
   const places = neighbours.nearest(all, SHOWN), distance = all[places[0]];
   const far = !(distance <= limit), weak = !(strength >= least); // what is no number is neither near nor strong
-  const figures = `distance ${distance.toFixed(2)}, limit ${limit.toFixed(2)}; strength ${strength.toFixed(1)}, at least ${least.toFixed(1)}`;
+  const figures = `distance ${distance.toFixed(2)}, limit ${limit.toFixed(2)}; strength ${strength.toFixed(2)}, at least ${least.toFixed(2)}`;
   const pictures = places.map((at) => {
     const canvas = element("canvas", { width: 28, height: 28, class: "known", role: "img", "aria-label": `image ${at}, a ${labels[at]}` });
     const picture = new ImageData(28, 28);

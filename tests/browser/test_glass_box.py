@@ -80,7 +80,9 @@ def test_a_number_shows_its_patch_and_its_products(box):
 
 def test_the_keyboard_points_and_the_window_slides_and_stops(box):
     page = box()
-    row(page, "conv2").focus()
+    maps = row(page, "conv2")
+    assert maps.get_attribute("role") == "application"  # to a screen reader, which else keeps the arrow keys
+    maps.focus()
     for key in ("ArrowRight", "ArrowDown", "PageDown"):
         page.keyboard.press(key)
     expect(page.locator(".arithmetic h2")).to_contain_text("conv2, map 1, row 1, column 1")
@@ -502,7 +504,7 @@ def test_the_nearest_known_digits_are_shown_and_the_limit_is_that_of_the_known_o
             f"image {at}, a {images.labels[at]}" for at in nearest
         ]
         told = f"distance {distances[shown].min():.2f}, limit {limit:.2f}; "
-        told += f"strength {strengths[shown]:.1f}, at least {least:.1f}"
+        told += f"strength {strengths[shown]:.2f}, at least {least:.2f}"
         expect(page.locator(".neighbours p").first).to_contain_text(told)
 
 
