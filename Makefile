@@ -75,7 +75,7 @@ quick: $(READY) ## the core's tests and lesson 01 (PYTHON=python3.13 VENV=build/
 test-all: test ## and the slow ones: a whole class marked, a real browser, killed processes
 	$(TESTS) --dist=loadfile -m "slow and not weekly" tests
 
-test-weekly: $(READY) ## what takes minutes and seldom breaks: more lessons from the wheel, and on a pretended GPU
+test-weekly: $(READY) ## what takes minutes and seldom breaks (lessons from the wheel, on a pretended GPU), and what only measures
 	$(TESTS) --dist=loadfile -m weekly tests
 
 # What pyproject.toml allows: an environment such as Colab's must not have it replaced.

@@ -111,7 +111,8 @@ class BatchLoader:
 
     The whole dataset is one tensor (MNIST is 55 MB), so a batch is a slice: no worker processes, no Python per image.
     Each pass yields `(images, labels)`: (B, 1, 28, 28) float32 in [0, 1], channels last, and (B,) int64. With
-    `shuffle` every pass has a new order, and the last, smaller batch is left out, so that all steps weigh the same.
+    `shuffle` every pass has a new order, and the last, smaller batch is left out, so that all steps weigh the same; of
+    several processes, each gets its share of such a batch.
     """
 
     def __init__(

@@ -260,7 +260,8 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.loader.generator.set_state(state["shuffle"])
-        self.loader.augmenting.set_state(state.get("augment", state["shuffle"]))  # older states know one generator
+        if self.loader.augmenting is not self.loader.generator:  # as in several processes, or on a GPU
+            self.loader.augmenting.set_state(state.get("augment", state["shuffle"]))  # older states know one generator
         runtime.restore_random_states(state["random"], self.device)
         epochs = [Epoch(**epoch) for epoch in state["epochs"]]
         if not all(isinstance(value, int | float) for epoch in epochs for value in astuple(epoch)):

@@ -22,7 +22,7 @@ from mnist_helpers.recipes import get_recipe
 from mnist_helpers.runtime import ROOT, seed_everything
 from mnist_helpers.training import fit, make_loader
 
-EPOCHS = 8  # of nine steps each
+EPOCHS = 8  # of four to nine steps each
 
 
 def start(csv_file: Path, folder: Path, recipe: str, *arguments: str) -> subprocess.Popen:

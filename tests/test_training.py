@@ -556,3 +556,24 @@ def test_the_seed_alone_decides_whatever_was_drawn_before(train, val, recipe):
         torch.manual_seed(before)
         fit(models[-1], train, val, again, seed=0, device="cpu")
     assert_same_weights(*models)
+
+
+def test_what_several_processes_began_goes_on_in_one_with_the_same_order(train, val, recipe, tmp_path):
+    """In several, process 0 augments with a generator of its own, whose state is saved beside the order's."""
+
+    def trained(**how) -> dict[str, torch.Tensor]:
+        seed_everything(0)
+        model = build_model("two-conv")
+        fit(model, train, val, recipe, device="cpu", **how)
+        return model.state_dict()
+
+    def stop(_history: History) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(folder=tmp_path, on_epoch=stop)
+    weights, state = checkpoints.load_training_state(tmp_path)
+    state["augment"] = torch.Generator().manual_seed(9).get_state()
+    checkpoints.save_training_state(tmp_path, 1, weights, state)
+    resumed, whole = trained(folder=tmp_path, resume=True), trained()
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)

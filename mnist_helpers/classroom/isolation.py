@@ -68,7 +68,8 @@ def what_is_isolated(limits: Limits) -> list[str]:
     if has_bubblewrap():
         lines.append(
             "It has no network, sees no other submission, and can write to folders of its own only, which are in memory"
-            f" and hold {FILES_IN_MEMORY / 10**6:.0f} MB and {MOST_FILES:,} files each (bubblewrap)."
+            f" and hold {FILES_IN_MEMORY / 10**6:.0f} MB each (bubblewrap). It is stopped when there are more than"
+            f" {MOST_FILES:,} files in one of them."
         )
         lines.append("It can read the other files of this machine that you can read, outside your home folder.")
     else:
@@ -125,36 +126,40 @@ def _wait(process: subprocess.Popen, limits: Limits, folder: Path) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(LOOK_EVERY)
             return ""
-        count, memory = _taken(process)
-        if count > limits.processes:
+        members = _started_by(process)
+        if len(members) > limits.processes:
             return f"it was stopped, as it ran more than {limits.processes} processes at once"
-        if memory > TOGETHER * limits.memory:
+        if _memory(members) > TOGETHER * limits.memory:
             return f"it was stopped, as it took more than {TOGETHER * limits.memory / 2**30:.1f} GiB of memory"
-        if has_bubblewrap() and _most_files(process, folder) > MOST_FILES:
+        if has_bubblewrap() and _most_files(members, folder) > MOST_FILES:
             return f"it was stopped, as it made more than {MOST_FILES:,} files"
     return f"it was stopped after {limits.seconds} seconds, the time for a whole sheet"
 
 
-def _taken(process: subprocess.Popen) -> tuple[int, int]:
-    """Return how many processes a process has started, and how many bytes of memory they take together."""
+def _started_by(process: subprocess.Popen) -> list[psutil.Process]:
+    """Return the processes that a process has started, and those that they have."""
     try:
-        members = psutil.Process(process.pid).children(recursive=True)
+        return psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:
-        return 0, 0
+        return []
+
+
+def _memory(members: list[psutil.Process]) -> int:
+    """Return how many bytes of memory processes take together."""
     memory = 0
     for member in members:
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             memory += member.memory_info().rss
-    return len(members), memory
+    return memory
 
 
-def _most_files(process: subprocess.Popen, folder: Path) -> int:
+def _most_files(members: list[psutil.Process], folder: Path) -> int:
     """Return how many files lie in the fullest of the folders in memory, as the processes in there see them."""
     found = [0]
-    with contextlib.suppress(psutil.Error, OSError):  # it has just ended, or not yet begun
-        for member in psutil.Process(process.pid).children(recursive=True):
-            for place in _places_in_memory(folder):
-                seen = f"/proc/{member.pid}/root{place}"
+    for member in members:
+        for place in _places_in_memory(folder):
+            seen = f"/proc/{member.pid}/root{place}"
+            with contextlib.suppress(OSError):  # it has just ended, or not yet begun
                 if Path(seen).stat().st_dev != Path(place).stat().st_dev:  # else bubblewrap has only just begun
                     room = os.statvfs(seen)
                     found.append(room.f_files - room.f_ffree)
@@ -180,10 +185,15 @@ def _bubblewrap(folder: Path | None = None, hidden: Sequence[Path] = ()) -> list
     words += ["--dev", "/dev", "--proc", "/proc"]
     for place in _places_in_memory():
         words += [*size, "--tmpfs", place]
+    words += ["--remount-ro", "/dev"]  # itself, not what lies in it
     for place in (PACKAGE_PARENT, Path(sys.base_prefix), Path(sys.prefix)):  # wherever they lie, they are needed
         words += ["--ro-bind", str(place), str(place)]
     for place in hidden:
-        words += ["--tmpfs", str(place)] if place.is_dir() else ["--ro-bind", "/dev/null", str(place)]
+        words += (
+            ["--tmpfs", str(place), "--remount-ro", str(place)]
+            if place.is_dir()
+            else ["--ro-bind", "/dev/null", str(place)]
+        )
     return [*words, *size, "--tmpfs", str(folder), "--chdir", str(folder)] if folder else words
 
 

@@ -76,7 +76,7 @@ export async function mount(el, content) {
         element("p", {}, "Read correctly, with the network as it is now: ", score), element("div", { class: "neighbours" }))),
     time.panel, element("div", { class: "tools" }, play, back,
       element("p", { class: "legend" }, "Convolutions and dense layers: purple is above zero, orange below. All others: the darker, the larger.")),
-    element("div", {}, layers, sums)); // within it the sums keep to the window's edge: the sheet is never below them
+    element("div", {}, layers, sums)); // within it the sums keep to the window's edge, so they never cover the sheet
 
   function choose(number) {
     shown = Math.min(Math.max(Math.round(number) || 0, 0), labels.length - 1);
@@ -389,9 +389,9 @@ export function render({ model, el }) {
 /** A worker that counts what is read correctly and measures distances: `told` hears of it. Null where a page may have none. */
 function worker(told) {
   const source = `${SOURCES}
-// Between two images a worker listens: one that does not is ended two seconds after it was dismissed.
+// Between two images a worker listens: one that does not is ended by Chromium two seconds after it was dismissed.
+const { port1, port2 } = new MessageChannel();
 const listen = () => new Promise((heard) => {
-  const { port1, port2 } = new MessageChannel();
   port1.onmessage = heard;
   port2.postMessage(null);
 });

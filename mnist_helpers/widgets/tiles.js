@@ -45,7 +45,7 @@ export class Row {
     Object.assign(this, { map, kind, signed, channels, height, width, flat: map.shape.length === 1, place: null, off: new Set() });
     this.cell = this.flat ? 12 : Math.max(2, Math.floor((kind === "image" ? 3 : 1) * TILE / width)); // pixels of a number
     this.pixels = element("canvas", { width, height: channels * height }); // a pixel for each number, map below map
-    // An application to a screen reader: it hands the arrow keys on, which it keeps for itself on a picture.
+    // Screen readers pass arrow keys to an application, but not to an image.
     this.canvas = element("canvas", { tabindex: 0, role: "application", class: "maps" });
     this.canvas.addEventListener("pointermove", (event) => { if (event.pointerType === "mouse") hovered(this, this.placeAt(event)); });
     this.canvas.addEventListener("click", (event) => clicked(this, this.placeAt(event)));

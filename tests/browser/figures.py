@@ -25,5 +25,5 @@ def put_figures(figures: dict[str, str]) -> None:
         "| --- | --- |",
         *(f"| {what} | {value} |" for what, value in (rows | figures).items()),
     ]
-    machine = f"Measured in Chromium by `make widget-pictures`, on: {environment_report('cpu')}."
+    machine = f"Measured by `make widget-pictures` (times in Chromium) on: {environment_report('cpu')}."
     PAGE.write_text(f"{text}{HEADING}\n{machine}\n\n" + "\n".join(lines) + "\n", encoding="utf-8")

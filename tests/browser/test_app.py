@@ -49,25 +49,29 @@ def test_the_first_page_reads_what_is_drawn_without_a_kernel_and_leads_to_the_pa
 
 
 @pytest.fixture(scope="module")
-def at_the_pad(app, browser) -> Iterator[Pad]:
-    """Bring one visitor to the pad, whom several tests share: a kernel for each would take most of their time."""
-    context = browser.new_context(viewport={"width": 1280, "height": 960})
+def at_the_pad(app, browser) -> Iterator[tuple[Pad, list[str]]]:
+    """Bring one visitor to the pad, whom several tests share: a kernel for each would take most of their time.
+
+    With the pad comes what the page has complained of.
+    """
+    context, complaints = browser.new_context(viewport={"width": 1280, "height": 960}), []
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
+    page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(f"{app}/pad")
-    yield Pad(page)
+    yield Pad(page), complaints
     leave(context)
 
 
 @pytest.fixture
 def pad(at_the_pad) -> Iterator[Pad]:
     """Give a test the visitor's pad with an empty sheet; what the page complains of fails the test."""
-    complaints = []
-    at_the_pad.page.on("pageerror", lambda error: complaints.append(str(error)))
-    at_the_pad.page.set_viewport_size({"width": 1280, "height": 960})
-    at_the_pad.sheet.scroll_into_view_if_needed()
-    at_the_pad.press("Clear")
-    yield at_the_pad
+    pad, complaints = at_the_pad
+    pad.page.set_viewport_size({"width": 1280, "height": 960})
+    pad.sheet.scroll_into_view_if_needed()
+    pad.root.locator("input[type=range]").fill("0.08")
+    pad.press("Clear")
+    yield pad
     assert not complaints
 
 

@@ -63,7 +63,7 @@ def test_at_least_59_of_60_drawings_are_read(pad):
     right = 0
     for drawing in drawings():
         strokes = [{"points": stroke, "width": drawing.pen} for stroke in drawing.strokes]
-        right += draw(pad, strokes, lifted=False)["reading"].startswith(str(drawing.digit))
+        right += draw(pad, strokes, lifted=False)["reading"].startswith(f"{drawing.digit} ")
     assert right >= 59
 
 
