@@ -248,3 +248,14 @@ def test_no_committed_text_names_a_machine_or_a_registry(committed_texts):
     for name in committed_texts:
         text = (ROOT / name).read_text(encoding="utf-8")
         assert not re.search(r"/home/[a-z]|/Users/[a-z]|[-]-(extra-)?index-url|/simple[/\s]", text), name
+
+
+def test_ci_runs_the_readme_s_commands_and_the_short_set_with_another_python():
+    commands = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for line in ("make lint", "make run-notebooks", "make test test-all", "with_the_other quick"):
+        assert re.search(rf"^ *{line}$", commands, re.MULTILINE), line
+
+
+def test_the_workers_of_lesson_6_compute_where_the_lesson_does():
+    (lesson,) = find_notebooks("06")
+    assert 'command += [f"--device={device}"]' in "\n".join(cell.source for cell in nbformat.read(lesson, 4).cells)

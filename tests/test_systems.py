@@ -1,8 +1,11 @@
 """Other systems than Linux, and other places: a plain folder on a desktop is a rare case."""
 
+import os
+import signal
 import subprocess
 import sys
 
+from mnist_helpers.classroom import gradebook, marking, trial
 from mnist_helpers.runtime import ROOT
 
 # Names that Python has on Linux only, or not on Windows; first those of modules, then those in them.
@@ -54,3 +57,15 @@ def test_every_module_can_be_loaded_on_another_system():
     program = LOAD_AS_THERE.format(names=names, absent=ABSENT)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.stdout.splitlines() == [f"{platform} {len(names)}" for platform in ABSENT], done.stderr
+
+
+def test_where_there_are_no_limits_and_no_affinity_marking_goes_on_without_them(monkeypatch):
+    monkeypatch.setitem(sys.modules, "resource", None)
+    trial.limit(1)  # a byte of memory would end this process
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    assert marking.processors() == 3
+    monkeypatch.delattr(signal, "setitimer", raising=False)
+    monkeypatch.setattr(gradebook, "SECONDS", 0)
+    with gradebook._soon_done():
+        pass

@@ -577,3 +577,12 @@ def test_what_several_processes_began_goes_on_in_one_with_the_same_order(train, 
     checkpoints.save_training_state(tmp_path, 1, weights, state)
     resumed, whole = trained(folder=tmp_path, resume=True), trained()
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+
+
+def test_the_images_are_looked_at_once_for_the_training_state_and_not_after_each_epoch(
+    train, val, recipe, tmp_path, monkeypatch
+):
+    looked, digest = [], data.LabelledImages.digest
+    monkeypatch.setattr(data.LabelledImages, "digest", lambda part: looked.append(len(part)) or digest(part))
+    fit(build_model("two-conv"), train, val, replace(recipe, epochs=3), device="cpu", folder=tmp_path)
+    assert looked == [len(train), len(val)]

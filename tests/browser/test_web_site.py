@@ -61,6 +61,7 @@ def test_the_lesson_s_picture_of_the_glass_box_gives_way_to_a_live_one(site_fold
     draw_on(page, sheet, drawings()[12].strokes)
     expect(box.locator(".reading")).to_contain_text(str(drawings()[12].digit))
     expect(box.locator("header")).to_be_hidden()
+    expect(page.get_by_text("Its network was trained for drawings").first).to_be_visible()
     screenshot(page, "site-lesson-live")
 
 

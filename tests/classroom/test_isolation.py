@@ -1,5 +1,6 @@
 """What a stranger's program may take: time, processes, memory, room on the disk; and that its words arrive."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -70,6 +71,15 @@ def test_files_without_end_are_stopped_though_they_are_empty(place, monkeypatch)
     code = "import os, time\nfor number in range({}): open('{}/' + str(number), 'w').close()\ntime.sleep({})"
     assert "more than 500 files" in run(code.format(600, place, 100)).stopped
     assert run(code.format(400, place, 0.5)).stopped == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="This system has no files in memory.")
+def test_on_a_full_disk_a_result_still_arrives(monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(isolation.tempfile, "TemporaryFile", full)
+    assert run("print('x' * 500)").output == b"x" * 500 + b"\n"
 
 
 def test_no_folder_is_left(tmp_path, monkeypatch):

@@ -2169,6 +2169,19 @@ return -p[range(len(labels)), labels].log().mean()
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
+        self.conv = nn.Conv2d(1, 10, 7, 7)
+    def forward(self, x):
+        unused = 0 * self.conv(x).sum(dim=(2, 3))
+        return F.avg_pool2d(x, 7)[:, 0].flatten(1)[:, :10] - 0.5 + unused
+return Net()
+""",
+            "Other weights make no difference",
+        ),
+        (
+            """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
         self.layers = [nn.Conv2d(1, 4, 5, 3), nn.Flatten(), nn.Linear(256, 10)]
         self.scale = nn.Parameter(torch.ones(1))
     def forward(self, x):

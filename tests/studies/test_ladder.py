@@ -134,3 +134,11 @@ def test_the_speed_of_16_bits_is_measured_with_16_bits_and_that_of_32_without(mo
     monkeypatch.setattr(runtime, "cpu_has_bfloat16", lambda: True)
     ladder._seconds_of_a_product(8, CPU, bfloat16, repeats=1)
     assert seen == [torch.bfloat16 if bfloat16 else torch.float32]
+
+
+def test_the_clock_waits_for_the_gpu_that_is_measured(monkeypatch):
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    for name in ("cuda:1", "cpu"):
+        ladder.synchronise(torch.device(name))
+    assert waited == [torch.device("cuda:1")]
