@@ -44,7 +44,7 @@ ifeq ($(shell uname)$(TORCH_BACKEND)$(NVIDIA),Linux)
 SMALLER = echo "There is no NVIDIA driver here. make setup TORCH_BACKEND=cpu takes about 1.7 GB in place of 6 GB (from PyTorch's own server)."
 endif
 
-$(READY): requirements-lock.txt mnist_helpers/course/kernel.py
+$(READY): requirements-lock.txt pyproject.toml mnist_helpers/course/kernel.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make setup PYTHON=python3.11"; exit 1; }
 	@$(SMALLER)

@@ -22,7 +22,7 @@ from traitlets import default
 
 from mnist_helpers.startup import prepare_process
 
-NAME = "python3"
+NAME, MODULE = "python3", "mnist_helpers.course.kernel"
 LONGEST_FOLDER = 70  # bytes
 JUST_BORN = 60  # seconds; a kernel that begins may not answer yet
 
@@ -87,7 +87,7 @@ def install(prefix: Path = Path(sys.prefix)) -> Path:
     folder = prefix / "share" / "jupyter" / "kernels" / NAME
     folder.mkdir(parents=True, exist_ok=True)
     specification = get_kernel_dict()
-    specification["argv"] = [sys.executable, "-m", "mnist_helpers.course.kernel", "-f", "{connection_file}"]
+    specification["argv"] = [sys.executable, "-m", MODULE, "-f", "{connection_file}"]
     # Never written in place: an installer may have linked the file to one that it keeps for all environments.
     temporary = folder / ".kernel.json"
     temporary.write_text(json.dumps(specification, indent=1) + "\n", encoding="utf-8")
@@ -95,9 +95,14 @@ def install(prefix: Path = Path(sys.prefix)) -> Path:
     return folder
 
 
+def launch() -> None:
+    """Be a kernel, as the command line says, until it is told to end."""
+    prepare_process()
+    launch_new_instance()
+
+
 if __name__ == "__main__":
     if "--install" in sys.argv:
         install()
     else:
-        prepare_process()
-        launch_new_instance()
+        launch()

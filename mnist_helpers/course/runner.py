@@ -27,6 +27,7 @@ from papermill.exceptions import PapermillExecutionError
 from PIL import Image
 from tqdm import tqdm
 
+from mnist_helpers.course.forking import ForkingKernelManager
 from mnist_helpers.course.kernel import NAME, RUNNING
 from mnist_helpers.datasets import DATASETS
 from mnist_helpers.errors import DISK_FULL, CourseError
@@ -253,7 +254,7 @@ def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm) -
             language="python",
             progress_bar=False,
             on_cell_start=lambda **_: bar.update(),
-            **RUNNING,
+            **RUNNING | {"kernel_manager_class": ForkingKernelManager},
         )
     except PapermillExecutionError as error:
         failure = f"{path.name}, cell In [{error.exec_count}]: {error.ename}: {error.evalue}"

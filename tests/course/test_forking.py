@@ -1,0 +1,157 @@
+"""A kernel that is forked begins with torch loaded, is otherwise like any other, and ends with who started it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+
+from mnist_helpers.course import forking
+from mnist_helpers.course.forking import NAME, ForkingKernelManager, can_be_forked, fixed
+from mnist_helpers.course.kernel import MODULE
+from mnist_helpers.course.runner import run_notebooks
+from mnist_helpers.runtime import ROOT
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Kernels are forked on Linux only.")
+COMMAND = [sys.executable, "-m", MODULE, "-f", "connection.json"]
+
+
+@pytest.fixture
+def output(write_notebook, tmp_path):
+    """Run cells in a kernel of their own and return what the last of them printed."""
+
+    def run(*cells: str, name: str = "01_x.ipynb") -> str:
+        (result,) = run_notebooks([write_notebook(name, *cells)], {}, output=tmp_path / "out")
+        assert not result.failure
+        return nbformat.read(tmp_path / "out" / name, as_version=4).cells[-1].outputs[0]["text"]
+
+    return run
+
+
+def test_a_kernel_begins_with_torch_but_with_nothing_of_ours(output):
+    loaded = eval(output("import sys\nprint({name for name in sys.modules if '.' not in name or 'mnist' in name})"))
+    assert {"torch", "matplotlib", "ipykernel"} <= loaded
+    ours = {name.removeprefix("mnist_helpers.") for name in loaded if name.startswith("mnist_helpers.")}
+    assert ours <= {"course", "course.loaded", "course.kernel", "startup", "errors"}
+
+
+def test_figures_are_shown_widgets_are_heard_and_loaders_have_workers(write_notebook, tmp_path):
+    plot = "import matplotlib.pyplot as plt\n_ = plt.plot([1, 2])"
+    listen = "import comm, ipywidgets\nassert 'jupyter.widget' in comm.get_comm_manager().targets"
+    load = "import torch\nfrom torch.utils.data import DataLoader\nlist(DataLoader(torch.ones(4), num_workers=2))"
+    (result,) = run_notebooks([write_notebook("01_x.ipynb", plot, listen, load)], {}, output=tmp_path)
+    assert not result.failure
+    page = nbformat.read(tmp_path / "01_x.ipynb", as_version=4)
+    assert "image/png" in page.cells[0].outputs[0].data
+
+
+def test_no_two_kernels_draw_the_same_numbers(output):
+    draw = "import random, numpy, torch\nprint(random.random(), numpy.random.rand(), torch.rand(1).item())"
+    first, second = output(draw).split(), output(draw).split()
+    assert not set(first) & set(second)
+
+
+def test_a_kernel_is_in_its_folder_and_sees_the_variables_of_now(output, tmp_path, monkeypatch):
+    output("print(0)")
+    (tmp_path / "lessons {y}" / "beside.py").write_text("here = 7")
+    monkeypatch.setenv("MNIST_OF_NOW", "now")
+    printed = output("import os, sys, beside\nprint('torch' in sys.modules, beside.here, os.environ['MNIST_OF_NOW'])")
+    assert printed.split() == ["True", "7", "now"]
+
+
+@pytest.mark.parametrize(
+    ("change", "value"), [("OMP_NUM_THREADS", "3"), ("PYTHONPATH", "/elsewhere"), ("MPLBACKEND", "svg"), ("HOME", "/")]
+)
+def test_with_another_environment_a_kernel_begins_as_ever(change, value):
+    now = dict(os.environ)
+    assert can_be_forked(COMMAND, now)
+    assert not can_be_forked(COMMAND, now | {change: value})
+    assert fixed(now | {"JPY_SESSION_NAME": "x", "MNIST_THREADS": "9"}) == fixed(now)
+
+
+def test_another_kernel_another_system_and_new_packages_begin_as_ever(monkeypatch):
+    now = dict(os.environ)
+    assert not can_be_forked(["R", "--slave"], now)
+    assert not can_be_forked(["/usr/bin/python3", *COMMAND[1:]], now)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(forking.sys, "platform", "darwin")
+        assert not can_be_forked(COMMAND, now)
+    monkeypatch.setattr(forking, "installed", lambda: 0)  # pip has been here
+    assert not can_be_forked(COMMAND, now)
+
+
+def test_a_kernel_that_cannot_be_forked_runs_the_page_all_the_same(output, monkeypatch):
+    monkeypatch.setattr(forking, "can_be_forked", lambda *_: False)
+    assert output("import sys\nprint('torch' in sys.modules)") == "False\n"
+
+
+def test_a_kernel_is_interrupted_begun_anew_and_stopped():
+    async def session() -> None:
+        manager = ForkingKernelManager(kernel_name="python3")
+        await manager.start_kernel()
+        client = manager.client()
+        client.start_channels()
+        await client.wait_for_ready(timeout=60)
+        first = psutil.Process(manager.provisioner.pid)
+        assert os.getpgid(first.pid) == first.pid != os.getpgid(0)
+        begun = client.execute("print('on it', flush=True)\nimport time\ntime.sleep(600)")
+        while (await client.get_iopub_msg(timeout=60))["msg_type"] != "stream":
+            pass
+        await manager.interrupt_kernel()
+        reply = await client.get_shell_msg(timeout=60)
+        assert (reply["parent_header"]["msg_id"], reply["content"]["ename"]) == (begun, "KeyboardInterrupt")
+        await manager.restart_kernel(now=True)
+        assert not first.is_running()
+        await client.wait_for_ready(timeout=60)
+        second = psutil.Process(manager.provisioner.pid)
+        client.stop_channels()
+        await manager.shutdown_kernel()
+        assert not second.is_running()
+        assert not await manager.is_alive()
+
+    asyncio.run(session())
+
+
+def test_a_kernel_s_last_words_are_said_and_its_end_is_noticed(write_notebook, tmp_path):
+    said = tmp_path / "said"
+    leave = f"import atexit, pathlib\n_ = atexit.register(pathlib.Path({str(said)!r}).write_text, 'bye')"
+    pages = [write_notebook("01_x.ipynb", leave), write_notebook("02_x.ipynb", "import os\nos._exit(3)")]
+    first, second = run_notebooks(pages, {}, output=tmp_path / "out")
+    assert not first.failure
+    assert said.read_text() == "bye"
+    assert "DeadKernelError" in second.failure
+
+
+def test_a_kernel_ends_when_its_starter_is_killed(write_notebook, tmp_path):
+    """Nobody could tell it to end any more, and it would hold its memory for ever."""
+    told = tmp_path / "pid"
+    wait = f"import os, pathlib, time\npathlib.Path({str(told)!r}).write_text(str(os.getpid()))\ntime.sleep(600)"
+    page = write_notebook("01_x.ipynb", wait)
+    run = (
+        "from pathlib import Path\nfrom mnist_helpers.course.runner import run_notebooks\n"
+        f"run_notebooks([Path({str(page)!r})], {{}}, output=Path({str(tmp_path / 'out')!r}))"
+    )
+    starter = subprocess.Popen([sys.executable, "-c", run])
+    while not (told.exists() and told.read_text()):
+        assert starter.poll() is None
+    kernel = psutil.Process(int(told.read_text()))
+    loaded = kernel.parent()
+    assert loaded.pid != starter.pid
+    starter.send_signal(signal.SIGKILL)
+    starter.wait()
+    _, alive = psutil.wait_procs([kernel, loaded], timeout=60)
+    assert not alive
+
+
+def test_it_goes_by_one_name():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    place = f"{forking.__name__}:{forking.ForkedProvisioner.__name__}"
+    assert project["entry-points"]["jupyter_client.kernel_provisioners"] == {NAME: place}
+    serving = Path(ROOT, "mnist_helpers", "widgets", "serving.py").read_text()
+    assert f'FORKED = "{NAME}"' in serving
