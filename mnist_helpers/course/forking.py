@@ -28,7 +28,10 @@ from mnist_helpers.startup import soon_sleep
 
 NAME = "mnist-forked"  # the provisioner's, by which pyproject.toml makes it known to Jupyter
 # Which variables may differ: what Jupyter, Voilà and pytest tell a kernel, and what is read when it has begun.
-FREE = tuple("JPY_ MNIST_ PATH_INFO PWD PYTEST_ QUERY_STRING SCRIPT_NAME SERVER_ VOILA_ XDG_CACHE_HOME".split())
+FREE = (
+    *("JPY_", "PATH_INFO", "PYTEST_", "QUERY_STRING", "SCRIPT_NAME", "SERVER_", "VOILA_"),
+    *("MNIST_", "PWD", "XDG_CACHE_HOME"),
+)
 
 
 def fixed(environment: dict[str, str]) -> dict[str, str]:
