@@ -1,18 +1,24 @@
 """A glass box: a digit, every map that a network makes of it and the arithmetic behind each number, in the browser."""
 
 import base64
+import html
+import io
 import json
 import zlib
+from itertools import starmap
 from pathlib import Path
 from string import Template
 
 import anywidget
 import traitlets
-from torch import nn
+from PIL import Image
+from torch import Tensor, nn
 
 from mnist_helpers.data import LabelledImages, load_part
 from mnist_helpers.errors import CourseError
+from mnist_helpers.evaluation import predict_logits
 from mnist_helpers.exporting import for_web
+from mnist_helpers.inspection import lit_maps
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import get_recipe
 from mnist_helpers.runtime import seed_everything, whole_file
@@ -94,7 +100,8 @@ def page_text(model: nn.Sequential, moments: Moments | None = None, more: str = 
 
     Raises: CourseError for a network with layers that the page does not know.
     """
-    content = _content(model, shipped_images(), moments)
+    images = shipped_images()
+    content = _content(model, images, moments)
     return Template((FOLDER / "glass.html").read_text(encoding="utf-8")).substitute(
         css=(FOLDER / "glass.css").read_text(encoding="utf-8"),
         script=bundled(),
@@ -107,6 +114,27 @@ def page_text(model: nn.Sequential, moments: Moments | None = None, more: str = 
         packed=base64.b64encode(content["packed"]).decode(),
         followed=base64.b64encode(content["followed"]).decode(),
         more=more,
+        still=_still(model, images),
+    )
+
+
+def _still(model: nn.Sequential, labelled: LabelledImages) -> str:
+    """Return what a page shows without JavaScript, or not yet with it: its first image, the maps, and the answer."""
+    image = labelled.images[0]
+    maps = {f"layer {name}": 255 - maps for name, maps in lit_maps(model, image).items()}
+    probabilities = predict_logits(model, labelled.images[:1]).softmax(dim=1)[0]
+    answers = [f"{name}: {share:.1%}" for name, share in zip(labelled.classes, probabilities, strict=True)]
+    return "\n".join([*starmap(_figure, {"the image": image[0], **maps}.items()), f"<p>The answer: {', '.join(answers)}.</p>"])
+
+
+def _figure(caption: str, pixels: Tensor) -> str:
+    """Return a picture as HTML, three times as large. Shapes: pixels (H, W) uint8."""
+    file = io.BytesIO()
+    Image.fromarray(pixels.numpy()).save(file, format="png")
+    source, caption = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}", html.escape(caption)
+    return (
+        f'<figure class="still"><img src="{source}" width="{3 * pixels.shape[1]}" alt="{caption}">'
+        f"<figcaption>{caption}</figcaption></figure>"
     )
 
 

@@ -17,8 +17,9 @@ from visitor import draw_on, leave, nothing_sticks_out, screenshot
 from mnist_helpers.checkpoints import find_model, load_model
 from mnist_helpers.data import load_part
 from mnist_helpers.evaluation import evaluate, predict_logits
+from mnist_helpers.inspection import lit_maps
 from mnist_helpers.models import build_model
-from mnist_helpers.widgets.glass import write_page
+from mnist_helpers.widgets.glass import shipped_images, write_page
 from mnist_helpers.widgets.moments import Snapshots, pack
 
 
@@ -62,6 +63,23 @@ def test_a_drawn_digit_is_read_while_one_draws(box):
         page.get_by_role("button", name="Clear").click()
         draw(page, drawing)
         expect(page.locator(".reading")).to_have_text(re.compile(rf"^{drawing.digit}, "))
+
+
+def test_without_javascript_its_first_image_its_maps_and_its_answer_remain(box):
+    page = box(java_script_enabled=False)
+    expect(page.get_by_text("JavaScript is switched off")).to_be_visible()
+    label = shipped_images().labels[0]
+    expect(page.get_by_text("The answer:")).to_contain_text(f"{label}: 100.0%")
+    maps = lit_maps(load_model(find_model("mnist", "walkthrough"))[0], shipped_images().images[0])
+    for caption, pixels in {"the image": shipped_images().images[0, 0], "layer relu1": maps["relu1"]}.items():
+        picture = page.get_by_role("img", name=caption)
+        expect(picture).to_be_visible()
+        height, width = pixels.shape
+        assert picture.evaluate("picture => [picture.naturalHeight, picture.naturalWidth]") == [height, width]
+    screenshot(page, "glass-box-still")
+    page = box()
+    expect(page.locator(".reading")).to_be_visible()
+    expect(page.locator("figure.still")).to_have_count(0)
 
 
 def test_a_number_shows_its_patch_and_its_products(box):
