@@ -13,6 +13,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 SMALLEST, LARGEST = 320, 400  # pixels of the longer side that a picture is looked at with
 WIDEST_STROKE = 0.25  # of the shorter side of the picture
+WIDEST_OF_A_ONE = 0.17  # of its height: a one that was cut out closely is nearly as wide as its picture
 LEAST_CONTRAST = 0.1  # of the paper's brightness
 LEAST_CONTRAST_TO_GRAIN = 6.0
 WEAKEST = 0.35  # of the strongest mark's contrast, for another mark of the same hand
@@ -64,7 +65,8 @@ def find_ink(grey: np.ndarray) -> Ink:
 
     Shapes: grey (H, W) float32.
     """
-    size = max(3, round(min(grey.shape) * WIDEST_STROKE))
+    height, width = grey.shape
+    size = max(3, round(min(height, width) * WIDEST_STROKE), round(height * WIDEST_OF_A_ONE))
     paper = np.maximum(ndimage.grey_closing(grey, size=(size, size), mode="nearest"), grey)
     darkness = (paper - grey) / np.maximum(paper, 8)
     # What fills strokes takes the brightest of a paper's texture for the paper: back to its middle.

@@ -34,6 +34,7 @@ LARGEST_RADIUS = 16  # by which strokes are made thinner at full size; thicker o
 PEN = (2.0, 3.5)  # thinnest and thickest stroke, in pixels of the final 28
 FITS_WELL = 0.55  # how well a reading fits that leaves no other polarity to look for
 LEAST_PLAINNESS = 5.5  # what is less plain than this on its paper is the paper's own texture
+LARGE_IS_PLAIN = 1.5  # so much less has to be what is as large as the picture: no texture is
 INKED, FAINTEST = 0.43, 0.1  # strength from which on a pixel is ink, and may be if it hangs together with ink
 LEAST_IN_A_FIELD = 0.2  # of its shorter side
 PERHAPS_INK = 0.04  # of the paper's brightness
@@ -244,7 +245,8 @@ def _as_digits(ink: Ink, reach: int, inside: np.ndarray | None) -> _Reading | No
     thin = np.median([1 - part.thickness for part in digits])
     fit = float(np.median(around) * thin**2) * min(4 * size, 1) ** 0.5
     reading = _Reading(ink, in_rows(list(digits)), fit)
-    return reading if _contrast(reading) >= LEAST_PLAINNESS * _grain(reading, inside) else None
+    plainness = LEAST_PLAINNESS - LARGE_IS_PLAIN * _tallest(reading) / max(shape)
+    return reading if _contrast(reading) >= plainness * _grain(reading, inside) else None
 
 
 def _grain(reading: _Reading, inside: np.ndarray | None) -> float:

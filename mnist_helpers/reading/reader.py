@@ -23,6 +23,7 @@ from mnist_helpers.reading.preprocessing import DigitSteps, cut_in_two, read_dig
 SURE = 0.99
 LEAST_ENERGY = 4.7  # of the shipped network's logits, see `DigitReading.energy`
 PERHAPS_TWO = 0.8  # from so many widths for a height on, a part may be two digits that touch
+SURE_OF_BOTH = 0.95  # before it is cut: a digit in an odd form has halves that look a little like digits
 QUARTERS = {  # Pillow turns the other way
     0: None,
     90: Image.Transpose.ROTATE_270,
@@ -151,7 +152,7 @@ class Reader:
         return readings
 
     def _apart(self, digit: DigitSteps) -> list[DigitSteps]:
-        """Return the digits that touch in what looks like one, if the network reads both better than the one."""
+        """Return the digits that touch in what looks like one, if the network is surer of both than of the one."""
         width, height = digit.part.width, digit.part.height
         if width < PERHAPS_TWO * height:
             return [digit]
@@ -160,7 +161,8 @@ class Reader:
             return [digit]
         ways = [(self._sureness(pair), pair) for pair in cut_in_two(digit)]
         surest, both = max(ways, key=lambda way: way[0], default=(0.0, ()))
-        return [piece for half in both for piece in self._apart(half)] if surest > one else [digit]
+        cut = surest > max(one, SURE_OF_BOTH)
+        return [piece for half in both for piece in self._apart(half)] if cut else [digit]
 
     def _sureness(self, digits: Iterable[DigitSteps]) -> float:
         """Return how sure the network is of the digit of which it is least sure."""

@@ -17,6 +17,7 @@ TOO_WIDE, USUAL_WIDTH = 1.6, 0.7  # of a digit's height
 TOO_TALL = 2.3  # of a digit's width, unless it is thin
 LINE_WIDTH = 0.035  # of the picture's longer side, at most
 STRAIGHT = 0.15  # how much a line may slope
+LEAST_HOLE = 0.03  # of the box of a part that is cut; between two digits that touch twice there is a smaller one
 
 
 @dataclass(frozen=True)
@@ -306,8 +307,17 @@ def _cut(part: Part, left: float, right: float) -> tuple[Part, Part] | None:
     for row in total[-2::-1]:
         way.append(way[-1] - 1 + int(row[way[-1] - 1 : way[-1] + 2].argmin()))
     beyond = np.arange(part.width) >= first - 1 + np.array(way[::-1])[:, None]
+    if _goes_through_a_hole(part.mask, beyond):
+        return None
     pieces = tuple(_trimmed(part, part.mask & side) for side in (~beyond, beyond))
     return pieces if min(piece.height for piece in pieces) >= 0.5 * part.height else None
+
+
+def _goes_through_a_hole(mask: np.ndarray, beyond: np.ndarray) -> bool:
+    """Decide whether a cut opens a digit's hole, such as that of a zero."""
+    holes, count = ndimage.label(ndimage.binary_fill_holes(mask) & ~mask)
+    areas, past = (np.bincount(holes[where], minlength=count + 1)[1:] for where in (holes > 0, beyond & (holes > 0)))
+    return bool(((areas >= LEAST_HOLE * mask.size) & (np.minimum(past, areas - past) > 0.2 * areas)).any())
 
 
 def _trimmed(part: Part, mask: np.ndarray) -> Part:
