@@ -317,7 +317,7 @@ def _goes_through_a_hole(mask: np.ndarray, beyond: np.ndarray) -> bool:
     """Decide whether a cut opens a digit's hole, such as that of a zero."""
     holes, count = ndimage.label(ndimage.binary_fill_holes(mask) & ~mask)
     areas, past = (np.bincount(holes[where], minlength=count + 1)[1:] for where in (holes > 0, beyond & (holes > 0)))
-    return bool(((areas >= LEAST_HOLE * mask.size) & (np.minimum(past, areas - past) > 0.2 * areas)).any())
+    return bool(((areas >= LEAST_HOLE * mask.size) & (np.minimum(past, areas - past) > 0.05 * areas)).any())
 
 
 def _trimmed(part: Part, mask: np.ndarray) -> Part:

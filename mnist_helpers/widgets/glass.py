@@ -124,7 +124,9 @@ def _still(model: nn.Sequential, labelled: LabelledImages) -> str:
     maps = {f"layer {name}": 255 - maps for name, maps in lit_maps(model, image).items()}
     probabilities = predict_logits(model, labelled.images[:1]).softmax(dim=1)[0]
     answers = [f"{name}: {share:.1%}" for name, share in zip(labelled.classes, probabilities, strict=True)]
-    return "\n".join([*starmap(_figure, {"the image": image[0], **maps}.items()), f"<p>The answer: {', '.join(answers)}.</p>"])
+    return "\n".join(
+        [*starmap(_figure, {"the image": image[0], **maps}.items()), f"<p>The answer: {', '.join(answers)}.</p>"]
+    )
 
 
 def _figure(caption: str, pixels: Tensor) -> str:

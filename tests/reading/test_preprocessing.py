@@ -10,6 +10,7 @@ from scipy.ndimage import center_of_mass, distance_transform_edt, maximum_filter
 from mnist_helpers.reading.ink import SMALLEST
 from mnist_helpers.reading.pictures import PictureError
 from mnist_helpers.reading.preprocessing import read_digit, read_digits
+from mnist_helpers.reading.segmentation import Part, cuts
 
 SEVEN = [(60, 40), (120, 40), (80, 130)]
 
@@ -330,3 +331,35 @@ def test_a_tall_stroke_that_broke_in_the_middle_is_one_digit():
     pen.line([(150, 40), (150, 140)], fill=0, width=16)
     pen.line([(150, 148), (150, 260)], fill=0, width=16)
     assert len(read_digits(picture)) == 1
+
+
+@pytest.mark.parametrize(("width", "stroke"), [(30, 16), (40, 20), (100, 34)])
+def test_a_one_that_was_cut_out_closely_is_seen(width, stroke):
+    picture = Image.new("L", (width, 205), 180)
+    ImageDraw.Draw(picture).rounded_rectangle([(width - stroke) // 2, 6, (width + stroke) // 2, 198], stroke // 2, 60)
+    left, top, right, bottom = read_digit(picture).box
+    scale = SMALLEST / 205
+    assert right - left == pytest.approx(stroke * scale, abs=5)
+    assert bottom - top == pytest.approx(193 * scale, abs=8)
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_shadow_s_corner_is_no_digit_and_a_digit_may_touch_the_edge(turns):
+    corner = Image.new("L", (240, 200), 180)
+    ImageDraw.Draw(corner).ellipse([180, 150, 300, 260], fill=80)
+    shadow = corner.filter(ImageFilter.GaussianBlur(3)).rotate(90 * turns, expand=True)
+    with pytest.raises(PictureError):
+        read_digits(shadow)
+    seven = Image.new("L", (240, 200), 180)
+    ImageDraw.Draw(seven).line([(100, 130), (150, 130), (125, 200)], fill=60, width=8)
+    (digit,) = read_digits(seven.rotate(90 * turns, expand=True))
+    assert max(digit.part.height, digit.part.width) == pytest.approx(75 * SMALLEST / 240, abs=8)
+
+
+def test_a_digit_is_never_cut_through_its_hole():
+    ring, pair = Image.new("L", (120, 100)), Image.new("L", (120, 100))
+    ImageDraw.Draw(ring).ellipse([5, 5, 115, 95], outline=255, width=12)
+    ImageDraw.Draw(pair).ellipse([5, 5, 60, 95], outline=255, width=8)
+    ImageDraw.Draw(pair).ellipse([56, 5, 115, 95], outline=255, width=8)
+    assert cuts(Part(np.asarray(ring) > 0, 0, 0)) == []
+    assert any(abs(one.width - 56) < 6 for one, _other in cuts(Part(np.asarray(pair) > 0, 0, 0)))
