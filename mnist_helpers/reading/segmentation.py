@@ -295,11 +295,15 @@ def cuts(part: Part) -> list[tuple[Part, Part]]:
 
 
 def _cut(part: Part, left: float, right: float) -> tuple[Part, Part] | None:
-    """Cut a part in two from top to bottom, between two shares of its width, where the way crosses the least ink."""
+    """Cut a part in two from top to bottom, between two shares of its width, where the way crosses the least.
+
+    It crosses ink, but no hole of a digit, such as that of a zero.
+    """
     first, last = round(left * part.width), round(right * part.width)
     if last - first < 2:
         return None
-    cost = part.mask[:, first:last] + 1e-4  # and of ways that cross as much, the shortest
+    holes = _large_holes(part.mask)
+    cost = (part.mask | (holes > 0))[:, first:last] + 1e-4  # and of ways that cross as much, the shortest
     total = np.pad(cost, ((0, 0), (1, 1)), constant_values=np.inf)
     for above, below in pairwise(total):
         below[1:-1] += np.minimum(np.minimum(above[:-2], above[2:]) + 1e-4, above[1:-1])
@@ -307,17 +311,18 @@ def _cut(part: Part, left: float, right: float) -> tuple[Part, Part] | None:
     for row in total[-2::-1]:
         way.append(way[-1] - 1 + int(row[way[-1] - 1 : way[-1] + 2].argmin()))
     beyond = np.arange(part.width) >= first - 1 + np.array(way[::-1])[:, None]
-    if _goes_through_a_hole(part.mask, beyond):
-        return None
+    for hole in np.unique(holes[holes > 0]):
+        if 0.05 < beyond[holes == hole].mean() < 0.95:
+            return None
     pieces = tuple(_trimmed(part, part.mask & side) for side in (~beyond, beyond))
     return pieces if min(piece.height for piece in pieces) >= 0.5 * part.height else None
 
 
-def _goes_through_a_hole(mask: np.ndarray, beyond: np.ndarray) -> bool:
-    """Decide whether a cut opens a digit's hole, such as that of a zero."""
+def _large_holes(mask: np.ndarray) -> np.ndarray:
+    """Return the holes of a part, but for the small ones between two digits that touch twice: (H, W), 0 and numbers."""
     holes, count = ndimage.label(ndimage.binary_fill_holes(mask) & ~mask)
-    areas, past = (np.bincount(holes[where], minlength=count + 1)[1:] for where in (holes > 0, beyond & (holes > 0)))
-    return bool(((areas >= LEAST_HOLE * mask.size) & (np.minimum(past, areas - past) > 0.05 * areas)).any())
+    large = np.flatnonzero(np.bincount(holes.ravel(), minlength=count + 1) >= LEAST_HOLE * mask.size)
+    return np.where(np.isin(holes, large), holes, 0)
 
 
 def _trimmed(part: Part, mask: np.ndarray) -> Part:
