@@ -72,14 +72,14 @@ class Loaded:
     def fork(self, arguments: list[str], environment: dict[str, str], folder: str) -> int:
         """Return the number of a new kernel's process, as soon as all is loaded.
 
-        Raises: OSError if there is no such process any more, or if the environment is too long.
+        Raises: OSError if there is no such process any more, or no room, or if the environment is too long.
         """
         request = {"arguments": arguments, "environment": environment, "folder": folder}
         with self.one_at_a_time:
             self.channel.send(json.dumps(request).encode())
             answer = self.channel.recv(100)
-        if not answer:
-            raise ConnectionResetError("The process that kernels are forked from has ended.")
+        if not answer or int(answer) < 0:
+            raise ChildProcessError("There is no process to fork a kernel from, or no room for one more.")
         return int(answer)
 
 
@@ -107,7 +107,10 @@ class ForkedKernel(psutil.Process):
 
     def poll(self) -> int | None:
         """Return None while it lives, and then some number: how it ended is known to its parent alone."""
-        return None if self.is_running() else -1
+        try:  # in some containers nobody waits for the dead
+            return None if self.status() != psutil.STATUS_ZOMBIE else -1
+        except psutil.NoSuchProcess:
+            return -1
 
     def send_signal(self, number: int) -> None:
         """Send it a signal, unless it has ended."""

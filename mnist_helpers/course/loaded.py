@@ -23,7 +23,7 @@ BACKEND, INLINE = "MPLBACKEND", "module://matplotlib_inline.backend_inline"  # w
 
 
 def serve(channel: socket.socket) -> None:
-    """Load all, then answer each request for a kernel with the number of its process."""
+    """Load all, then answer each request for a kernel with the number of its process, or with -1."""
     atexit.register(leave)  # what is registered first is done last
     for name in LOADED:
         with suppress(ImportError):
@@ -31,11 +31,19 @@ def serve(channel: socket.socket) -> None:
     gc.freeze()  # else each kernel's collector would copy all that they share by looking at it
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody here waits for those that have ended
     while request := channel.recv(LONGEST_REQUEST):
-        if not (kernel := os.fork()):
+        if not (kernel := forked()):
             channel.close()
             become_kernel(**json.loads(request))
             return
         channel.send(str(kernel).encode())
+
+
+def forked() -> int:
+    """Fork; return 0 in the new process, its number in this one, and -1 if the system allows no more processes."""
+    try:
+        return os.fork()
+    except OSError:  # those that there are must not end with this one
+        return -1
 
 
 def leave() -> None:

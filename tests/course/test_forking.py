@@ -15,6 +15,7 @@ import pytest
 from mnist_helpers.course import forking
 from mnist_helpers.course.forking import NAME, ForkingKernelManager, can_be_forked, fixed
 from mnist_helpers.course.kernel import MODULE
+from mnist_helpers.course.loaded import forked
 from mnist_helpers.course.runner import run_notebooks
 from mnist_helpers.runtime import ROOT
 
@@ -84,6 +85,28 @@ def test_another_kernel_another_system_and_new_packages_begin_as_ever(monkeypatc
         assert not can_be_forked(COMMAND, now)
     monkeypatch.setattr(forking, "installed", lambda: 0)  # pip has been here
     assert not can_be_forked(COMMAND, now)
+
+
+def test_where_no_more_processes_are_allowed_the_loaded_one_lives_on(monkeypatch):
+    def refuse() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "fork", refuse)
+        assert forked() == -1
+
+
+@pytest.mark.parametrize("answer", [b"-1", b""])
+def test_a_kernel_that_was_refused_begins_as_ever(output, monkeypatch, answer):
+    class Full:
+        def send(self, _request: bytes) -> None:
+            pass
+
+        def recv(self, _most: int) -> bytes:
+            return answer
+
+    monkeypatch.setattr(forking.loaded(), "channel", Full())
+    assert output("import sys\nprint('torch' in sys.modules)") == "False\n"
 
 
 def test_a_kernel_that_cannot_be_forked_runs_the_page_all_the_same(output, monkeypatch):
