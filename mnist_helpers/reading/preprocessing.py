@@ -36,7 +36,8 @@ FITS_WELL = 0.55  # how well a reading fits that leaves no other polarity to loo
 LEAST_PLAINNESS = 5.5  # what is less plain than this on its paper is the paper's own texture
 LARGE_IS_PLAIN = 1.5  # so much less has to be what is as large as the picture: no texture is
 INKED, FAINTEST = 0.43, 0.1  # strength from which on a pixel is ink, and may be if it hangs together with ink
-LARGEST_CORNER, ALONG_THE_EDGE = 0.4, 0.4  # of the picture's longer side; of its own
+# Of the picture's longer side, and twice of its own: what is thinner is a stroke, such as the bar of a seven.
+LARGEST_CORNER, ALONG_THE_EDGE, THINNEST_CORNER = 0.4, 0.4, 0.35
 LEAST_IN_A_FIELD = 0.2  # of its shorter side
 PERHAPS_INK = 0.04  # of the paper's brightness
 NO_INK = "There is no ink in this picture. Is the digit in it? A photo from closer by shows it larger."
@@ -260,7 +261,8 @@ def _is_a_corner(part: Part, shape: tuple[int, int]) -> bool:
         (part.right > width - near, part.mask[:, -near:].T),
     )
     along = max((strip.any(axis=0).sum() for touches, strip in strips if touches), default=0)
-    return part.size < LARGEST_CORNER * max(shape) and along > ALONG_THE_EDGE * part.size
+    small = part.size < LARGEST_CORNER * max(shape)
+    return small and part.thickness > THINNEST_CORNER and along > ALONG_THE_EDGE * part.size
 
 
 def _grain(reading: _Reading, inside: np.ndarray | None) -> float:
