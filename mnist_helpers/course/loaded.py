@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+import warnings
 from contextlib import suppress
 
 # torch loads torch._dynamo when the first optimizer is made. ipywidgets is not here: it looks for its kernel at once.
@@ -41,7 +42,9 @@ def serve(channel: socket.socket) -> None:
 def forked() -> int:
     """Fork; return 0 in the new process, its number in this one, and -1 if the system allows no more processes."""
     try:
-        return os.fork()
+        with warnings.catch_warnings():  # Python warns of threads: those that there are, OpenBLAS's, stand it
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return os.fork()
     except OSError:  # those that there are must not end with this one
         return -1
 
