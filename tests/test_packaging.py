@@ -192,7 +192,8 @@ def test_make_hands_values_over_as_they_stand_wherever_it_is(tmp_path, place):
     seen = "".join(f"${{{name}-}}" for name in unwanted)
     python.write_text(f'#!/bin/sh\nprintf "%s\\n" "$MNIST_ARTIFACTS" "unwanted: {seen}" "$@"')
     python.chmod(0o755)
-    for file in ("requirements-lock.txt", "mnist_helpers/course/kernel.py", "notebooks/01_a.ipynb", ".venv/.ready"):
+    needed = ("requirements-lock.txt", "pyproject.toml", "mnist_helpers/course/kernel.py")
+    for file in (*needed, "notebooks/01_a.ipynb", ".venv/.ready"):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).touch()
     shutil.copy(ROOT / "Makefile", folder)
