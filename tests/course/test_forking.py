@@ -1,12 +1,12 @@
 """A kernel that is forked begins with torch loaded, is otherwise like any other, and ends with who started it."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import nbformat
 import psutil
@@ -18,6 +18,7 @@ from mnist_helpers.course.kernel import MODULE
 from mnist_helpers.course.loaded import forked
 from mnist_helpers.course.runner import run_notebooks
 from mnist_helpers.runtime import ROOT
+from mnist_helpers.widgets.serving import settings
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Kernels are forked on Linux only.")
 COMMAND = [sys.executable, "-m", MODULE, "-f", "connection.json"]
@@ -176,5 +177,7 @@ def test_it_goes_by_one_name():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     place = f"{forking.__name__}:{forking.ForkedProvisioner.__name__}"
     assert project["entry-points"]["jupyter_client.kernel_provisioners"] == {NAME: place}
-    serving = Path(ROOT, "mnist_helpers", "widgets", "serving.py").read_text()
-    assert f'FORKED = "{NAME}"' in serving
+    assert settings(8866, "127.0.0.1", 10).KernelProvisionerFactory.default_provisioner_name == NAME
+    lab = json.loads((ROOT / "lab" / "jupyter_server_config.json").read_text())
+    assert lab["KernelProvisionerFactory"]["default_provisioner_name"] == NAME
+    assert lab["ServerApp"]["jpserver_extensions"][forking.__name__]
