@@ -1,9 +1,12 @@
 """What all tests share. Sizes are small for speed; the images are real MNIST."""
 
 import functools
+import importlib
 import os
+import pkgutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +21,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import torch
 
+import mnist_helpers
 from mnist_helpers import runtime
 from mnist_helpers.cli import main
 from mnist_helpers.data import LabelledImages, load_part
@@ -36,6 +40,15 @@ def pytest_configure():
 @pytest.fixture(autouse=True)
 def _same_numbers_every_time():
     runtime.seed_everything(0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _all_of_ours_is_loaded():
+    """Load what functions import on their way: loaded later, it would keep what a test put in place of a name."""
+    for module in pkgutil.walk_packages(mnist_helpers.__path__, "mnist_helpers."):
+        if not module.name.endswith("__main__"):
+            with suppress(ImportError):  # of what an extra brings
+                importlib.import_module(module.name)
 
 
 def _own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

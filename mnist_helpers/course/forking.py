@@ -15,18 +15,19 @@ import sys
 import sysconfig
 import threading
 from contextlib import suppress
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import psutil
 from jupyter_client import KernelConnectionInfo
 from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.provisioning import LocalProvisioner
+from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
 
 from mnist_helpers.course.kernel import MODULE, LocalKernelManager
 from mnist_helpers.startup import soon_sleep
 
-NAME = "mnist-forked"  # the provisioner's, by which pyproject.toml makes it known to Jupyter
+NAME = "mnist-forked"  # by which Jupyter knows the provisioner
 # Which variables may differ: what Jupyter, Voilà and pytest tell a kernel, and what is read when it has begun.
 FREE = (
     *("JPY_", "PATH_INFO", "PYTEST_", "QUERY_STRING", "SCRIPT_NAME", "SERVER_", "VOILA_"),
@@ -134,6 +135,12 @@ class ForkedProvisioner(LocalProvisioner):
         return await super().launch_kernel(cmd, **options)
 
 
+# Known from here, and not from what is installed: where this package is only on the path, its kernels begin, too.
+KernelProvisionerFactory.provisioners[NAME] = EntryPoint(
+    NAME, f"{__name__}:{ForkedProvisioner.__name__}", KernelProvisionerFactory.GROUP_NAME
+)
+
+
 class ForkingKernelManager(LocalKernelManager):
     """Talk through files, with a kernel that is forked where that can be done."""
 
@@ -150,7 +157,8 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
     return [{"module": __name__}]
 
 
-def _load_jupyter_server_extension(_server: object) -> None:
-    """Begin to load when JupyterLab begins, before the first page is opened."""
+def _load_jupyter_server_extension(server: Any) -> None:
+    """Have JupyterLab's kernels forked, and begin to load when it begins, before the first page is opened."""
+    KernelProvisionerFactory.instance(parent=server).default_provisioner_name = NAME
     if system_forks():
         loaded()

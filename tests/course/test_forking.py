@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import tomllib
+from importlib.metadata import entry_points
 
 import nbformat
 import psutil
 import pytest
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.provisioning import KernelProvisionerFactory
 
 from mnist_helpers.course import forking
 from mnist_helpers.course.forking import NAME, ForkingKernelManager, can_be_forked, fixed
@@ -173,11 +175,19 @@ def test_a_kernel_ends_when_its_starter_is_killed(write_notebook, tmp_path):
     assert not alive
 
 
-def test_it_goes_by_one_name():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    place = f"{forking.__name__}:{forking.ForkedProvisioner.__name__}"
-    assert project["entry-points"]["jupyter_client.kernel_provisioners"] == {NAME: place}
+def test_jupyter_knows_it_also_where_the_package_is_not_installed(monkeypatch):
+    """It is on the path, as a class's copy of the repository may be, and the server begins kernels by the name."""
+    monkeypatch.setattr(KernelProvisionerFactory, "_get_all_provisioners", staticmethod(lambda: entry_points(group="")))
+    factory = KernelProvisionerFactory(default_provisioner_name=NAME)
+    made = factory.create_provisioner_instance("1", KernelSpec(argv=COMMAND), None)
+    assert isinstance(made, forking.ForkedProvisioner)
+
+
+def test_the_app_and_jupyterlab_fork_their_kernels(monkeypatch):
     assert settings(8866, "127.0.0.1", 10).KernelProvisionerFactory.default_provisioner_name == NAME
     lab = json.loads((ROOT / "lab" / "jupyter_server_config.json").read_text())
-    assert lab["KernelProvisionerFactory"]["default_provisioner_name"] == NAME
     assert lab["ServerApp"]["jpserver_extensions"][forking.__name__]
+    factory = KernelProvisionerFactory()
+    monkeypatch.setattr(KernelProvisionerFactory, "instance", lambda **_: factory)
+    forking._load_jupyter_server_extension(None)
+    assert factory.default_provisioner_name == NAME
