@@ -72,8 +72,9 @@ quick: $(READY) ## the core's tests and lesson 01 (PYTHON=python3.13 VENV=build/
 	$(TESTS) --dist=loadfile -m "not slow" tests/test_*.py tests/reading
 	@$(RUN) run-notebooks --notebooks 01
 
+# Files are begun in this order, and one that takes minutes must not be the last.
 test-all: test ## and the slow ones: a whole class marked, a real browser, killed processes
-	$(TESTS) --dist=loadfile -m "slow and not weekly" tests
+	$(TESTS) --dist=loadfile -m "slow and not weekly" tests/test_wheel.py tests
 
 test-weekly: $(READY) ## what takes minutes and seldom breaks (lessons from the wheel, on a pretended GPU), and what only measures
 	$(TESTS) --dist=loadfile -m weekly tests

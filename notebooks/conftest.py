@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jupyter_client.provisioning import KernelProvisionerFactory
+
+from mnist_helpers.course.forking import NAME
 
 ARTIFACTS = Path(os.environ.get("MNIST_ARTIFACTS", "build/test-artifacts")).absolute()
 
@@ -19,4 +22,5 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MNIST_ARTIFACTS", str(ARTIFACTS / item.path.stem))
         patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        patch.setattr(KernelProvisionerFactory.instance(), "default_provisioner_name", NAME)
         return (yield)

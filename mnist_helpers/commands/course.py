@@ -59,8 +59,12 @@ def app(
     theme: Annotated[str, typer.Option(help="light or dark")] = "light",
 ) -> None:
     """Serve the glass box and the drawing pad as web pages, on this machine only unless told otherwise."""
-    from mnist_helpers.widgets.serving import serve
+    from mnist_helpers.widgets.serving import serve  # first: where Voilà is missing, it says what to install
 
+    # isort: split
+    from mnist_helpers.course.forking import fork_all
+
+    fork_all()
     serve(port, address, most, base_url, theme, origin, say)
 
 

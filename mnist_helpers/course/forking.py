@@ -31,7 +31,7 @@ NAME = "mnist-forked"  # by which Jupyter knows the provisioner
 # Which variables may differ: what Jupyter, Voilà and pytest tell a kernel, and what is read when it has begun.
 FREE = (
     *("JPY_", "PATH_INFO", "PYTEST_", "QUERY_STRING", "SCRIPT_NAME", "SERVER_", "VOILA_"),
-    *("MNIST_", "PWD", "XDG_CACHE_HOME"),
+    *("CUDA_VISIBLE_DEVICES", "MNIST_", "PWD", "XDG_CACHE_HOME"),
 )
 
 
@@ -153,12 +153,17 @@ class ForkingKernelManager(LocalKernelManager):
         return specification
 
 
+def fork_all() -> None:
+    """Have all kernels that this process begins from now on forked, where that can be done."""
+    KernelProvisionerFactory.instance().default_provisioner_name = NAME
+
+
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
     return [{"module": __name__}]
 
 
-def _load_jupyter_server_extension(server: Any) -> None:
-    """Have JupyterLab's kernels forked, and begin to load when it begins, before the first page is opened."""
-    KernelProvisionerFactory.instance(parent=server).default_provisioner_name = NAME
+def _load_jupyter_server_extension(_server: object) -> None:
+    """Begin to load when JupyterLab begins, before the first page is opened."""
+    fork_all()
     if system_forks():
         loaded()

@@ -87,7 +87,6 @@ OPEN = {
 }
 # Of what JupyterLab is extended by on this machine, all that a widget needs; the rest only delays the page.
 EXTENSIONS = ["@voila-dashboards/widgets-manager8", "@jupyter-widgets/jupyterlab-manager", "anywidget"]
-FORKED = "mnist-forked"  # how a visitor's kernel begins, by the name under which pyproject.toml makes it known
 ALONE_SECONDS = 60  # after which a kernel without a page is stopped
 IDLE_MINUTES = 20  # after which a kernel is stopped, also if its page is still open
 
@@ -353,7 +352,6 @@ def settings(port: int, address: str, most: int, base_url: str = "/", theme: str
     config.VoilaConfiguration.strip_sources = True
     config.VoilaConfiguration.show_tracebacks = False
     config.VoilaConfiguration.multi_kernel_manager_class = FewKernels
-    config.KernelProvisionerFactory.default_provisioner_name = FORKED
     config.VoilaConfiguration.preheat_kernel = True
     config.VoilaConfiguration.default_pool_size = min(READY, most)
     config.VoilaConfiguration.file_allowlist = []
