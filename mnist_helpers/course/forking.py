@@ -28,10 +28,11 @@ from mnist_helpers.course.kernel import MODULE, LocalKernelManager
 from mnist_helpers.startup import soon_sleep
 
 NAME = "mnist-forked"  # by which Jupyter knows the provisioner
-# Which variables may differ: what Jupyter, Voilà and pytest tell a kernel, and what is read when it has begun.
+# Which variables may differ: what Jupyter, Voilà and pytest tell a kernel, and what is read when it has begun. The
+# last one torch sets by itself, in any process in which an optimizer is made.
 FREE = (
     *("JPY_", "PATH_INFO", "PYTEST_", "QUERY_STRING", "SCRIPT_NAME", "SERVER_", "VOILA_"),
-    *("CUDA_VISIBLE_DEVICES", "MNIST_", "PWD", "XDG_CACHE_HOME"),
+    *("CUDA_VISIBLE_DEVICES", "MNIST_", "PWD", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR"),
 )
 
 
