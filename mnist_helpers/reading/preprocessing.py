@@ -23,6 +23,7 @@ from mnist_helpers.reading.segmentation import (
     cuts,
     find_digits,
     in_rows,
+    is_a_corner,
     is_rectangle,
 )
 
@@ -36,8 +37,6 @@ FITS_WELL = 0.55  # how well a reading fits that leaves no other polarity to loo
 LEAST_PLAINNESS = 5.5  # what is less plain than this on its paper is the paper's own texture
 LARGE_IS_PLAIN = 1.5  # so much less has to be what is as large as the picture: no texture is
 INKED, FAINTEST = 0.43, 0.1  # strength from which on a pixel is ink, and may be if it hangs together with ink
-# Of the picture's longer side, and twice of its own: what is thinner is a stroke, such as the bar of a seven.
-LARGEST_CORNER, ALONG_THE_EDGE, THINNEST_CORNER = 0.4, 0.4, 0.35
 LEAST_IN_A_FIELD = 0.2  # of its shorter side
 PERHAPS_INK = 0.04  # of the paper's brightness
 NO_INK = "There is no ink in this picture. Is the digit in it? A photo from closer by shows it larger."
@@ -240,7 +239,7 @@ def _as_digits(ink: Ink, reach: int, inside: np.ndarray | None) -> _Reading | No
             return None  # one is cut by the edge: this is no field of its own
         digits = [part for part, share in zip(digits, shares, strict=True) if share == 1]
     looks = [(part, paper) for part in digits if (paper := _on_paper(ink, part)) > 0.5]
-    if not looks or all(_is_a_corner(part, shape) for part, _ in looks):
+    if not looks or all(is_a_corner(part, shape) for part, _ in looks):
         return None
     digits, around = zip(*looks, strict=True)
     size = sum(part.size for part in digits) / max(shape)
@@ -249,20 +248,6 @@ def _as_digits(ink: Ink, reach: int, inside: np.ndarray | None) -> _Reading | No
     reading = _Reading(ink, in_rows(list(digits)), fit)
     plainness = LEAST_PLAINNESS - LARGE_IS_PLAIN * _tallest(reading) / max(shape)
     return reading if _contrast(reading) >= plainness * _grain(reading, inside) else None
-
-
-def _is_a_corner(part: Part, shape: tuple[int, int]) -> bool:
-    """Decide whether a part is a small piece of something beyond the picture, and not a digit that touches its edge."""
-    (height, width), near = shape, 3
-    strips = (
-        (part.top < near, part.mask[:near]),
-        (part.left < near, part.mask[:, :near].T),
-        (part.bottom > height - near, part.mask[-near:]),
-        (part.right > width - near, part.mask[:, -near:].T),
-    )
-    along = max((strip.any(axis=0).sum() for touches, strip in strips if touches), default=0)
-    small = part.size < LARGEST_CORNER * max(shape)
-    return small and part.thickness > THINNEST_CORNER and along > ALONG_THE_EDGE * part.size
 
 
 def _grain(reading: _Reading, inside: np.ndarray | None) -> float:

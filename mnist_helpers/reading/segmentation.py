@@ -15,8 +15,11 @@ LEAST_OF_THE_TALLEST = 0.4
 WIDEST = 0.6  # of a digit's longer side: what is thicker is a blot
 TOO_WIDE, USUAL_WIDTH = 1.6, 0.7  # of a digit's height
 TOO_TALL = 2.3  # of a digit's width, unless it is thin
+# Of the picture's longer side, and twice of its own: what is thinner is a stroke, such as the bar of a seven.
+LARGEST_CORNER, ALONG_THE_EDGE, THINNEST_CORNER = 0.4, 0.4, 0.35
 LINE_WIDTH = 0.035  # of the picture's longer side, at most
 STRAIGHT = 0.15  # how much a line may slope
+CLEAN_CUT = 0.95  # of a hole lies on one side of a cut, at least
 LEAST_HOLE = 0.03  # of the box of a part that is cut; between two digits that touch twice there is a smaller one
 
 
@@ -123,6 +126,20 @@ def _fills_a_side(part: Part, shape: tuple[int, int]) -> bool:
         (part.right == shape[1], part.mask[:, -3:].T, shape[0]),
     ]
     return any(touches and strip.any(axis=0).sum() > 0.8 * length for touches, strip, length in sides)
+
+
+def is_a_corner(part: Part, shape: tuple[int, int]) -> bool:
+    """Decide whether a part is a small piece of something beyond the picture, and not a digit that touches its edge."""
+    (height, width), near = shape, 3
+    strips = (
+        (part.top < near, part.mask[:near]),
+        (part.left < near, part.mask[:, :near].T),
+        (part.bottom > height - near, part.mask[-near:]),
+        (part.right > width - near, part.mask[:, -near:].T),
+    )
+    along = max((strip.any(axis=0).sum() for touches, strip in strips if touches), default=0)
+    small = part.size < LARGEST_CORNER * max(shape)
+    return small and part.thickness > THINNEST_CORNER and along > ALONG_THE_EDGE * part.size
 
 
 def _parts(mask: np.ndarray, reach: int) -> list[Part]:
@@ -312,7 +329,7 @@ def _cut(part: Part, left: float, right: float) -> tuple[Part, Part] | None:
         way.append(way[-1] - 1 + int(row[way[-1] - 1 : way[-1] + 2].argmin()))
     beyond = np.arange(part.width) >= first - 1 + np.array(way[::-1])[:, None]
     for hole in np.unique(holes[holes > 0]):
-        if 0.05 < beyond[holes == hole].mean() < 0.95:
+        if 1 - CLEAN_CUT < beyond[holes == hole].mean() < CLEAN_CUT:
             return None
     pieces = tuple(_trimmed(part, part.mask & side) for side in (~beyond, beyond))
     return pieces if min(piece.height for piece in pieces) >= 0.5 * part.height else None
