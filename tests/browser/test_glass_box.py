@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -19,29 +20,49 @@ from mnist_helpers.data import load_part
 from mnist_helpers.evaluation import evaluate, predict_logits
 from mnist_helpers.inspection import lit_maps
 from mnist_helpers.models import build_model
+from mnist_helpers.widgets import glass
 from mnist_helpers.widgets.glass import shipped_images, write_page
 from mnist_helpers.widgets.moments import Snapshots, pack
 
+FEW = 60  # images on most pages here: to count all 500 takes a core for seconds, whatever is tested
+
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory) -> str:
+def few_images():
+    few = shipped_images().select(torch.arange(FEW))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(glass, "shipped_images", lambda: few)
+        yield few
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, few_images) -> str:
     path = tmp_path_factory.mktemp("glass") / "glass.html"
     write_page(path, load_model(find_model("mnist", "walkthrough"))[0])
     return path.as_uri()
 
 
+def asking_for_nothing_else(visit, address: str, **options) -> Page:
+    asked = []
+    page = visit(address, before=lambda page: page.on("request", lambda request: asked.append(request.url)), **options)
+    # All it needs is in the file; a blob is the worker that the page itself made.
+    assert [one for one in asked if not one.startswith("blob:")] == [address]
+    return page
+
+
 @pytest.fixture
 def box(visit, written):
-    def opened(**options) -> Page:
-        asked = []
-        page = visit(
-            written, before=lambda page: page.on("request", lambda request: asked.append(request.url)), **options
-        )
-        # All it needs is in the file; a blob is the worker that the page itself made.
-        assert [address for address in asked if not address.startswith("blob:")] == [written]
-        return page
+    return partial(asking_for_nothing_else, visit, written)
 
-    return opened
+
+@pytest.fixture
+def whole_box(visit, tmp_path):
+    """Open the page as it is, with all its images."""
+    images = load_part("mnist", "test", glass.IMAGES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(glass, "shipped_images", lambda: images)
+        write_page(tmp_path / "glass.html", load_model(find_model("mnist", "walkthrough"))[0])
+    return partial(asking_for_nothing_else, visit, (tmp_path / "glass.html").as_uri())
 
 
 def significant(number: float) -> str:
@@ -136,8 +157,8 @@ def test_what_was_changed_comes_back(box):
     assert page.locator(".answers").inner_text() == before
 
 
-def test_the_share_of_right_answers_follows_what_is_changed(box):
-    page, model = box(), load_model(find_model("mnist", "walkthrough"))[0]
+def test_the_share_of_right_answers_follows_what_is_changed(whole_box):
+    page, model = whole_box(), load_model(find_model("mnist", "walkthrough"))[0]
     images = load_part("mnist", "test", 500)
     score = page.locator(".score")
     expect(score).to_have_text(f"{evaluate(model, images).accuracy:.1%} of 500 images")
@@ -148,8 +169,8 @@ def test_the_share_of_right_answers_follows_what_is_changed(box):
     expect(score).to_have_text(f"{(predictions == images.labels).float().mean():.1%} of 500 images")
 
 
-def test_nothing_is_counted_while_one_draws_and_afterwards_it_is(box):
-    page = box()
+def test_nothing_is_counted_while_one_draws_and_afterwards_it_is(whole_box):
+    page = whole_box()
     score = page.locator(".score")
     expect(score).to_contain_text("of 500 images")
     with page.expect_worker():
@@ -173,7 +194,7 @@ def test_nothing_is_counted_while_one_draws_and_afterwards_it_is(box):
 
 
 @pytest.fixture(scope="module")
-def timed(tmp_path_factory) -> str:
+def timed(tmp_path_factory, few_images) -> str:
     """Write the page of a network that became the shipped one in three steps."""
     torch.manual_seed(0)
     model = build_model("two-conv")
@@ -184,7 +205,7 @@ def timed(tmp_path_factory) -> str:
             now.data.lerp_(end, share)
         snapshots.step()
     path = tmp_path_factory.mktemp("timed") / "time.html"
-    write_page(path, model, pack(snapshots, load_part("mnist", "test", 500)))
+    write_page(path, model, pack(snapshots, few_images))
     return path.as_uri()
 
 
@@ -397,7 +418,7 @@ def test_everything_can_be_worked_by_mouse_by_touch_and_by_key(visit, timed, han
     differs(lambda: press(page, hand, "Next"))
     for name in ("turned by", "moved right by", "moved down by", "noise"):
         differs(lambda name=name: slide(page, hand, name))
-    expect(score).to_contain_text("of 500 images")
+    expect(score).to_contain_text(f"of {FEW} images")
     point_at(page, hand, "conv1", 20, 20)
     expect(heading).to_contain_text("conv1, map 0, row ")
     press(page, hand, "Slide the window")
@@ -501,8 +522,8 @@ def test_a_page_that_is_broken_is_never_blank(visit, written, tmp_path, spoil, s
     expect(page.locator("#box .sheet")).to_have_count(0)
 
 
-def test_the_nearest_known_digits_are_shown_and_the_limit_is_that_of_the_known_ones(box):
-    page = box()
+def test_the_nearest_known_digits_are_shown_and_the_limit_is_that_of_the_known_ones(whole_box):
+    page = whole_box()
     page.locator(".company").wait_for()
     model = load_model(find_model("mnist", "walkthrough"))[0].eval()
     images = load_part("mnist", "test", 500)
@@ -535,8 +556,8 @@ FACE = [
 ]  # fmt: skip
 
 
-def test_what_is_no_digit_is_called_a_stranger_and_digits_are_not(box):
-    page = box()
+def test_what_is_no_digit_is_called_a_stranger_and_digits_are_not(whole_box):
+    page = whole_box()
     page.locator(".company").wait_for()
     said = page.locator(".neighbours p").first
     for drawing in drawings()[::15]:
@@ -559,8 +580,8 @@ def test_what_is_no_digit_is_called_a_stranger_and_digits_are_not(box):
     expect(said).to_contain_text("Unlike anything it knows")
 
 
-def test_another_network_knows_other_digits(box):
-    page = box()
+def test_another_network_knows_other_digits(whole_box):
+    page = whole_box()
     page.locator(".company").wait_for()
     before = page.locator(".neighbours p").first.inner_text()
     row(page, "conv1").click(position={"x": 20, "y": 20})

@@ -91,9 +91,13 @@ def screenshot(page: Page, name: str, height: int | None = None) -> None:
     page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled")
 
 
-def barriers(page: Page, within: str = "html") -> dict[str, list[str]]:
-    """Return what keeps some people from using a page, or a part of it, as axe-core finds it: serious or critical."""
-    found = Axe().run(page, context={"include": [[within]]}).response["violations"]
+def barriers(page: Page, within: str = "html", rules: list[str] | None = None) -> dict[str, list[str]]:
+    """Return what keeps some people from using a page, or a part of it, as axe-core finds it: serious or critical.
+
+    `rules` are those of axe-core that are to be kept, in place of all.
+    """
+    options = {"runOnly": rules} if rules else {}
+    found = Axe().run(page, context={"include": [[within]]}, options=options).response["violations"]
     return {
         one["id"]: [node["html"][:150] for node in one["nodes"]][:3]
         for one in found
