@@ -25,6 +25,7 @@ import mnist_helpers
 from mnist_helpers import runtime
 from mnist_helpers.cli import main
 from mnist_helpers.data import LabelledImages, load_part
+from mnist_helpers.errors import MissingExtraError
 from mnist_helpers.recipes import Recipe
 
 mpl.use("agg")
@@ -47,7 +48,7 @@ def _all_of_ours_is_loaded():
     """Load what functions import on their way: loaded later, it would keep what a test put in place of a name."""
     for module in pkgutil.walk_packages(mnist_helpers.__path__, "mnist_helpers."):
         if not module.name.endswith("__main__"):
-            with suppress(ImportError):  # of what an extra brings
+            with suppress(ImportError, MissingExtraError):
                 importlib.import_module(module.name)
 
 
