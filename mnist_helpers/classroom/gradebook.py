@@ -86,7 +86,10 @@ class Gradebook:
         except ModuleNotFoundError as error:
             raise MissingExtraError("Handing out and marking need nbgrader", "classroom") from error
         # nbgrader calls the program `alembic`, which lies beside Python; in a venv that is not active, nobody finds it.
-        os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        beside = str(Path(sys.executable).parent)
+        named = [place for place in os.environ.get("PATH", "").split(os.pathsep) if place]
+        if beside not in named:
+            os.environ["PATH"] = os.pathsep.join([beside, *named])
         self.folder = course_folder()
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = PyFileConfigLoader("nbgrader_config.py", path=str(ROOT)).load_config()

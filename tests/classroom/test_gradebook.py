@@ -1,8 +1,11 @@
 """What is done with one page has an end, whatever is written in it."""
 
+import os
 import re
 import signal
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +40,14 @@ def test_other_threads_do_not_count(monkeypatch):
     monkeypatch.setattr(gradebook.time, "thread_time", lambda: 0)  # as if all that time were another thread's
     with gradebook._soon_done():
         re.match(r"(a+)+b", "a" * 22)
+
+
+def test_programs_beside_python_are_found_and_the_path_does_not_grow(tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("PATH", "/usr/bin")
+    for _ in range(2):
+        Gradebook()
+        assert os.environ["PATH"].split(os.pathsep) == [str(Path(sys.executable).parent), "/usr/bin"]
 
 
 def test_a_page_that_cannot_be_rendered_in_time_is_marked_without_feedback(tmp_path, monkeypatch):

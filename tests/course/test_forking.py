@@ -25,6 +25,12 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Kernels are for
 COMMAND = [sys.executable, "-m", MODULE, "-f", "connection.json"]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _loaded_with_the_environment_of_now():
+    """Load anew: other tests in this process may have changed what was loaded for them."""
+    forking.loaded.cache_clear()
+
+
 @pytest.fixture
 def output(write_notebook, tmp_path):
     """Run cells in a kernel of their own and return what the last of them printed."""
