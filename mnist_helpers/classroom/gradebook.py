@@ -88,7 +88,7 @@ class Gradebook:
         # nbgrader calls the program `alembic`, which lies beside Python; in a venv that is not active, nobody finds it.
         beside = str(Path(sys.executable).parent)
         named = [place for place in os.environ.get("PATH", "").split(os.pathsep) if place]
-        if beside not in named:
+        if named[:1] != [beside]:
             os.environ["PATH"] = os.pathsep.join([beside, *named])
         self.folder = course_folder()
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from mnist_helpers.course.kernel import MODULE
 from mnist_helpers.course.loaded import forked
 from mnist_helpers.course.runner import run_notebooks
 from mnist_helpers.runtime import ROOT
+from mnist_helpers.widgets import serving
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Kernels are forked on Linux only.")
 COMMAND = [sys.executable, "-m", MODULE, "-f", "connection.json"]
@@ -196,3 +197,11 @@ def test_jupyterlab_forks_its_kernels(monkeypatch):
     monkeypatch.setattr(KernelProvisionerFactory, "instance", lambda: factory)
     forking._load_jupyter_server_extension(None)
     assert factory.default_provisioner_name == NAME
+
+
+def test_the_app_forks_its_kernels(call, monkeypatch):
+    factory, served = KernelProvisionerFactory(), []
+    monkeypatch.setattr(KernelProvisionerFactory, "instance", lambda: factory)
+    monkeypatch.setattr(serving, "serve", lambda *_: served.append(factory.default_provisioner_name))
+    assert call("app").returncode == 0
+    assert served == [NAME]
