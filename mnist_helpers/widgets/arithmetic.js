@@ -109,10 +109,14 @@ export function company(all, strength, { limit, least }, images, labels) {
   const words = far || weak
     ? `Unlike anything it knows: ${why} (${figures}). Whatever it says about this image, it was not trained on such images.`
     : `Like digits that it knows (${figures}).`;
-  return [element("p", { class: far || weak ? "stranger" : "familiar" }, words), element("div", { class: "company" }, ...pictures),
-    element("details", {}, element("summary", {}, "How this is measured"),
-      element("p", {}, `Of the ${labels.length} images that came with this page, these ${SHOWN} are nearest: their last maps point most nearly the `
-        + `same way (the distance is one minus the cosine of the angle). The limit is the distance within which ${100 * neighbours.SHARE} in `
-        + "100 of these images have another of them. The strength is the logarithm of the sum of e to the logits: low where nothing in "
-        + `the image speaks for any digit; ${100 * neighbours.SHARE} in 100 have at least the second limit. So a few true digits are called strangers, too.`))];
+  return [element("p", { class: far || weak ? "stranger" : "familiar" }, words), element("div", { class: "company" }, ...pictures)];
+}
+
+/** How it is found out whether a network knows an image, of so many that came with the page. */
+export function measured(count) {
+  return element("details", {}, element("summary", {}, "How this is measured"),
+    element("p", {}, `Of the ${count} images that came with this page, these ${SHOWN} are nearest: their last maps point most nearly the `
+      + `same way (the distance is one minus the cosine of the angle). The limit is the distance within which ${100 * neighbours.SHARE} in `
+      + "100 of these images have another of them. The strength is the logarithm of the sum of e to the logits: low where nothing in "
+      + `the image speaks for any digit; ${100 * neighbours.SHARE} in 100 have at least the second limit. So a few true digits are called strangers, too.`));
 }

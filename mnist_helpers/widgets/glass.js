@@ -62,6 +62,8 @@ export async function mount(el, content) {
   const play = element("button", { type: "button", onclick: () => (playing ? stop() : start()) }, "Slide the window");
   const back = element("button", { type: "button", onclick: restore, disabled: true }, "Take the changes back");
   const time = training.panelOf(moments, labels.length, { moved: restore, stopped: judge });
+  const company = element("div"), measured = arithmetic.measured(labels.length); // apart: what is open stays open
+  measured.hidden = true;
 
   el.classList.add("glass-box");
   el.replaceChildren(
@@ -73,7 +75,7 @@ export async function mount(el, content) {
           element("button", { type: "button", onclick: () => choose((shown + 1) % labels.length) }, "Next")),
         element("div", { class: "tools" }, ...fields.map(({ label }) => label))),
       element("div", { class: "answer" }, reading, element("div", { class: "shares" }),
-        element("p", {}, "Read correctly, with the network as it is now: ", score), element("div", { class: "neighbours" }))),
+        element("p", {}, "Read correctly, with the network as it is now: ", score), element("div", { class: "neighbours" }, company, measured))),
     time.panel, element("div", { class: "tools" }, play, back,
       element("p", { class: "legend" }, "Convolutions and dense layers: purple is above zero, orange below. All others: the darker, the larger.")),
     element("div", {}, layers, sums)); // within it the sums keep to the window's edge, so they never cover the sheet
@@ -210,9 +212,8 @@ export async function mount(el, content) {
     if (!known) return;
     const all = neighbours.distances(neighbours.features(net, maps), known.many), logits = network.logitsOf(maps);
     if (!strokes.length) all[shown] = Infinity; // an image is no company for itself
-    const place = el.querySelector(".neighbours"), open = place.querySelector("details")?.open;
-    place.replaceChildren(...arithmetic.company(all, neighbours.strength(logits), known, images, labels));
-    place.querySelector("details").open = Boolean(open);
+    company.replaceChildren(...arithmetic.company(all, neighbours.strength(logits), known, images, labels));
+    measured.hidden = false;
   }
 
   function hovered(row, place) {
@@ -318,7 +319,8 @@ export async function mount(el, content) {
     dismiss();
     known = null;
     score.textContent = "–";
-    el.querySelector(".neighbours").replaceChildren();
+    company.replaceChildren();
+    measured.hidden = true;
   }
 
   function editKernel(at, filter, channel, index, number) {

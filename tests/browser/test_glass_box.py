@@ -593,6 +593,17 @@ def test_another_network_knows_other_digits(whole_box):
     expect(page.locator(".neighbours p").first).to_have_text(before)
 
 
+def test_what_explains_the_neighbours_stays_open_and_keeps_the_keyboard_while_they_change(box):
+    page = box()
+    page.locator(".company").wait_for()
+    before = page.locator(".neighbours p").first.inner_text()
+    page.locator(".neighbours summary").press("Enter")
+    page.get_by_label("turned by").evaluate("slider => { slider.value = 60; slider.dispatchEvent(new Event('input')); }")
+    expect(page.locator(".neighbours p").first).not_to_have_text(before)
+    expect(page.locator(".neighbours details")).to_have_attribute("open", "")
+    expect(page.locator(".neighbours summary")).to_be_focused()
+
+
 def test_the_frames_stay_when_the_button_below_them_takes_its_place(box):
     page = box()
     image = row(page, "image")

@@ -398,7 +398,9 @@ def test_notebook_7_shows_the_glass_box_too(lab, workspace, browser):
     write_notebook(workspace, "seven.ipynb", BOX)
     # Not with `visit`: a setting of JupyterLab that Notebook 7 does not know makes it complain by itself.
     page = browser.new_page(viewport={"width": 1280, "height": 960})
-    page.goto(f"{lab}/notebooks/seven.ipynb")  # the same server: Notebook 7 is an extension of it
+    with page.expect_websocket(lambda socket: "/api/kernels/" in socket.url):
+        page.goto(f"{lab}/notebooks/seven.ipynb")  # the same server: Notebook 7 is an extension of it
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()  # what is run before is lost
     page.locator(".jp-CodeCell").click()
     page.keyboard.press("Shift+Enter")
     box = page.locator(".glass-box")
