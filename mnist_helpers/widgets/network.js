@@ -124,57 +124,35 @@ function convolution(layer, map) {
   const [, rows, columns] = whole.shape.map((side) => Math.floor((side - kernel) / stride) + 1);
   const patches = patchesOf(whole, kernel, stride, rows, columns);
   const places = rows * columns, size = channels * kernel * kernel;
-  // Four filters and two places at a time: six numbers are fetched for eight products, which is three times as fast. Where
-  // there are not as many, filters and a place of zeros are added, and cut off in the end.
-  const even = places + (places % 2), kernels = new Float32Array(4 * Math.ceil(filters / 4) * size);
+  // Four filters at a time, so that each number of a patch is fetched once for four products: twice as fast. Where their
+  // number is no multiple of four, filters of zeros are added.
+  const fours = 4 * Math.ceil(filters / 4), kernels = new Float32Array(fours * size);
   kernels.set(weight);
-  const result = new Float32Array((kernels.length / size) * even);
+  const result = new Float32Array(fours * places);
   for (let filter = 0; filter < filters; filter += 4) {
-    for (let place = 0; place < even; place += 2) {
-      const sums = eightSums(kernels, filter * size, patches, place * size, size);
-      for (let at = 0; at < 8; at++) result[(filter + (at >> 1)) * even + place + (at & 1)] = sums[at];
+    const first = filter * size, second = first + size, third = second + size, fourth = third + size;
+    for (let place = 0; place < places; place++) {
+      let one = bias[filter], two = bias[filter + 1], three = bias[filter + 2], four = bias[filter + 3];
+      const patch = place * size;
+      for (let at = 0; at < size; at++) {
+        const value = patches[patch + at];
+        one += value * kernels[first + at];
+        two += value * kernels[second + at];
+        three += value * kernels[third + at];
+        four += value * kernels[fourth + at];
+      }
+      result[filter * places + place] = one;
+      result[(filter + 1) * places + place] = two;
+      result[(filter + 2) * places + place] = three;
+      result[(filter + 3) * places + place] = four;
     }
   }
-  const values = new Float32Array(filters * places);
-  for (let filter = 0; filter < filters; filter++) {
-    const own = result.subarray(filter * even, filter * even + places).map((sum) => sum + bias[filter]);
-    values.set(own, filter * places);
-  }
-  return { shape: [filters, rows, columns], values };
-}
-
-const SUMS = new Float64Array(8); // one for all calls: a new one for each would take as long as the arithmetic
-
-/** Four kernels times two patches, `size` numbers each: of each kernel the sum for the one patch and for the other. */
-function eightSums(kernels, kernel, patches, patch, size) {
-  const second = kernel + size, third = second + size, fourth = third + size, other = patch + size;
-  let a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
-  for (let at = 0; at < size; at++) {
-    const value = patches[patch + at], next = patches[other + at];
-    const one = kernels[kernel + at], two = kernels[second + at], three = kernels[third + at], four = kernels[fourth + at];
-    a += one * value;
-    b += one * next;
-    c += two * value;
-    d += two * next;
-    e += three * value;
-    f += three * next;
-    g += four * value;
-    h += four * next;
-  }
-  SUMS[0] = a;
-  SUMS[1] = b;
-  SUMS[2] = c;
-  SUMS[3] = d;
-  SUMS[4] = e;
-  SUMS[5] = f;
-  SUMS[6] = g;
-  SUMS[7] = h;
-  return SUMS;
+  return { shape: [filters, rows, columns], values: result.slice(0, filters * places) };
 }
 
 /** What lies below a kernel, one place after the other; of each place all channels, row by row. */
 function patchesOf({ shape: [channels, height, width], values }, kernel, stride, rows, columns) {
-  const patches = new Float64Array((rows * columns + 1) * channels * kernel * kernel); // and one of zeros
+  const patches = new Float64Array(rows * columns * channels * kernel * kernel);
   let to = 0;
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
