@@ -184,8 +184,8 @@ def _stages(widths: Sequence[int], kernels: Sequence[Sequence[int]], pool_early:
 
 
 def fast(dropout: float) -> nn.Sequential:
-    """Few multiplications: the margin is cut off, the first convolution takes every other place, and only the highest
-    value of each map goes on.
+    """Few multiplications, and of a kind that a processor is quick at: the margin is cut off, the first convolution
+    takes every other place, and a dense layer, which is one product of matrices, stands in for a third convolution.
 
     MNIST's digits were fitted into 20×20 pixels, so a margin of 2 holds hardly any ink; clothes reach into it.
     """
@@ -193,14 +193,15 @@ def fast(dropout: float) -> nn.Sequential:
         margin=nn.ZeroPad2d(-2),  # (B, 1, 24, 24)
         conv1=nn.Conv2d(1, 16, 5, stride=2),  # (B, 16, 10, 10)
         relu1=nn.ReLU(),
-        conv2=nn.Conv2d(16, 32, 3),  # (B, 32, 8, 8)
-        pool2=nn.MaxPool2d(2),  # (B, 32, 4, 4)
+        conv2=nn.Conv2d(16, 16, 3),  # (B, 16, 8, 8)
+        pool2=nn.MaxPool2d(2),  # (B, 16, 4, 4)
         relu2=nn.ReLU(),
-        conv3=nn.Conv2d(32, 128, 3),  # (B, 128, 2, 2)
-        norm3=nn.BatchNorm2d(128),
-        pool3=nn.AdaptiveMaxPool2d(1),
+        flatten=nn.Flatten(),  # (B, 256)
+        dense1=nn.Linear(256, 256),
+        norm3=nn.BatchNorm1d(256),
         relu3=nn.ReLU(),
-        **_head(dropout, 128),
+        dropout=nn.Dropout(dropout),
+        dense2=nn.Linear(256, 10),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from mnist_helpers.architectures import Standardise
 from mnist_helpers.errors import CourseError, MissingExtraError
@@ -100,13 +100,16 @@ class _Scale(nn.Module):
 def for_answers(model: nn.Sequential) -> nn.Sequential:
     """Return a copy of a trained network, on the CPU, with only the layers that it needs to answer.
 
-    Dropout is left out, and batch normalisation is made part of the convolution before it where there is one.
+    Dropout is left out, and batch normalisation is made part of the layer before it where that computes sums.
     """
     used: dict[str, nn.Module] = {}
     last = ""
     for name, layer in copy.deepcopy(model).cpu().eval().named_children():
         if isinstance(layer, nn.BatchNorm2d) and isinstance(used.get(last), nn.Conv2d):
             used[last] = fuse_conv_bn_eval(used[last], layer)
+            continue
+        if isinstance(layer, nn.BatchNorm1d) and isinstance(used.get(last), nn.Linear):
+            used[last] = fuse_linear_bn_eval(used[last], layer)
             continue
         if isinstance(layer, nn.Dropout | nn.Dropout2d | nn.Identity):
             continue

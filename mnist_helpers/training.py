@@ -146,7 +146,8 @@ def fit(
     goes on after its last whole epoch, to bitwise the weights that it would have had without the break (same machine,
     same threads, at most two processes). `on_epoch` is called with the history after every epoch.
 
-    Raises: TrainingError if the loss stops being a number; CheckpointError if the folder cannot be used.
+    Raises: TrainingError if the loss stops being a number, or a batch is too small for the network; CheckpointError if
+    the folder cannot be used.
     """
     check_architecture(model, recipe.architecture)
     seed_everything(seed)
@@ -171,6 +172,11 @@ class _Run:
     def __init__(self, model: nn.Module, train: LabelledImages, val: LabelledImages, recipe: Recipe, seed: int) -> None:
         self.model, self.val, self.recipe, self.seed = model, val, recipe, seed
         self.loader = make_loader(train, recipe, seed)
+        if self.loader.batch_size == 1 and any(isinstance(layer, nn.BatchNorm1d) for layer in model.modules()):
+            raise TrainingError(
+                "A batch of one image has no mean and spread, by which this network normalises. Train with at least 2 "
+                "images, in batches of at least 2."
+            )
         self.optimizer, self.scheduler = make_optimizer(model, recipe, steps=recipe.epochs * len(self.loader))
         self.device = train.labels.device
         share(torch.empty(self.loader.batch_size))  # a batch that cannot be dealt out is refused before all else

@@ -210,7 +210,7 @@ def test_where_nothing_may_be_written_the_place_is_said_before_the_work(call, tm
         monkeypatch.setattr(runtime.tempfile, name, forbidden)
     for work in (
         "evaluation.predict_logits", "studies.reproduction.reproduce",
-        "studies.ablation.train_variants", "studies.speed.time_published_apart",
+        "studies.ablation.train_variants", "studies.speed.race", "studies.speed.time_published_apart",
         "course.site.build_site",
     ):  # fmt: skip
         monkeypatch.setattr(f"mnist_helpers.{work}", lambda *_: pytest.fail("it was begun"))

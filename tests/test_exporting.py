@@ -124,3 +124,12 @@ def test_a_normalisation_that_cannot_be_folded_becomes_the_same_map_times_a_numb
     images = torch.rand(4, 1, 28, 28)
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in written)
     torch.testing.assert_close(written(images), model(images))
+
+
+def test_a_normalisation_after_a_dense_layer_becomes_part_of_it():
+    model = build_model("fast")
+    model(torch.rand(64, 1, 28, 28))  # running means of its own
+    written = for_answers(model)
+    images = torch.rand(4, 1, 28, 28)
+    assert not any(isinstance(layer, nn.BatchNorm1d) for layer in written)
+    torch.testing.assert_close(written(images), model.eval()(images))

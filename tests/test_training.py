@@ -129,6 +129,13 @@ def test_a_recipe_in_16_bits_computes_in_them_where_the_cpu_can(train, val, monk
     assert all(tensor.dtype == torch.float32 for tensor in model.parameters())
 
 
+def test_a_single_image_is_refused_where_the_network_normalises_over_the_batch(train, val):
+    one = train.select(torch.arange(1))
+    with pytest.raises(TrainingError, match="at least 2 images"):
+        fit(build_model("fast"), one, val, get_recipe("fastest-99"), device="cpu")
+    fit(build_model("linear"), one, val, replace(get_recipe("fastest-99"), architecture="linear"), device="cpu")
+
+
 def test_training_learns_real_digits(train, val, recipe):
     model, history = train_new(replace(recipe, epochs=4), train, val)
     assert history.epochs[-1].val_accuracy > 0.85

@@ -109,9 +109,10 @@ def bench(
     pick_device(device)
     path = SPEED_PAGE if seeds >= WHOLE_BENCH else artifacts_folder() / "speed.md"
     check_folder(path.parent)
+    record, ours = speed.race(device, seeds, _say)
     published = speed.time_published_apart(device, seeds, _say)
     ladder = speed.climb_ladder(device, seeds, _say)
-    text = speed.page(published, ladder, crowd.measure(), device)
+    text = speed.page([record, *published, ours], ladder, crowd.measure(), device)
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     say(text)

@@ -598,7 +598,8 @@ def test_what_explains_the_neighbours_stays_open_and_keeps_the_keyboard_while_th
     page.locator(".company").wait_for()
     before = page.locator(".neighbours p").first.inner_text()
     page.locator(".neighbours summary").press("Enter")
-    page.get_by_label("turned by").evaluate("slider => { slider.value = 60; slider.dispatchEvent(new Event('input')); }")
+    turned = "slider => { slider.value = 60; slider.dispatchEvent(new Event('input')); }"
+    page.get_by_label("turned by").evaluate(turned)
     expect(page.locator(".neighbours p").first).not_to_have_text(before)
     expect(page.locator(".neighbours details")).to_have_attribute("open", "")
     expect(page.locator(".neighbours summary")).to_be_focused()

@@ -11,7 +11,7 @@ import torch
 from figures import put_figures
 from playwright.sync_api import Page
 from strokes import drawings, in_another_hand
-from torch import Tensor
+from torch import Tensor, nn
 
 import mnist_helpers
 from mnist_helpers.checkpoints import DRAWINGS, find_model, load_model
@@ -48,7 +48,7 @@ def open_page(visit, tmp_path):
     return lambda: visit(HOST + "/", before=lambda page: page.route("**/*", answer))
 
 
-def shipped(dtype: torch.dtype, folder: Path, which: Path | None = None) -> torch.nn.Sequential:
+def shipped(dtype: torch.dtype, folder: Path, which: Path | None = None) -> nn.Sequential:
     """Write the shipped network, or another one, for the page; return it with the weights that the page has."""
     model, card = load_model(which or find_model("mnist", "walkthrough"))
     export_web(model, folder, card.classes, dtype)
@@ -102,7 +102,7 @@ def test_padding_stride_normalisation_and_a_cut_margin_give_torch_s_logits(open_
     model, images = build_model(architecture, dropout=0.5), to_float(load_part("mnist", "test", 20).images)
     model.train()
     with torch.no_grad():
-        for norm in (layer for layer in model.modules() if isinstance(layer, torch.nn.BatchNorm2d)):
+        for norm in (layer for layer in model.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)):
             norm.weight.uniform_(-1, 1)  # below 0, too: what pooling took before it must stay
             norm.bias.uniform_(-1, 1)
     model(images)  # running means of its own
@@ -196,9 +196,13 @@ def test_every_number_is_explained_by_those_it_comes_from(open_page, tmp_path):
     assert found["strongest"][0]["product"] >= found["strongest"][1]["product"] > found["against"][0]["product"]
 
 
-@pytest.mark.parametrize("architecture", ["fast", "accurate"])
-def test_what_is_copied_or_chosen_says_from_where(open_page, tmp_path, architecture):
-    export_web(build_model(architecture), tmp_path, list("0123456789"), torch.float32)
+def the_largest() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(1, 3, 5), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(3, 10))
+
+
+@pytest.mark.parametrize("network", [lambda: build_model("accurate"), the_largest])
+def test_what_is_copied_or_chosen_says_from_where(open_page, tmp_path, network):
+    export_web(network(), tmp_path, list("0123456789"), torch.float32)
     page = open_page()
     page.evaluate(READ)
     image = to_float(load_part("mnist", "test", 1).images).flatten().tolist()

@@ -58,7 +58,7 @@ def test_each_run_begins_anew_and_the_same_seed_ends_the_same(train):
     training, weights = GraphedTraining(network, train, RECIPE), []
     for seed in (1, 2, 1):
         assert training.run(seed) > 0
-        weights.append(training.model.state_dict()["dense.weight"].clone())
+        weights.append(training.model.state_dict()["dense2.weight"].clone())
     assert torch.equal(weights[0], weights[2])
     assert not torch.equal(weights[0], weights[1])
 

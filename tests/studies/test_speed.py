@@ -1,6 +1,7 @@
 """Each way is run often enough, and the page holds what was measured."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -37,6 +38,7 @@ def test_a_small_benchmark_runs_from_end_to_end(monkeypatch, train, val):
     monkeypatch.setattr(speed, "published_training_set", lambda: train)
     monkeypatch.setattr(speed, "TEXTBOOK_EPOCHS", 2)
     monkeypatch.setattr(speed, "time_published_apart", speed.time_published)  # what is replaced here is replaced there
+    monkeypatch.setattr(speed, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
     monkeypatch.setattr(speed.crowd, "measure", lambda: {("`vgg`", "asleep", "alone"): 1.0})
 
     def without_keras(*_arguments):
@@ -56,6 +58,7 @@ def test_only_a_whole_benchmark_writes_the_committed_page(monkeypatch, tmp_path,
     row = TimedWay("way", [TimedRun(1.0, 0.99)])
     for name in ("climb_ladder", "time_published_apart"):
         monkeypatch.setattr(speed, name, lambda *_: [row])
+    monkeypatch.setattr(speed, "race", lambda *_: (row, row))
     monkeypatch.setattr(speed, "arithmetic_speed", lambda *_: 1e11)
     monkeypatch.setattr(speed.crowd, "measure", lambda: {("`vgg`", "asleep", "alone"): 1.0})
     monkeypatch.setattr(studies, "SPEED_PAGE", tmp_path / "docs" / "speed.md")
