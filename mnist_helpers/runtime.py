@@ -140,9 +140,10 @@ def environment_report(device_name: str = "auto") -> str:
     device = pick_device(device_name)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
     awake = "" if os.environ.get(WAITING_VARIABLE, "").lower() == "passive" else AWAKE
+    threads = torch.get_num_threads()
     return (
         f"Python {platform.python_version()}, torch {torch.__version__}, "
-        f"{name}, {torch.get_num_threads()} CPU threads{awake}, {platform.system()}"
+        f"{name}, {threads} CPU thread{'s' if threads > 1 else ''}{awake}, {platform.system()}"
     )
 
 

@@ -101,7 +101,7 @@ def test_the_environment_report_is_one_line_with_the_torch_version():
 
 def test_the_environment_report_names_device_threads_and_system():
     report = runtime.environment_report("cpu")
-    assert f" CPU, {torch.get_num_threads()} CPU threads" in report
+    assert f" CPU, {torch.get_num_threads()} CPU thread" in report
     assert platform.python_version() in report
     assert platform.system() in report
 
