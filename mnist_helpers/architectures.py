@@ -184,8 +184,8 @@ def _stages(widths: Sequence[int], kernels: Sequence[Sequence[int]], pool_early:
 
 
 def fast(dropout: float) -> nn.Sequential:
-    """Few multiplications, and of a kind that a processor is quick at: the margin is cut off, the first convolution
-    takes every other place, and a dense layer, which is one product of matrices, stands in for a third convolution.
+    """Few multiplications: the margin is cut off, the first convolution takes every other place, and after two
+    convolutions a dense layer does the rest.
 
     MNIST's digits were fitted into 20×20 pixels, so a margin of 2 holds hardly any ink; clothes reach into it.
     """
@@ -198,7 +198,7 @@ def fast(dropout: float) -> nn.Sequential:
         relu2=nn.ReLU(),
         flatten=nn.Flatten(),  # (B, 256)
         dense1=nn.Linear(256, 256),
-        norm3=nn.BatchNorm1d(256),
+        norm1=nn.BatchNorm1d(256),
         relu3=nn.ReLU(),
         dropout=nn.Dropout(dropout),
         dense2=nn.Linear(256, 10),

@@ -100,7 +100,8 @@ class _Scale(nn.Module):
 def for_answers(model: nn.Sequential) -> nn.Sequential:
     """Return a copy of a trained network, on the CPU, with only the layers that it needs to answer.
 
-    Dropout is left out, and batch normalisation is made part of the layer before it where that computes sums.
+    Dropout is left out, and batch normalisation is made part of the convolution or dense layer before it where there is
+    one.
     """
     used: dict[str, nn.Module] = {}
     last = ""

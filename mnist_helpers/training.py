@@ -174,8 +174,8 @@ class _Run:
         self.loader = make_loader(train, recipe, seed)
         if self.loader.batch_size == 1 and any(isinstance(layer, nn.BatchNorm1d) for layer in model.modules()):
             raise TrainingError(
-                "A batch of one image has no mean and spread, by which this network normalises. Train with at least 2 "
-                "images, in batches of at least 2."
+                "This network normalises by the spread within a batch, and a single image has none. Train with at "
+                "least 2 images, in batches of at least 2."
             )
         self.optimizer, self.scheduler = make_optimizer(model, recipe, steps=recipe.epochs * len(self.loader))
         self.device = train.labels.device

@@ -38,10 +38,10 @@ ABOUT_PUBLISHED = f"""\
   {KERAS_EPOCHS} epochs. It has a row where the extra `bench` is installed. The row before it is one epoch of the same
   network in this course's loop.
 - The published ways take all 60,000 images. This course's loop takes 55,000, a twelfth less: the settings of
-  `fastest-99` were chosen on the other 5,000. The test images chose nothing, but they were looked at before: of two
-  earlier versions, one with batches of 256 and one with another network, the scores are known.
+  `fastest-99` were chosen on the other 5,000. The test images chose nothing, but two earlier versions
+  had been scored on them, both with another network and the first also with batches of 256.
 - The course has the C library keep freed memory (`startup`), which, once done, applies to the whole process. So the
-  published ways were run in a process of their own, with memory as everybody has it."""
+  published ways in torch were run in a process of their own, with memory as everybody has it."""
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,8 @@ def page(ways: list[TimedWay], ladder: list[TimedWay], crowds: dict[tuple[str, s
 
 `make bench` wrote this page; no measured figure in it was typed. Seconds are those of training alone: loading the files
 and scoring are left out, and so (but for the textbook script) are the first steps, in which the libraries prepare
-themselves. The record recipe and `fastest-99` took turns, seed by seed; the other rows were run one after the other. A
-way that takes more than {SLOW} seconds was run with a tenth of the seeds.
+themselves. The record recipe and `fastest-99` took turns, seed by seed, so that a slow hour of the machine slows both;
+the other rows were run one after the other. What takes more than {SLOW} seconds was run with a tenth of the seeds.
 
 ## Published ways, and ours
 
@@ -170,7 +170,8 @@ way that takes more than {SLOW} seconds was run with a tenth of the seeds.
 
 ## The ladder, one change a rung
 
-One epoch on 55,000 images each, everything as on the rung before but for the change.
+One epoch on 55,000 images each, everything as on the rung before but for the change. The last rung is `fastest-99`
+again, timed at another moment.
 
 {table(ladder)}
 

@@ -101,6 +101,12 @@ def double(cells: list[NotebookNode]) -> None:
     cells.insert(at + 1, copied)
 
 
+def puts_a_script_in(cells: list[NotebookNode]) -> None:
+    """Try to reach who reads the feedback, and whoever prints."""
+    cells.insert(index(cells, "sizes"), new_code_cell("import builtins; builtins.print = None"))
+    cells.insert(1, new_markdown_cell(SCRIPT))
+
+
 NO_ANSWER_RUNS = """
 class Lenient:
     def __getattr__(self, name):
@@ -128,7 +134,7 @@ trial.show_outcomes = forge
 # Asleep: it waits for the limit of a whole sheet, and the class should not be slow for it.
 LOOPS_ON = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: time.sleep(9)"
 REACHES_OUT = "import socket\nsocket.create_connection(('127.0.0.1', {port}), timeout=3).close()\n"
-SPIES = "from pathlib import Path\nassert not [p for p in Path({folder!r}).rglob('*')]\n"
+SPIES = "assert not [p for p in Path('{folder}').rglob('*')]\n"
 STAYS = "import subprocess\nsubprocess.Popen(['sleep', '{seconds}'], start_new_session=True)\n"
 STAYING = "86399.25"  # seconds, by which the process is known again
 ENDS_ITS_RUNNER = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)"
@@ -180,19 +186,18 @@ def pupils(port: int, folder: Path) -> dict[str, Pupil]:
         ),
         "doubled_cells": Pupil(changed(double), ALL - {"sizes"}, ("more than once",), {"sizes": "wrong order"}),
         "not_json": Pupil(written(page(ALL))[:-200], set(), ("cannot be read as a notebook",)),
-        "no_notebook": Pupil(b"%PDF-1.4 my solutions", set(), ("not a notebook",), path="solutions.pdf"),
         "another_page": Pupil(json.dumps(nbformat.v4.new_notebook()).encode(), set(), ("holds no cell",)),
         "overwrites_checks": Pupil(before("sizes", NO_ANSWER_RUNS, solved=set()), set()),
         "patches_torch": Pupil(before("sizes", PATCHED, solved=set(), answers={"sizes": "sizes = abs"}), set()),
-        "breaks_print": Pupil(before("sizes", "import builtins; builtins.print = None"), ALL),
         "forges_results": Pupil(before("sizes", FORGED, solved=set()), set(), hints={"sizes": "cannot be read"}),
         "reaches_out": Pupil(with_body("sizes", REACHES_OUT.format(port=port) + solution), ALL - {"sizes"}),
-        "spies": Pupil(with_body("sizes", SPIES.format(folder=str(folder)) + solution), ALL),
+        "spies": Pupil(
+            with_body("sizes", REMOUNTS.format(root=str(ROOT)) + SPIES.format(folder=folder) + solution), ALL
+        ),
         "leaves_a_process": Pupil(before("sizes", STAYS.format(seconds=STAYING), solved=ALL), ALL),
         "ends_its_runner": Pupil(before("sizes", ENDS_ITS_RUNNER), None, ("the process that ran it ended",)),
         "fills_the_disk": Pupil(before("sizes", FILLS_THE_DISK), ALL),
-        "remounts": Pupil(with_body("sizes", REMOUNTS.format(root=str(ROOT)) + solution), ALL),
-        "puts_a_script_in": Pupil(changed(lambda cells: cells.insert(1, new_markdown_cell(SCRIPT))), ALL),
-        "=HYPERLINK(evil)": Pupil(written(page()), set()),
+        "puts_a_script_in": Pupil(changed(puts_a_script_in), ALL),
+        "=HYPERLINK(evil)": Pupil(b"%PDF-1.4 my solutions", set(), ("not a notebook",), path="solutions.pdf"),
     }
     return found | hostile
