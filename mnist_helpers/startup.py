@@ -93,19 +93,19 @@ def limit_threads() -> None:
         raise UsageError(f"{THREADS_VARIABLE}={named!r} must be a whole number above 0, or not be set.")
     if not COUNTS.fullmatch(os.environ.get("OMP_NUM_THREADS", "1")):
         del os.environ["OMP_NUM_THREADS"]  # libgomp would complain about it, and take all cores of the machine
-    share = _share_of_the_cores()
     if named:
         _use_threads(int(named))
-    elif share and share < (os.cpu_count() or 1) and "OMP_NUM_THREADS" not in os.environ:
-        _use_threads(share)
+    elif cores() < (os.cpu_count() or 1) and "OMP_NUM_THREADS" not in os.environ:
+        _use_threads(cores())
 
 
-def _share_of_the_cores() -> int | None:
-    """Return how many cores a container may use, rounded up, or None where nothing says so."""
+def cores() -> int:
+    """Return how many cores this process may use: those it may run on, or a container's share of them, rounded up."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if not CPU_SHARE.is_file():
-        return None
+        return allowed
     share, _, period = CPU_SHARE.read_text(encoding="utf-8").partition(" ")
-    return None if share == "max" else math.ceil(int(share) / int(period))
+    return allowed if share == "max" else min(allowed, math.ceil(int(share) / int(period)))
 
 
 def _use_threads(count: int) -> None:

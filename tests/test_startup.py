@@ -60,6 +60,7 @@ def test_a_container_s_share_of_the_cores_is_respected(threads, monkeypatch, tmp
     if named is not None:
         monkeypatch.setenv("OMP_NUM_THREADS", named)
     monkeypatch.setattr(startup.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(startup.os, "sched_getaffinity", lambda _process: set(range(8)), raising=False)
     torch.set_num_threads(8)
     limit_threads()
     assert torch.get_num_threads() == expected

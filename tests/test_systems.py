@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 
-from mnist_helpers.classroom import gradebook, marking, trial
+from mnist_helpers import startup
+from mnist_helpers.classroom import gradebook, trial
 from mnist_helpers.runtime import ROOT
 
 # Names that Python has on Linux only, or not on Windows; first those of modules, then those in them.
@@ -64,7 +65,7 @@ def test_where_there_are_no_limits_and_no_affinity_marking_goes_on_without_them(
     trial.limit(1)  # a byte of memory would end this process
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    assert marking.processors() == 3
+    assert startup.cores() == 3
     monkeypatch.delattr(signal, "setitimer", raising=False)
     monkeypatch.setattr(gradebook, "SECONDS", 0)
     with gradebook._soon_done():

@@ -4,7 +4,6 @@ What a student wrote runs in an isolated process, which can say whatever it like
 """
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -259,8 +258,3 @@ def _record(
     except CourseError as error:
         remarks.append(f"There is no feedback: {str(error).rstrip('.')}.")
     return MarkedSubmission(submission.student, submission.sheet, marks, remarks, feedback)
-
-
-def processors() -> int:
-    """Return how many submissions are run at once: one a processor, each with one thread."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,6 +7,7 @@ import typer
 
 from mnist_helpers.commands.terminal import say
 from mnist_helpers.runtime import environment_report
+from mnist_helpers.startup import cores
 
 
 def student() -> None:
@@ -50,7 +51,7 @@ def grade(
     book.remember_students(known)
     hidden = [book.folder, submissions.resolve()]
     marked = []
-    for one in marking.mark_class(found, book, limits, hidden, marking.processors()):
+    for one in marking.mark_class(found, book, limits, hidden, at_once=cores()):
         marked.append(one)
         points = f"{one.points:4g} of {one.most:g}" if one.marks else "not marked"
         say(f"{one.student:24} {one.sheet:26} {points}  {' '.join(one.remarks)}".rstrip())

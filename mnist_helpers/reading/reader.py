@@ -2,7 +2,6 @@
 
 import functools
 import math
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from mnist_helpers.checkpoints import SHIPPED, load_model
 from mnist_helpers.evaluation import predict_logits, steady_probabilities
 from mnist_helpers.reading.pictures import PictureError, as_picture, longer_side
 from mnist_helpers.reading.preprocessing import DigitSteps, cut_in_two, read_digits
+from mnist_helpers.startup import cores
 
 # Both chosen on drawn pictures (tests/reading/kinds.py); what they give is measured in docs/handwriting.md.
 SURE = 0.99
@@ -123,7 +123,7 @@ class Reader:
         self, paths: Iterable[Path], turn: bool = False
     ) -> Iterator[tuple[Path, list[DigitReading] | PictureError]]:
         """Read many picture files on all cores; yield each with its readings, or with the error, as they come."""
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             waiting: deque[tuple[Path, Future | PictureError]] = deque()
             for path in paths:
                 try:  # opened here, as Python's warnings are not made for threads
