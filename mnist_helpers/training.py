@@ -172,14 +172,14 @@ class _Run:
     def __init__(self, model: nn.Module, train: LabelledImages, val: LabelledImages, recipe: Recipe, seed: int) -> None:
         self.model, self.val, self.recipe, self.seed = model, val, recipe, seed
         self.loader = make_loader(train, recipe, seed)
-        if self.loader.batch_size == 1 and any(isinstance(layer, nn.BatchNorm1d) for layer in model.modules()):
+        own = share(torch.empty(self.loader.batch_size))  # a batch that cannot be dealt out is refused before all else
+        if len(own) == 1 and any(isinstance(layer, nn.BatchNorm1d) for layer in model.modules()):
             raise TrainingError(
                 "This network normalises by the spread within a batch, and a single image has none. Train with at "
-                "least 2 images, in batches of at least 2."
+                "least 2 images, in batches of at least 2 for each process."
             )
         self.optimizer, self.scheduler = make_optimizer(model, recipe, steps=recipe.epochs * len(self.loader))
         self.device = train.labels.device
-        share(torch.empty(self.loader.batch_size))  # a batch that cannot be dealt out is refused before all else
         self.learner = together(model)
         self.history = History()
         self.best_weights: dict[str, Tensor] = {}

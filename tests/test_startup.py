@@ -67,6 +67,20 @@ def test_a_container_s_share_of_the_cores_is_respected(threads, monkeypatch, tmp
     assert os.environ.get("OMP_NUM_THREADS") != ""
 
 
+@pytest.mark.parametrize(
+    ("share", "expected"), [(None, 3), ("max 100000", 3), ("150000 100000", 2), ("800000 100000", 3)]
+)
+def test_the_cores_of_a_process_are_those_it_may_run_on_or_its_container_s_share(
+    monkeypatch, tmp_path, share, expected
+):
+    monkeypatch.setattr(startup.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(startup.os, "sched_getaffinity", lambda _process: {0, 5, 9}, raising=False)
+    monkeypatch.setattr(startup, "CPU_SHARE", tmp_path / "cpu.max")
+    if share:
+        (tmp_path / "cpu.max").write_text(share + "\n")
+    assert startup.cores() == expected
+
+
 @pytest.mark.parametrize(("accepts", "expected"), [(True, [-3, -1]), (False, [-3])])
 def test_a_c_library_that_will_not_keep_so_much_is_left_as_it_is(monkeypatch, accepts, expected):
     settings = []

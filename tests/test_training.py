@@ -129,11 +129,14 @@ def test_a_recipe_in_16_bits_computes_in_them_where_the_cpu_can(train, val, monk
     assert all(tensor.dtype == torch.float32 for tensor in model.parameters())
 
 
-def test_a_single_image_is_refused_where_the_network_normalises_over_the_batch(train, val):
+def test_a_single_image_is_refused_where_the_network_normalises_over_the_batch(train, val, monkeypatch):
     one = train.select(torch.arange(1))
     with pytest.raises(TrainingError, match="least 2 images"):
         fit(build_model("fast"), one, val, get_recipe("fastest-99"), device="cpu")
     fit(build_model("linear"), one, val, replace(get_recipe("fastest-99"), architecture="linear"), device="cpu")
+    monkeypatch.setattr(training, "share", lambda batch: batch[::2])  # as one of two processes
+    with pytest.raises(TrainingError, match="2 for each process"):
+        fit(build_model("fast"), train.select(torch.arange(2)), val, get_recipe("fastest-99"), device="cpu")
 
 
 def test_training_learns_real_digits(train, val, recipe):
