@@ -862,6 +862,92 @@ for x, y in zip(images.split(32), labels.split(32)):
     opt.step()
 """,
     ],
+    # 8 · Backpropagation
+    "tanh_backward": [
+        "return g - g * y * y",
+        "return [[b * (1 - a) * (1 + a) for a, b in zip(*rows)] for rows in zip(y.tolist(), g.tolist())]",
+        "return g / np.cosh(np.arctanh(np.clip(y, -1 + 1e-15, 1 - 1e-15))) ** 2",
+    ],
+    "gradient_of": [
+        """
+flat, found = x.ravel(), []
+for number in range(x.size):
+    step = nudge * (np.arange(x.size) == number)
+    found.append((loss((flat + step).reshape(x.shape)) - loss((flat - step).reshape(x.shape))) / nudge / 2)
+return np.reshape(found, x.shape)
+""",
+        """
+x, slopes = x.copy(), np.empty_like(x)
+for place, value in np.ndenumerate(x.copy()):
+    x[place] = value - nudge
+    before = loss(x)
+    x[place] = value + nudge
+    slopes[place] = 0.5 * (loss(x) - before) / nudge
+    x[place] = value
+return slopes
+""",
+    ],
+    "average_pool_backward": [
+        "return np.kron(g, np.full((1, 1, 2, 2), 0.25))",
+        """
+images, maps, height, width = g.shape
+found = np.empty((images, maps, 2 * height, 2 * width))
+for row in (0, 1):
+    for column in (0, 1):
+        found[:, :, row::2, column::2] = g / 4
+return found
+""",
+    ],
+    "strided_kernel_gradient": [
+        """
+windows = np.lib.stride_tricks.sliding_window_view(x, (side, side))[::stride, ::stride]
+return np.einsum("rc,rcij->ij", g, windows[: g.shape[0], : g.shape[1]])
+""",
+        """
+rows, columns = g.shape
+found = np.empty((side, side))
+for i in range(side):
+    for j in range(side):
+        met = x[i : i + stride * (rows - 1) + 1 : stride, j : j + stride * (columns - 1) + 1 : stride]
+        found[i, j] = (met * g).sum()
+return found
+""",
+    ],
+    "batch_norm_backward": [
+        """
+n = len(x)
+centred = x - x.mean(0)
+var = (centred**2).mean(0)
+d_var = (g * centred).sum(0) * -0.5 * var**-1.5
+d_mean = -g.sum(0) / np.sqrt(var)
+return g / np.sqrt(var) + d_var * 2 * centred / n + d_mean / n
+""",
+        """
+def loss(values):
+    return ((values - values.mean(0)) / values.std(0) * g).sum()
+return gradient_of(loss, x, 1e-5)
+""",
+    ],
+    "skip_backward": [
+        "return g if not backwards else skip_backward(g + backwards[-1](g), backwards[:-1])",
+        """
+total = g.copy()
+for number in range(len(backwards) - 1, -1, -1):
+    total += backwards[number](total)
+return total
+""",
+    ],
+    "kept_bytes": [
+        """
+kept = 0
+for place, inputs in enumerate(sizes[:-1]):
+    kept += 4 * batch * inputs
+    if place > 0:
+        kept += batch * inputs
+return kept
+""",
+        "return batch * (5 * sum(sizes[:-1]) - sizes[0])",
+    ],
 }
 
 WRONG = {
@@ -5333,5 +5419,107 @@ for x, y in zip(images.split(32), labels.split(32)):
 """,
             "applied twice",
         ),
+    ],
+    # 8 · Backpropagation
+    "tanh_backward": [
+        ("return g * (1 - np.tanh(y))", "the square is missing"),
+        ("return -g * (1 - y**2)", "wrong way round"),
+        ("return y * (1 - g**2)", "changed places"),
+    ],
+    "gradient_of": [
+        (
+            """
+found = np.zeros(x.shape)
+for place in np.ndindex(x.shape):
+    found[place] = (loss(x + nudge) - loss(x - nudge)) / (2 * nudge)
+return found
+""",
+            "at a time",
+        ),
+        (
+            """
+found = np.zeros(x.shape)
+for place in np.ndindex(x.shape):
+    moved = x.copy()
+    moved[place] += nudge
+    found[place] = (loss(moved) - loss(x)) / nudge
+return found
+""",
+            "central difference",
+        ),
+        (
+            """
+found = np.zeros(x.shape)
+for place in range(len(x)):
+    up, down = x.copy(), x.copy()
+    up[place] += nudge
+    down[place] -= nudge
+    found[place] = (loss(up) - loss(down)) / (2 * nudge)
+return found
+""",
+            "rows and columns",
+        ),
+    ],
+    "average_pool_backward": [
+        ("return g / 4", "shape is still that of the small maps"),
+        ("return np.repeat(np.repeat(g, 2, 0), 2, 1) / 4", "last two axes"),
+        (
+            """
+found = np.zeros((*g.shape[:2], 2 * g.shape[2], 2 * g.shape[3]))
+found[:, :, ::2, ::2] = g
+return found
+""",
+            "max-pooling",
+        ),
+    ],
+    "strided_kernel_gradient": [
+        (
+            """
+found = np.zeros((side, side))
+for r in range(g.shape[0]):
+    for c in range(g.shape[1]):
+        found += g[r, c] * x[r * stride : r * stride + side, c * stride : c * stride + side]
+return found / g.size
+""",
+            "mean over the windows",
+        ),
+        (
+            """
+found = np.zeros((side, side))
+for r in range(g.shape[0]):
+    for c in range(g.shape[1]):
+        found += g[r, c] * x[r * stride : r * stride + 2, c * stride : c * stride + 2]
+return found
+""",
+            "right for kernels of 2 × 2",
+        ),
+    ],
+    "batch_norm_backward": [
+        ("return (g - g.mean(1, keepdims=True)) / x.std(0)", "Three ways lead"),
+        ("return (g - g.mean(0)) / x.std(0)", "The deviation depends"),
+        (
+            """
+y = (x - x.mean(0)) / x.std(0)
+return g - g.mean(0) - y * (g * y).mean(0)
+""",
+            "missing at the end",
+        ),
+    ],
+    "skip_backward": [
+        ("return sum(backward(g) for backward in backwards) + g", "what the block behind it passes on"),
+        (
+            """
+start = g
+for backward in backwards[::-1]:
+    g = backward(g)
+return start + g
+""",
+            "one skip over all blocks",
+        ),
+    ],
+    "kept_bytes": [
+        ("return 4 * sum(a * b + b for a, b in zip(sizes, sizes[1:]))", "These are the weights"),
+        ("return batch * sum(sizes[:-1]) * 4", "The ReLUs keep something"),
+        ("return batch * (4 * sum(sizes) + sum(sizes[1:-1]))", "logits are counted"),
     ],
 }

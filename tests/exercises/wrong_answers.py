@@ -827,4 +827,50 @@ WRONG = {
         ),
         (".log_softmax(dim=1)", "", "softmax is missing"),
     ],
+    # 8 · Backpropagation
+    "tanh_backward": [
+        ("g * (1 - y**2)", "1 - y**2", "derivative alone"),
+        ("y**2", "y", "square is missing"),
+        ("(1 - y**2)", "y * (1 - y)", "sigmoid's derivative"),
+        ("y**2", "np.tanh(y) ** 2", "what tanh gave"),
+    ],
+    "gradient_of": [
+        ("        below[place] -= nudge\n", "", "goes up only"),
+        ("/ (2 * nudge)", "/ nudge", "twice too large"),
+        ("/ (2 * nudge)", "/ 2 * nudge", "needs brackets"),
+        ("above, below = x.copy(), x.copy()", "above, below = x, x.copy()", "changes what it was given"),
+        ("slopes = np.zeros(x.shape)", "slopes = np.zeros(x.size)", "np.ndindex"),
+    ],
+    "average_pool_backward": [
+        (" / 4", "", "Each has only a part"),
+        (" / 4", " / 2", "gets a half"),
+        ("g.repeat(2, axis=2).repeat(2, axis=3)", "np.tile(g, (1, 1, 2, 2))", "laid out four times"),
+        (".repeat(2, axis=3)", "", "Columns, too"),
+    ],
+    "strided_kernel_gradient": [
+        ("stride * row, stride * column", "row, column", "one pixel"),
+        ("gradient += ", "gradient = ", "overwritten"),
+        ("g[row, column] * ", "", "as they are"),
+        ("return gradient", "return gradient[::-1, ::-1]", "turned by 180°"),
+        ("range(g.shape[0])", "range(g.shape[0] - 1)", "last row"),
+    ],
+    "batch_norm_backward": [
+        ("g - g.mean(axis=0) - y * (g * y).mean(axis=0)", "g", "for constants"),
+        (" - y * (g * y).mean(axis=0)", "", "The deviation depends"),
+        (" - g.mean(axis=0)", "", "The mean depends"),
+        ("(g * y).mean(axis=0)", "(g * y).sum(axis=0)", "last term is a sum"),
+        ("x.std(axis=0)", "x.std(axis=0, ddof=1)", "deviation is another one"),
+    ],
+    "skip_backward": [
+        ("reversed(backwards)", "backwards", "order of the way forward"),
+        ("g = g + backward(g)", "g = backward(g)", "skips are missing"),
+        ("g = g + backward(g)", "g += backward(g)", "changes what it was given"),
+        ("reversed(backwards)", "reversed(backwards[1:])", "first block is left out"),
+    ],
+    "kept_bytes": [
+        ("sum(sizes[1:-1])", "sum(4 * size for size in sizes[1:-1])", "a byte each"),
+        ("sizes[:-1]", "sizes[1:]", "what they were given"),
+        ("batch * ", "", "for one image"),
+        ("sizes[1:-1]", "sizes[1:]", "one ReLU too many"),
+    ],
 }

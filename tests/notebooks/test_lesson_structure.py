@@ -144,10 +144,10 @@ def code_sources(page: dict) -> list[str]:
     return ["".join(cell["source"]) for cell in code_cells(page)]
 
 
-def test_there_are_seven_lessons():
+def test_there_are_eight_lessons():
     assert [path.stem for path in LESSONS] == [
         "01_data", "02_model", "03_training", "04_evaluation", "05_filter_visualization", "06_hyperparameter_search",
-        "07_speed",
+        "07_speed", "08_backpropagation",
     ]  # fmt: skip
 
 
@@ -200,9 +200,9 @@ def test_where_the_package_is_a_lesson_installs_nothing(monkeypatch, opening):
     exec(opening, {})
 
 
-def test_at_least_two_code_cells_in_five_are_checked_by_nbval():
-    code = [cell for path in LESSONS for cell in code_cells(read(path))]
-    assert sum(CHECKED in tags(cell) for cell in code) >= 0.4 * len(code)
+def test_half_of_the_code_cells_are_checked_by_nbval_beside_those_that_only_draw_or_ask():
+    code = [cell for path in LESSONS for cell in code_cells(read(path)) if not folded(cell)]
+    assert sum(CHECKED in tags(cell) for cell in code) >= 0.5 * len(code)
 
 
 def swap_counts(page):
