@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export OMP_WAIT_POLICY = passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab run-notebooks test quick test-all test-weekly oldest lint refresh-notebooks pretrained reproduce bench gpu app widget-pictures contact-sheet site links student solutions grade lock clean
+.PHONY: help setup lab run-notebooks test quick test-all test-weekly oldest lint refresh-notebooks pretrained reproduce robustness bench gpu app widget-pictures contact-sheet site links student solutions grade lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -109,6 +109,9 @@ pretrained: $(READY) ## train the shipped networks again
 
 reproduce: $(READY) ## train all published systems and ours with three seeds, and write docs/reproduction.md
 	@$(RUN) reproduce --seeds 3
+
+robustness: $(READY) ## score the network of each recipe on spoiled test images, and write docs/robustness.md
+	@$(RUN) robustness
 
 bench: $(READY) ## time published ways to 99% and ours, and write docs/speed.md
 	@$(RUN) bench

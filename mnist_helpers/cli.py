@@ -89,6 +89,7 @@ def _app() -> typer.Typer:
         networks.filters,
         networks.export,
         studies.reproduce,
+        studies.robustness,
         studies.search,
         studies.bench,
         studies.gpu,

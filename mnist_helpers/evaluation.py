@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mnist_helpers.augmentation import random_affine
+from mnist_helpers.corruptions import CORRUPTIONS, corrupted
 from mnist_helpers.data import LabelledImages, to_float
 from mnist_helpers.models import device_of, evaluating
 from mnist_helpers.runtime import autocast
@@ -70,6 +71,32 @@ def score(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Score
     correct = (logits.argmax(dim=1) == labels).sum().item()
     loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing).item()
     return Scores(loss, correct / len(labels), len(labels))
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """How a network does on images that are spoiled in one way: accuracy and mean confidence, 0 … 1."""
+
+    corruption: str
+    accuracy: float
+    confidence: float
+
+
+UNSPOILED = "as they are"
+
+
+def robustness(model: nn.Module, labelled: LabelledImages, seed: int = 0) -> list[Robustness]:
+    """Score a network on images as they are, and on the same images spoiled in each of the 15 ways of `corruptions`.
+
+    The ways are the same for each network and each seed. Source: Mu and Gilmer, "MNIST-C" (2019), for the list.
+    """
+    labels, found = labelled.labels.cpu(), []
+    for name in (UNSPOILED, *CORRUPTIONS):
+        images = labelled.images if name == UNSPOILED else corrupted(name, labelled.images, seed)
+        confidence, predictions = predict_logits(model, images).softmax(dim=1).max(dim=1)
+        right = (predictions == labels).float().mean().item()
+        found.append(Robustness(name, right, confidence.mean().item()))
+    return found
 
 
 def accuracy_interval(accuracy: float, count: int) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Checks of exercise notebook 8: backward passes by hand, slopes, what the way back keeps."""
+"""Checks of exercise notebook 8: backward passes by hand, slopes, what is kept for them."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -198,7 +198,7 @@ def to_one_corner(g: np.ndarray, share: float = 1) -> np.ndarray:
         lambda: (np.ones((1, 1, 1, 1)),),
         lambda: (np.arange(12.0).reshape(3, 2, 2, 1),),
     ],
-    notice="Average pooling keeps nothing at all for its way back, not even which number was the largest.",
+    notice="Average pooling keeps nothing at all for its backward pass, not even which number was the largest.",
     hint="By how much does the mean of four numbers change when one of them grows by 1? Each of the four gets that "
     "share of what arrives.",
     mistakes=[
@@ -344,6 +344,96 @@ def strided_kernel_gradient(x: np.ndarray, g: np.ndarray, side: int, stride: int
     return kernel_gradient(x, g, side, stride)
 
 
+def gradient_and_kernel(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw what comes back to a map that is no square, and the kernel that made it."""
+    rows, columns = (int(number) for number in random.permutation([3, 5]))
+    side = int(random.integers(2, 4))
+    return random.normal(size=(rows, columns)), random.normal(size=(side, side))
+
+
+def image_gradient(g: np.ndarray, w: np.ndarray, add: bool = True, rows: int = 0, columns: int = 0) -> np.ndarray:
+    """Give each window its number of `g` times the kernel; the arguments put the mistakes in."""
+    side = len(w)
+    found = np.zeros((g.shape[0] + side - 1, g.shape[1] + side - 1))
+    for row in range(g.shape[0] - rows):
+        for column in range(g.shape[1] - columns):
+            window = found[row : row + side, column : column + side]
+            window[:] = g[row, column] * w + (window if add else 0)
+    return found
+
+
+def only_inside(g: np.ndarray, w: np.ndarray, turned: bool) -> np.ndarray:
+    """Lay the kernel on `g` without zeros around it."""
+    w = w[::-1, ::-1] if turned else w
+    windows = np.lib.stride_tricks.sliding_window_view(g, w.shape)
+    return np.einsum("rcij,ij->rc", windows, w)
+
+
+@exercise(
+    draw=gradient_and_kernel,
+    by_hand=NOT_BY_LIBRARY,
+    edges=[
+        lambda: (np.array([[2.0]]), np.arange(9.0).reshape(3, 3)),
+        lambda: (np.arange(1.0, 7.0).reshape(2, 3), np.array([[3.0]])),
+        lambda: (np.arange(8.0).reshape(4, 2), np.array([[1.0, 2.0], [3.0, 4.0]])),
+        lambda: (np.eye(4, 6), np.arange(16.0).reshape(4, 4)),
+    ],
+    rounds=12,
+    notice="A pixel in the middle was in as many windows as the kernel has numbers, one in the corner in a single one.",
+    hint="In which windows was the pixel in row 1, column 1? In each it met another number of the kernel. Add up that "
+    "number times what came back to the window's position.",
+    mistakes=[
+        Mistake(
+            lambda g, w: image_gradient(g, w[::-1, ::-1]),
+            "The kernel is turned once too often, or not at all. Forward, which of its numbers met the window's first "
+            "pixel?",
+        ),
+        Mistake(
+            lambda g, w: image_gradient(g, w, add=False),
+            "Where windows overlap, the last one overwrites the others. Add up.",
+        ),
+        Mistake(
+            lambda g, w: only_inside(g, w, turned=True),
+            "The result is smaller than `g`, not larger. Zeros have to surround `g` first.",
+        ),
+        Mistake(
+            lambda g, w: only_inside(g, w, turned=False),
+            "The result is smaller than `g`. Surround it with zeros, and turn the kernel.",
+        ),
+        Mistake(lambda g, w: image_gradient(g, w.T), "Rows and columns of the kernel are exchanged."),
+        Mistake(lambda g, w: image_gradient(g, w[:, ::-1]), "The kernel is turned from left to right only."),
+        Mistake(lambda g, w: image_gradient(g, w[::-1]), "The kernel is turned from top to bottom only."),
+        Mistake(
+            lambda g, w: image_gradient(g, w) / w.size,
+            "This is the mean over the kernel's places. Where ways meet, gradients are added up.",
+        ),
+        Mistake(
+            lambda g, w: image_gradient(g, np.ones_like(w)),
+            "Each window gets what came back as it is. It is multiplied by the kernel.",
+        ),
+        Mistake(
+            lambda g, w: image_gradient(g, w, rows=1),
+            "The last row of `g` is left out. `range` ends before its number by itself.",
+        ),
+        Mistake(
+            lambda g, w: image_gradient(g, w, columns=1),
+            "The last column of `g` is left out. `range` ends before its number by itself.",
+        ),
+        Mistake(
+            lambda g, w: image_gradient(g, w, rows=1, columns=1),
+            "The last row and column of `g` are left out. `range` ends before its number by itself.",
+        ),
+        Mistake(
+            lambda g, w: -image_gradient(g, w),
+            "The sign is the wrong way round. The gradient is asked for, and not the step.",
+        ),
+    ],
+)
+def pixel_gradient(g: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Return the gradient for the image on which a kernel was laid."""
+    return image_gradient(g, w)
+
+
 def batch_and_gradient(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Draw a batch of rows, with scales of their own in the columns, and a gradient for what is normalised."""
     rows, columns = (int(number) for number in random.integers([4, 2], [9, 5]))
@@ -455,7 +545,7 @@ class Backward:
 
 
 def blocks(count: int, random: np.random.Generator) -> tuple[np.ndarray, list[Backward]]:
-    """Draw a gradient that arrives, and the backward passes of so many blocks, in the order of the way forward."""
+    """Draw a gradient that arrives, and the backward passes of so many blocks, in the order of the forward pass."""
     return random.normal(size=(2, 3)), [Backward(random.normal(size=(3, 3))) for _ in range(count)]
 
 
@@ -490,12 +580,12 @@ def through(g: np.ndarray, backwards: Sequence[Callable], skip: float = 1, inner
         ),
     ],
     notice="However little comes back through each f, the skips carry the gradient to the first block whole.",
-    hint="The last block of the way forward is the first on the way back. What arrives at a block leaves it on two "
-    "ways, and where ways meet, gradients are added up.",
+    hint="The last block of the forward pass is the first of the backward pass. What arrives at a block leaves it on "
+    "two ways, and where ways meet, gradients are added up.",
     mistakes=[
         Mistake(
             lambda g, backwards: through(g, backwards),
-            "It goes through the blocks in the order of the way forward. The way back begins with the last one.",
+            "It goes through the blocks in the order of the forward pass. The backward pass begins with the last one.",
         ),
         Mistake(
             lambda g, backwards: through(g, backwards[::-1], skip=0),
@@ -503,7 +593,7 @@ def through(g: np.ndarray, backwards: Sequence[Callable], skip: float = 1, inner
         ),
         Mistake(
             lambda g, backwards: through(g, backwards, skip=0),
-            "The skips are missing, and the way back begins with the last block.",
+            "The skips are missing, and the backward pass begins with the last block.",
         ),
         Mistake(
             lambda g, backwards: through(g, backwards[::-1], inner=0),
@@ -515,7 +605,7 @@ def through(g: np.ndarray, backwards: Sequence[Callable], skip: float = 1, inner
         ),
         Mistake(
             lambda g, backwards: g + sum((backward(g) for backward in backwards), 0 * g),
-            "Each block gets what arrived at the last one. It gets what the block behind it passes on.",
+            "Each block gets what arrived at the last one. It gets what the block after it passes on.",
         ),
         Mistake(
             lambda g, backwards: through(g, backwards[::-1], skip=0.5, inner=0.5),
@@ -592,7 +682,7 @@ def weights(sizes: Sequence[int]) -> int:
         ),
         Mistake(
             lambda batch, sizes: kept(batch, sizes, dense=slice(1, None)),
-            "This counts what dense layers give. For the way back they keep what they were given.",
+            "This counts what dense layers give. For the backward pass they keep what they were given.",
         ),
         Mistake(
             lambda batch, sizes: kept(batch, sizes, dense=slice(0, None)),
@@ -600,11 +690,11 @@ def weights(sizes: Sequence[int]) -> int:
         ),
         Mistake(
             lambda batch, sizes: kept(batch, sizes, relu=slice(1, None)),
-            "There is one ReLU too many: none stands behind the last layer.",
+            "There is one ReLU too many: none comes after the last layer.",
         ),
         Mistake(
             lambda batch, sizes: kept(batch, sizes, relu=slice(0, -1)),
-            "There is one ReLU too many: none stands in front of the first layer.",
+            "There is one ReLU too many: none comes before the first layer.",
         ),
         Mistake(
             lambda batch, sizes: kept(1, sizes),
@@ -628,10 +718,10 @@ def weights(sizes: Sequence[int]) -> int:
         ),
         Mistake(
             lambda batch, sizes: weights(sizes),
-            "These are the weights. What is kept for the way back is what layers were given.",
+            "These are the weights. What is kept for the backward pass is what layers were given.",
         ),
     ],
 )
 def kept_bytes(batch: int, sizes: Sequence[int]) -> int:
-    """Return how many bytes the layers of a dense network keep for their way back."""
+    """Return how many bytes the layers of a dense network keep for the backward pass."""
     return kept(batch, sizes)

@@ -145,6 +145,9 @@ def evaluate(
     dataset: Annotated[str | None, typer.Option(help="the one that it was trained on, if not given")] = None,
     as_json: Json = False,
     figures: Annotated[Path | None, typer.Option(help="folder for its three figures")] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="score it on test images spoiled in fifteen ways")
+    ] = False,
     handwriting: Annotated[
         Path | None, typer.Option(help="score it on pictures instead: a folder with a labels.csv (file,label,kind)")
     ] = None,
@@ -154,24 +157,34 @@ def evaluate(
 ) -> None:
     """Score a trained network on the test images, or on your own pictures."""
     if handwriting:
-        if dataset or figures:
-            raise UsageError("--handwriting goes with neither --dataset nor --figures.")
+        if dataset or figures or robustness:
+            raise UsageError("--handwriting goes with none of --dataset, --figures and --robustness.")
         evaluate_handwriting(handwriting, checkpoint, as_json, page, turn == "auto", device)
         return
     if page or turn != "none":
         raise UsageError(f"{'--page' if page else '--turn'} goes with --handwriting.")
+    if robustness and figures:
+        raise UsageError("--robustness draws no figures. Leave out --figures.")
     if figures:
         check_folder(figures)
     model, card = load(checkpoint, device)
     test = _test_part(card, dataset)
+    if robustness:
+        _robustness(model, test, as_json)
+        return
     logits = evaluation.predict_logits(model, test.images)
-    predictions = logits.argmax(dim=1)
-    scores = evaluation.score(logits, test.labels)
-    matrix = evaluation.confusion_matrix(test.labels, predictions)
     if figures:
-        _evaluation_figures(figures, test, logits, matrix)
+        _evaluation_figures(figures, test, logits)
+    _say_scores(card, dataset or card.dataset, test, logits, as_json)
+
+
+def _say_scores(
+    card: checkpoints.Card, dataset: str, test: data.LabelledImages, logits: torch.Tensor, as_json: bool
+) -> None:
+    scores = evaluation.score(logits, test.labels)
+    matrix = evaluation.confusion_matrix(test.labels, logits.argmax(dim=1))
     if as_json:
-        facts = {"dataset": dataset or card.dataset, "recipe": card.recipe, "images": scores.count, "loss": scores.loss}
+        facts = {"dataset": dataset, "recipe": card.recipe, "images": scores.count, "loss": scores.loss}
         say(json.dumps(facts | _as_json(scores, matrix, test.classes)))
         return
     say(f"{card.architecture}, recipe {card.recipe}, trained on {card.dataset}")
@@ -179,6 +192,19 @@ def evaluate(
     say(f"\n{'class':12} precision  recall  images")
     for name, p, r, count in _per_class(matrix, test.classes):
         say(f"{name:12} {p:9.4f}  {r:6.4f}  {count:6,}")
+
+
+def _robustness(model: torch.nn.Module, test: data.LabelledImages, as_json: bool) -> None:
+    found = evaluation.robustness(model, test)
+    if as_json:
+        say(json.dumps({"images": len(test), "corruptions": [asdict(one) for one in found]}))
+        return
+    say(f"{'test images':15} accuracy  confidence")
+    for one in found:
+        say(f"{one.corruption:15} {one.accuracy:8.2%}  {one.confidence:10.2%}")
+    spoiled = found[1:]
+    mean, sure = (sum(getattr(one, what) for one in spoiled) / len(spoiled) for what in ("accuracy", "confidence"))
+    say(f"{'mean, spoiled':15} {mean:8.2%}  {sure:10.2%}")
 
 
 def _as_json(scores: evaluation.Scores, matrix: torch.Tensor, classes: tuple[str, ...]) -> dict:
@@ -213,10 +239,10 @@ def _accuracy_line(part: str, scores: evaluation.Scores) -> str:
     return f"{part}: loss {scores.loss:.4f}, accuracy {scores.accuracy:.2%} ({interval}, {scores.count:,} images)"
 
 
-def _evaluation_figures(folder: Path, test: data.LabelledImages, logits: torch.Tensor, matrix: torch.Tensor) -> None:
+def _evaluation_figures(folder: Path, test: data.LabelledImages, logits: torch.Tensor) -> None:
     predictions = logits.argmax(dim=1)
     figure, ax = plt.subplots(figsize=(6, 5.4), layout="constrained")
-    visualization.draw_confusion(ax, matrix, test.classes)
+    visualization.draw_confusion(ax, evaluation.confusion_matrix(test.labels, predictions), test.classes)
     save_figure(figure, folder / "confusion.png")
     shown = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:15]
     worst = evaluation.most_confident_mistakes(logits, test.labels, 30)

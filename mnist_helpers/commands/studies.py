@@ -15,6 +15,7 @@ from mnist_helpers.training import History
 PAGE = ROOT / "docs" / "reproduction.md"
 SPEED_PAGE = ROOT / "docs" / "speed.md"
 GPU_PAGE = ROOT / "docs" / "speed-gpu.md"
+ROBUSTNESS = ROOT / "docs" / "robustness.md"
 ABLATION = ROOT / "docs" / "ablation.csv"
 WHOLE_BENCH, WHOLE_ABLATION = 30, 3  # seeds
 
@@ -73,6 +74,35 @@ def search(
     opened = searching.open_study(study, settings)
     searching.search(opened, trials, device, say)
     say(searching.summary(opened))
+
+
+def robustness(
+    recipes: Annotated[str, typer.Option(help='which ones: "keras-csv vgg"; all if empty')] = "",
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
+    train_limit: Annotated[int | None, typer.Option(min=12, help="training images, for a trial run")] = None,
+) -> None:
+    """Score the network of each recipe on spoiled test images, and write docs/robustness.md.
+
+    What `reproduce` or an earlier run has trained is not trained again. The committed page is written by a run of all
+    recipes; any other run writes its page to artifacts/.
+    """
+    from mnist_helpers.studies import robustness as spoiling
+
+    names = recipes.replace(",", " ").split() if recipes else list(spoiling.DEFAULT)
+    if not names:
+        raise UsageError(f"--recipes {recipes!r} names none. Leave it out to measure all.")
+    for name in names:
+        get_recipe(name)
+    pick_device(device)
+    whole = set(names) >= set(spoiling.DEFAULT) and train_limit is None
+    path = ROBUSTNESS if whole else artifacts_folder() / "robustness.md"
+    check_folder(path.parent)
+    folder = artifacts_folder() / ("reproduction" if train_limit is None else f"robustness-{train_limit}")
+    found = spoiling.measure(names, folder, device, train_limit, _say)
+    with whole_file(path) as temporary:
+        temporary.write_text(spoiling.page(found, device), encoding="utf-8")
+    say(spoiling.table(found))
+    say(f"\nWritten to {path}")
 
 
 def ablate(

@@ -913,6 +913,25 @@ for i in range(side):
 return found
 """,
     ],
+    "pixel_gradient": [
+        """
+side = len(w) - 1
+around = np.pad(g, side)
+windows = np.lib.stride_tricks.sliding_window_view(around, w.shape)
+return (windows * w[::-1, ::-1]).sum(axis=(2, 3))
+""",
+        """
+found = np.zeros((g.shape[0] + len(w) - 1, g.shape[1] + len(w) - 1))
+for i in range(len(w)):
+    for j in range(len(w)):
+        found[i : i + g.shape[0], j : j + g.shape[1]] += w[i, j] * g
+return found
+""",
+        """
+from scipy.signal import convolve2d
+return convolve2d(g, w)
+""",
+    ],
     "batch_norm_backward": [
         """
 n = len(x)
@@ -5494,6 +5513,24 @@ return found
             "right for kernels of 2 × 2",
         ),
     ],
+    "pixel_gradient": [
+        (
+            """
+windows = np.lib.stride_tricks.sliding_window_view(np.pad(g, len(w) - 1), w.shape)
+return (windows * w).sum(axis=(2, 3))
+""",
+            "or not at all",
+        ),
+        (
+            """
+if len(w) > min(g.shape):
+    return np.zeros((g.shape[0] + len(w) - 1, g.shape[1] + len(w) - 1))
+windows = np.lib.stride_tricks.sliding_window_view(g, w.shape)
+return (windows * w[::-1, ::-1]).sum(axis=(2, 3))
+""",
+            "Zeros have to surround",
+        ),
+    ],
     "batch_norm_backward": [
         ("return (g - g.mean(1, keepdims=True)) / x.std(0)", "Three ways lead"),
         ("return (g - g.mean(0)) / x.std(0)", "The deviation depends"),
@@ -5506,7 +5543,7 @@ return g - g.mean(0) - y * (g * y).mean(0)
         ),
     ],
     "skip_backward": [
-        ("return sum(backward(g) for backward in backwards) + g", "what the block behind it passes on"),
+        ("return sum(backward(g) for backward in backwards) + g", "what the block after it passes on"),
         (
             """
 start = g

@@ -854,6 +854,13 @@ WRONG = {
         ("return gradient", "return gradient[::-1, ::-1]", "turned by 180°"),
         ("range(g.shape[0])", "range(g.shape[0] - 1)", "last row"),
     ],
+    "pixel_gradient": [
+        ("+= g[row, column] * w", "= g[row, column] * w", "the last one overwrites"),
+        ("* w\n", "* w[::-1, ::-1]\n", "once too often"),
+        ("* w\n", "* w.T\n", "exchanged"),
+        (" * w\n", "\n", "as it is"),
+        ("range(g.shape[0])", "range(g.shape[0] - 1)", "last row"),
+    ],
     "batch_norm_backward": [
         ("g - g.mean(axis=0) - y * (g * y).mean(axis=0)", "g", "for constants"),
         (" - y * (g * y).mean(axis=0)", "", "The deviation depends"),
@@ -862,7 +869,7 @@ WRONG = {
         ("x.std(axis=0)", "x.std(axis=0, ddof=1)", "deviation is another one"),
     ],
     "skip_backward": [
-        ("reversed(backwards)", "backwards", "order of the way forward"),
+        ("reversed(backwards)", "backwards", "order of the forward pass"),
         ("g = g + backward(g)", "g = backward(g)", "skips are missing"),
         ("g = g + backward(g)", "g += backward(g)", "changes what it was given"),
         ("reversed(backwards)", "reversed(backwards[1:])", "first block is left out"),
