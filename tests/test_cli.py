@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 
 from mnist_helpers import runtime
 from mnist_helpers.checkpoints import SHIPPED, load_model, model_folder, save_model
+from mnist_helpers.corruptions import CORRUPTIONS
 from mnist_helpers.course import workspace
 from mnist_helpers.course.runner import SOURCES, find_notebooks
 from mnist_helpers.data import LabelledImages
@@ -81,6 +82,10 @@ def test_what_cannot_work_is_said_in_two_lines_at_most_with_status_1(call, argum
         (["filters"], "Missing option '--output'"),
         (["reproduce", "--recipes", "none"], "recipe='none' is not known"),
         (["reproduce", "--seeds", "0"], "Invalid value for '--seeds'"),
+        (["robustness", "--recipes", "none"], "recipe='none' is not known"),
+        (["robustness", "--recipes", ","], "names none"),
+        (["evaluate", "--robustness", "--figures", "pictures"], "--robustness draws no figures"),
+        (["evaluate", "--robustness", "--handwriting", "."], "goes with none of"),
         (["search"], "Missing option '--study'"),
         (["search", "--study", "a", "--dataset", "none"], "dataset='none' is not known"),
     ],
@@ -100,8 +105,8 @@ def test_help_lists_the_commands(call):
     shown = [call("--help"), call()]
     assert [done.returncode for done in shown] == [0, 2]
     for command in (
-        "recipes", "train", "evaluate", "predict", "filters", "export", "reproduce", "search", "run-notebooks",
-        "refresh-notebooks", "workspace", "contact-sheet",
+        "recipes", "train", "evaluate", "predict", "filters", "export", "reproduce", "robustness", "search",
+        "run-notebooks", "refresh-notebooks", "workspace", "contact-sheet",
     ):  # fmt: skip
         for done in shown:
             assert re.search(rf"^  {command} ", done.stdout + done.stderr, flags=re.MULTILINE)
@@ -197,6 +202,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_training(call, csv_file,
     [
         (["evaluate", "--figures", "figures"], "figures"),
         (["reproduce"], "docs"),
+        (["robustness"], "docs"),
         (["ablate", "--seeds", "1"], "artifacts"),
         (["bench"], "docs"),
         (["site", "site"], "site"),
@@ -209,7 +215,7 @@ def test_where_nothing_may_be_written_the_place_is_said_before_the_work(call, tm
     for name in ("mkstemp", "TemporaryFile"):
         monkeypatch.setattr(runtime.tempfile, name, forbidden)
     for work in (
-        "evaluation.predict_logits", "studies.reproduction.reproduce",
+        "evaluation.predict_logits", "studies.reproduction.reproduce", "studies.robustness.measure",
         "studies.ablation.train_variants", "studies.speed.race", "studies.speed.time_published_apart",
         "course.site.build_site",
     ):  # fmt: skip
@@ -449,13 +455,44 @@ def test_a_trial_run_of_reproduce_prints_its_table_and_keeps_the_committed_page(
     assert page.read_bytes() == before
 
 
+def test_a_network_is_scored_on_spoiled_test_images_in_words_and_as_json(call):
+    done = call("evaluate", "--robustness")
+    assert done.returncode == 0, done.stderr
+    head, *rows = done.stdout.splitlines()
+    assert head.split() == ["test", "images", "accuracy", "confidence"]
+    assert [row[:15].strip() for row in rows] == ["as they are", *CORRUPTIONS, "mean, spoiled"]
+    found = json.loads(call("evaluate", "--robustness", "--json").stdout)
+    assert found["images"] == 10_000
+    accuracies = [one["accuracy"] for one in found["corruptions"]]
+    assert [f"{accuracy:.2%}" for accuracy in accuracies] == [row[15:].split()[0] for row in rows[:-1]]
+    assert accuracies[0] == max(accuracies)
+    assert rows[-1].split()[2] == f"{sum(accuracies[1:]) / 15:.2%}"
+
+
+def test_a_trial_run_of_robustness_trains_what_is_missing_once_and_keeps_the_committed_page(
+    call, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MNIST_ARTIFACTS", str(tmp_path))
+    page = ROOT / "docs" / "robustness.md"
+    before = page.read_bytes()
+    given = ["robustness", "--recipes", "fastest-99", "--train-limit", "640", "--device", "cpu"]
+    done = call(*given)
+    assert done.returncode == 0, done.stderr
+    assert "| test images | `fastest-99` |" in done.stdout
+    assert done.stdout.count("|\n") >= 19  # a head, a rule, sixteen kinds, a mean
+    monkeypatch.setattr("mnist_helpers.training.train_one_epoch", lambda *_, **__: pytest.fail("trained again"))
+    assert call(*given).stdout == done.stdout
+    assert "## Confidence" in (tmp_path / "robustness.md").read_text(encoding="utf-8")
+    assert page.read_bytes() == before
+
+
 def test_the_workspace_is_filled_with_every_lesson(call, tmp_path):
     done = call("workspace", tmp_path / "work")
     assert done.returncode == 0
     lessons = [f"{path.name}: new" for path in find_notebooks()]
     sheets = [f"exercises/{path.name}: new" for path in sorted(SOURCES.glob("exercises/*.ipynb"))]
     assert done.stdout.splitlines() == lessons + sheets
-    assert len(sheets) == 6
+    assert len(sheets) == 8
     assert call("workspace", tmp_path / "work").stdout == "The workspace is up to date.\n"
 
 

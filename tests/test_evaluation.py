@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from mnist_helpers.data import to_float
+from mnist_helpers.corruptions import CORRUPTIONS, corrupted
+from mnist_helpers.data import load_part, to_float
 from mnist_helpers.evaluation import (
     accuracy_interval,
     calibrate,
@@ -18,6 +19,7 @@ from mnist_helpers.evaluation import (
     most_confident_mistakes,
     precision_and_recall,
     predict_logits,
+    robustness,
     score,
 )
 from mnist_helpers.models import build_model
@@ -149,3 +151,15 @@ def test_bins_that_are_surer_than_any_answer_are_there_and_empty():
 def test_a_network_that_is_sure_and_right_is_perfectly_calibrated():
     labels = torch.arange(10)
     assert calibrate(torch.eye(10) * 100, labels).error == pytest.approx(0, abs=1e-9)
+
+
+def test_robustness_is_accuracy_and_confidence_on_each_kind_of_spoiled_image():
+    model, labelled = build_model("linear").train(), load_part("mnist", "validation", limit=200)
+    found = robustness(model, labelled, seed=3)
+    assert [one.corruption for one in found] == ["as they are", *CORRUPTIONS]
+    assert model.training
+    for one in found[1:]:
+        p = predict_logits(model, corrupted(one.corruption, labelled.images, 3)).softmax(dim=1)
+        assert one.accuracy == pytest.approx(sklearn.metrics.accuracy_score(labelled.labels, p.argmax(dim=1)))
+        assert one.confidence == pytest.approx(p.amax(dim=1).mean().item(), abs=1e-6)
+    assert found[0].accuracy == pytest.approx(evaluate(model, labelled).accuracy)

@@ -164,9 +164,9 @@ def test_what_the_readme_does_with_make_is_done_without_it_too():
 
 
 def numbered(places: str) -> set[int]:
-    """Return the notebooks that "all", "2 to 6" or "3, 6" means."""
-    first, *others = map(int, re.findall("[0-9]+", places.replace("all", "1 to 7")))
-    return set(range(first, others[0] + 1)) if "to" in places or places == "all" else {first, *others}
+    """Return the notebooks that "all" or "2 to 7, 9" means."""
+    spans = [part.split(" to ") for part in places.replace("all", "1 to 9").split(", ")]
+    return {number for span in spans for number in range(int(span[0]), int(span[-1]) + 1)}
 
 
 def test_the_table_of_parameters_is_that_of_the_notebooks():

@@ -967,6 +967,72 @@ return kept
 """,
         "return batch * (5 * sum(sizes[:-1]) - sizes[0])",
     ],
+    # 9 · Beyond the data
+    "blurred": [
+        """
+around = F.pad(images, (1, 1, 1, 1))
+rows = around[:, :, :-2] + around[:, :, 1:-1] + around[:, :, 2:]
+return (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 9
+""",
+        """
+height, width = images.shape[2:]
+down = torch.tensor([[float(abs(a - b) < 2) for a in range(height)] for b in range(height)])
+across = torch.tensor([[float(abs(a - b) < 2) for a in range(width)] for b in range(width)])
+return down @ images @ across / 9
+""",
+    ],
+    "confidence_at": [
+        "return torch.exp(logits.amax(1) / temperature - torch.logsumexp(logits / temperature, 1))",
+        """
+powers = ((logits - logits.amax(dim=1, keepdim=True)) / temperature).exp()
+return 1 / powers.sum(dim=1)
+""",
+    ],
+    "caught": [
+        """
+for threshold in sorted(set(digits.tolist())):
+    if sum(doubt > threshold for doubt in digits.tolist()) <= refused * len(digits) + 1e-9:
+        return sum(doubt > threshold for doubt in strange.tolist()) / len(strange)
+""",
+        """
+above = (digits[None] > digits[:, None]).float().mean(dim=1)
+threshold = digits[above <= refused + 1e-6].min()
+return 1 - (strange <= threshold).float().mean()
+""",
+    ],
+    "threshold_for": [
+        """
+order = confidence.argsort(descending=True)
+risks = (1 - right[order].float()).cumsum(0) / torch.arange(1, len(order) + 1)
+fine = torch.nonzero(risks <= risk).flatten()
+return confidence[order[fine[-1]]].item() if len(fine) else 1.0
+""",
+        """
+pairs = sorted(zip(confidence.tolist(), right.tolist()))
+for number, (threshold, _) in enumerate(pairs):
+    answered = pairs[number:]
+    if sum(not fine for _, fine in answered) <= risk * len(answered) + 1e-9:
+        return threshold
+return 1.0
+""",
+    ],
+    "within": [
+        "return (images + (changed - images).clamp(-epsilon, epsilon)).clamp(min=0).clamp(max=1)",
+        "return changed.clamp((images - epsilon).clamp(min=0), (images + epsilon).clamp(max=1))",
+    ],
+    "towards": [
+        """
+pixels = images.detach().clone().requires_grad_(True)
+log_probabilities = model(pixels).log_softmax(dim=1)
+gradient = torch.autograd.grad(log_probabilities[range(len(wanted)), wanted].sum(), pixels)[0]
+return torch.clip(images + epsilon * torch.sign(gradient), 0, 1)
+""",
+        """
+pixels = images.clone().requires_grad_()
+F.nll_loss(model(pixels).log_softmax(1), wanted, reduction="sum").backward(inputs=[pixels])
+return (images - epsilon * torch.sign(pixels.grad)).clamp(0, 1)
+""",
+    ],
 }
 
 WRONG = {
@@ -5558,5 +5624,74 @@ return start + g
         ("return 4 * sum(a * b + b for a, b in zip(sizes, sizes[1:]))", "These are the weights"),
         ("return batch * sum(sizes[:-1]) * 4", "The ReLUs keep something"),
         ("return batch * (4 * sum(sizes) + sum(sizes[1:-1]))", "logits are counted"),
+    ],
+    # 9 · Beyond the data
+    "blurred": [
+        ("return F.pad(images, (1, 1, 1, 1))[:, :, 1:-1, 1:-1]", "Nothing has changed"),
+        (
+            """
+around = F.pad(images, (1, 1, 1, 1))
+return (around[:, :, :-2, 1:-1] + images + around[:, :, 2:, 1:-1]) / 3
+""",
+            "above and below",
+        ),
+        (
+            """
+total = sum(images.roll((row, column), (2, 3)) for row in (-1, 0, 1) for column in (-1, 0, 1))
+return total / 9
+""",
+            "goes round",
+        ),
+    ],
+    "confidence_at": [
+        ("return logits.softmax(1).amax(1) / temperature", "The confidence is divided"),
+        ("return (logits / temperature).softmax(1)", "The confidence is the largest"),
+        ("return logits.softmax(1).amax(1)", "not used"),
+    ],
+    "caught": [
+        ("return (strange > digits.max()).float().mean()", "No digit at all is refused"),
+        ("return (strange > digits.quantile(1 - refused)).float().mean() * 100", "First the threshold"),
+        ("return (digits > digits.sort().values[-1 - int(refused * len(digits))]).float().mean()", "share of digits"),
+    ],
+    "threshold_for": [
+        (
+            """
+best = 1.0
+for threshold in confidence.sort(descending=True).values:
+    if (~right[confidence >= threshold]).float().mean() > risk:
+        break
+    best = threshold.item()
+return best
+""",
+            "Look at all thresholds",
+        ),
+        ("return 1 - risk", "no threshold"),
+        ("return confidence[right].min().item()", "least sure right answer"),
+    ],
+    "within": [
+        ("return images + epsilon * (changed - images).sign()", "Two limits"),
+        ("return (changed - images).clamp(-epsilon, epsilon)", "the change alone"),
+        ("return images", "image as it was"),
+    ],
+    "towards": [
+        (
+            """
+pixels = images.clone().requires_grad_()
+loss = F.cross_entropy(model(pixels).softmax(1), wanted)
+return (images - epsilon * torch.autograd.grad(loss, pixels)[0].sign()).clamp(0, 1)
+""",
+            "softmax is applied twice",
+        ),
+        ("return images.clone()", "Nothing has changed"),
+        (
+            """
+for parameter in model.parameters():
+    parameter.requires_grad = False
+pixels = images.clone().requires_grad_()
+F.cross_entropy(model(pixels), wanted).backward()
+return (images - epsilon * pixels.grad.sign()).clamp(0, 1)
+""",
+            "left frozen",
+        ),
     ],
 }

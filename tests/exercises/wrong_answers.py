@@ -880,4 +880,48 @@ WRONG = {
         ("batch * ", "", "for one image"),
         ("sizes[1:-1]", "sizes[1:]", "one ReLU too many"),
     ],
+    # 9 · Beyond the data
+    "blurred": [
+        (" / 9", "", "Divide by nine"),
+        ("range(3)", "range(2)", "Surround the picture"),
+        ("F.pad(images, (1, 1, 1, 1))", "F.pad(images, (1, 1, 1, 1), mode='circular')", "goes round"),
+        ("F.pad(images, (1, 1, 1, 1))", "F.pad(images, (1, 1, 1, 1), mode='replicate')", "goes on at its edges"),
+    ],
+    "confidence_at": [
+        ("logits / temperature", "logits * temperature", "makes less sure"),
+        ("dim=1).amax", "dim=0).amax", "runs over the images"),
+        (".amax(dim=1)", ".argmax(dim=1)", "These are the classes"),
+        (".softmax(dim=1)", "", "softmax is missing"),
+    ],
+    "caught": [
+        (
+            "len(digits) + 1e-9)\n    threshold = digits.sort",
+            "len(strange) + 1e-9)\n    threshold = strange.sort",
+            "comes from the strangers",
+        ),
+        ("strange > threshold", "strange >= threshold", "no reason to refuse"),
+        ("descending=True", "descending=False", "wrong end"),
+        ("strange > threshold", "strange > refused", "takes the share for the threshold"),
+        (".float().mean()", ".sum()", "number of strangers"),
+    ],
+    "threshold_for": [
+        ("            found = threshold.item()", "            return threshold.item()", "highest threshold"),
+        ("<= risk", "< risk", "equals the limit"),
+        ("~right", "right", "Right and wrong are exchanged"),
+    ],
+    "within": [
+        (".clamp(0, 1)", "", "below black"),
+        (".clamp(images - epsilon, images + epsilon)", "", "further than epsilon"),
+        ("images - epsilon, images + epsilon", "-epsilon, epsilon", "within epsilon of 0"),
+    ],
+    "towards": [
+        ("images - epsilon", "images + epsilon", "uphill"),
+        (".sign()", "", "which is tiny"),
+        (".clamp(0, 1)", "", "below black"),
+        (
+            "    (gradient,) = torch.autograd.grad(loss, pixels)\n",
+            "    loss.backward()\n    gradient = pixels.grad\n",
+            "asks for the pixels alone",
+        ),
+    ],
 }

@@ -144,10 +144,10 @@ def code_sources(page: dict) -> list[str]:
     return ["".join(cell["source"]) for cell in code_cells(page)]
 
 
-def test_there_are_eight_lessons():
+def test_there_are_nine_lessons():
     assert [path.stem for path in LESSONS] == [
         "01_data", "02_model", "03_training", "04_evaluation", "05_filter_visualization", "06_hyperparameter_search",
-        "07_speed", "08_backpropagation",
+        "07_speed", "08_backpropagation", "09_beyond_the_data",
     ]  # fmt: skip
 
 
