@@ -1,4 +1,4 @@
-"""Checks of exercise notebook 9: spoiled digits, doubt, thresholds that promise something, attacks."""
+"""Checks of exercise notebook 9: measures of doubt, thresholds that promise something, attacks."""
 
 from collections.abc import Callable
 
@@ -12,69 +12,70 @@ from mnist_helpers.checks.exercise import Gap, Mistake, exercise
 from mnist_helpers.checks.traces import traces
 
 
-def pictures(random: np.random.Generator) -> tuple[Tensor]:
-    """Draw a few pictures that are not square."""
-    shape = int(random.integers(1, 4)), 1, int(random.integers(4, 8)), int(random.integers(8, 12))
-    return (torch.from_numpy(random.uniform(size=shape).astype(np.float32)),)
-
-
-def blur(images: Tensor, counted: bool = True, side: int = 3) -> Tensor:
-    """Take the mean of each pixel and its neighbours; outside there is black, which counts or does not."""
-    return F.avg_pool2d(images, side, stride=1, padding=side // 2, count_include_pad=counted)
-
-
-def cross(images: Tensor) -> Tensor:
-    """Take the mean of each pixel and the four beside it."""
-    padded = F.pad(images, (1, 1, 1, 1))
-    moved = [padded[..., 1:-1, 1:-1], padded[..., :-2, 1:-1], padded[..., 2:, 1:-1]]
-    return sum([*moved, padded[..., 1:-1, :-2], padded[..., 1:-1, 2:]]) / 5
+def some_logits(random: np.random.Generator) -> tuple[Tensor]:
+    """Draw logits, of some images so large that their exponentials are infinite."""
+    count = int(random.integers(2, 6))
+    shift = torch.from_numpy(random.choice([0.0, 5.0, 300.0, -300.0], size=(count, 1)).astype(np.float32))
+    return (3 * inputs.normal(random, count, 10) + shift,)
 
 
 @exercise(
-    draw=pictures,
-    by_hand=("conv", "pool", "blur", "interpolate", "unfold"),
+    draw=some_logits,
+    by_hand=("logsumexp", "logaddexp", "log_softmax", "cross_entropy", "logcumsumexp"),
     edges=[
-        lambda: (torch.zeros(25).index_fill(0, torch.tensor([12]), 9.0).view(1, 1, 5, 5),),  # one bright pixel
-        lambda: (torch.ones(2, 1, 4, 6),),
-        lambda: (torch.arange(20.0).view(1, 1, 4, 5) / 20,),
+        lambda: (torch.zeros(1, 10),),
+        lambda: (torch.full((2, 10), 1000.0),),
+        lambda: (torch.full((1, 10), -1000.0),),
+        lambda: (torch.arange(20.0).view(2, 10),),
     ],
-    rounds=8,
-    notice="Blur is a convolution with nine equal numbers. At the edge it darkens, because black counts as well.",
-    hint="Surround the picture with one row and one column of zeros on each side. The nine neighbours of all pixels "
-    "are then nine shifted windows of it: add them up, and divide.",
+    gaps=[
+        Gap(
+            lambda logits: logits.abs().max() < 80,
+            "It goes wrong where logits are large, or far below zero. Take the largest out of the sum first.",
+        )
+    ],
+    notice="Add 10 to all logits, and the energy falls by 10, while no probability changes.",
+    hint="For each image: the exponentials of the logits less the largest of them, their sum, its logarithm, and the "
+    "largest added again. The sign comes last.",
     mistakes=[
-        Mistake(lambda images: 9 * blur(images), "These are the sums. Divide by nine."),
         Mistake(
-            lambda images: blur(images, counted=False),
-            "At the edges it divides by fewer than nine. Outside there is black, and it counts.",
-        ),
-        Mistake(cross, "Only the four neighbours beside the pixel are counted. Those at its corners belong to it."),
-        Mistake(
-            lambda images: (9 * blur(images) - images) / 8,
-            "The pixel itself is left out. It is one of the nine.",
-        ),
-        Mistake(lambda images: blur(images, side=5), "The window has 5 × 5 pixels. Take 3 × 3."),
-        Mistake(
-            lambda images: F.avg_pool2d(images, 3, stride=1),
-            "The result is smaller than the picture: the pixels at the edge are missing.",
+            lambda logits: logits.logsumexp(dim=1), "The sign is missing: the greater the doubt, the larger it is."
         ),
         Mistake(
-            lambda images: F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1),
-            "The picture goes on at its edges as it ends. Outside there is black.",
+            lambda logits: -logits.logsumexp(dim=0),
+            "The sum runs over the images. It belongs to the ten logits of each.",
+        ),
+        Mistake(lambda logits: -logits.amax(dim=1), "This is the largest logit alone. All ten are in the sum."),
+        Mistake(
+            lambda logits: -(logits - logits.amax(dim=1, keepdim=True)).logsumexp(dim=1),
+            "The largest logit was taken out and never added again.",
+        ),
+        Mistake(lambda logits: -logits.sum(dim=1), "This adds up the logits. Their exponentials are added up."),
+        Mistake(
+            lambda logits: -logits.logsumexp(dim=1) + np.log(10),
+            "This is the logarithm of a mean. The sum is asked for.",
+        ),
+        Mistake(lambda logits: -logits.exp().sum(dim=1), "The logarithm is missing."),
+        Mistake(
+            lambda logits: -logits.logsumexp(dim=1) / np.log(10),
+            "The logarithm has another base. `log` is the natural one.",
         ),
         Mistake(
-            lambda images: F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="circular"), 3, stride=1),
-            "What leaves at one edge comes in at the other. Outside there is black. (`roll` goes round.)",
+            lambda logits: -logits.softmax(dim=1).sum(dim=1).log(),
+            "After a softmax the sum is 1, whatever came before.",
         ),
-        Mistake(lambda images: F.avg_pool2d(images, (3, 1), 1, (1, 0)), "Only the pixels above and below are counted."),
-        Mistake(lambda images: F.avg_pool2d(images, (1, 3), 1, (0, 1)), "Only the pixels left and right are counted."),
-        Mistake(lambda images: images.clone(), "Nothing has changed."),
-        Mistake(lambda images: F.max_pool2d(images, 3, 1, 1), "This is the largest of the nine, and not their mean."),
+        Mistake(
+            lambda logits: -logits.amax(dim=1) + (logits - logits.amax(dim=1, keepdim=True)).logsumexp(dim=1),
+            "One of the two terms has the wrong sign. Both are taken away.",
+        ),
+        Mistake(
+            lambda logits: -logits.logsumexp(dim=(0, 1)), "There is one number for all images. Each has its own energy."
+        ),
     ],
 )
-def blurred(images: Tensor) -> Tensor:
-    """Return the mean of the 3 × 3 pixels around each; outside there is black."""
-    return blur(images)
+def energy(logits: Tensor) -> Tensor:
+    """Return minus the logarithm of the sum of the exponentials of each image's logits."""
+    return -logits.logsumexp(dim=1)
 
 
 def logits_and_temperature(random: np.random.Generator) -> tuple[Tensor, float]:
@@ -95,7 +96,7 @@ def sure(logits: Tensor) -> Tensor:
         lambda: (torch.tensor([[300.0] + [0.0] * 9, [-50.0] * 9 + [-49.0]]), 0.5),
         lambda: (torch.arange(20.0).view(2, 10), 1.0),
     ],
-    notice="The order of the classes stays. Only how sure the answer sounds has changed.",
+    notice="The order of the classes stays. Only how sure it sounds has changed; at a very high temperature, 10% each.",
     hint="Divide the logits first; then softmax, and the largest probability of each row.",
     mistakes=[
         Mistake(lambda logits, t: sure(logits * t), "It multiplies by the temperature. A high one makes less sure."),

@@ -968,18 +968,20 @@ return kept
         "return batch * (5 * sum(sizes[:-1]) - sizes[0])",
     ],
     # 9 · Beyond the data
-    "blurred": [
+    "energy": [
         """
-around = F.pad(images, (1, 1, 1, 1))
-rows = around[:, :, :-2] + around[:, :, 1:-1] + around[:, :, 2:]
-return (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 9
+doubles = logits.double()
+m = doubles.max(1).values
+return -(m + torch.log(torch.exp(doubles - m.unsqueeze(1)).sum(1)))
 """,
         """
-height, width = images.shape[2:]
-down = torch.tensor([[float(abs(a - b) < 2) for a in range(height)] for b in range(height)])
-across = torch.tensor([[float(abs(a - b) < 2) for a in range(width)] for b in range(width)])
-return down @ images @ across / 9
+found = []
+for row in logits.tolist():
+    m = max(row)
+    found.append(-m - torch.tensor([one - m for one in row]).exp().sum().log().item())
+return found
 """,
+        "return logits.softmax(1).amax(1).log() - logits.amax(1)",
     ],
     "confidence_at": [
         "return torch.exp(logits.amax(1) / temperature - torch.logsumexp(logits / temperature, 1))",
@@ -5626,22 +5628,11 @@ return start + g
         ("return batch * (4 * sum(sizes) + sum(sizes[1:-1]))", "logits are counted"),
     ],
     # 9 · Beyond the data
-    "blurred": [
-        ("return F.pad(images, (1, 1, 1, 1))[:, :, 1:-1, 1:-1]", "Nothing has changed"),
-        (
-            """
-around = F.pad(images, (1, 1, 1, 1))
-return (around[:, :, :-2, 1:-1] + images + around[:, :, 2:, 1:-1]) / 3
-""",
-            "above and below",
-        ),
-        (
-            """
-total = sum(images.roll((row, column), (2, 3)) for row in (-1, 0, 1) for column in (-1, 0, 1))
-return total / 9
-""",
-            "goes round",
-        ),
+    "energy": [
+        ("return -logits.exp().sum(1).log()", "where logits are large"),
+        ("return -logits.max(1).values", "largest logit alone"),
+        ("return -(logits - logits.amax(1, keepdim=True)).exp().sum(1).log()", "never added again"),
+        ("return torch.log(logits.exp().sum(1))", "For each image"),
     ],
     "confidence_at": [
         ("return logits.softmax(1).amax(1) / temperature", "The confidence is divided"),

@@ -32,8 +32,6 @@ EQUIVALENT = {
     "held = torch.cat([torch.nonzero(labels == digit).flatten()[:each] for digit in range(11)])": "there is no digit 10",  # noqa: E501
     "largest = logits.softmax(dim=1).topk(3, dim=1).values": "only the first two are used",
     "model(pixels)[-1, label].backward()": "one image: the first is the last",
-    "around = F.pad(images, (1, 2, 1, 1))": "the last column is never looked at",
-    "around = F.pad(images, (1, 1, 1, 2))": "nor is the last row",
     "return pixels.grad[-1, 0].abs()": "one image",
     "return pixels.grad[0, -1].abs()": "one channel",
     "before = model(image).softmax(dim=1)[-1, label]": "one image",

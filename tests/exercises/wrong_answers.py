@@ -881,11 +881,12 @@ WRONG = {
         ("sizes[1:-1]", "sizes[1:]", "one ReLU too many"),
     ],
     # 9 · Beyond the data
-    "blurred": [
-        (" / 9", "", "Divide by nine"),
-        ("range(3)", "range(2)", "Surround the picture"),
-        ("F.pad(images, (1, 1, 1, 1))", "F.pad(images, (1, 1, 1, 1), mode='circular')", "goes round"),
-        ("F.pad(images, (1, 1, 1, 1))", "F.pad(images, (1, 1, 1, 1), mode='replicate')", "goes on at its edges"),
+    "energy": [
+        ("-largest - (", "largest + (", "sign is missing"),
+        ("return -largest - ", "return -", "never added again"),
+        (".exp().sum(dim=1).log()", ".exp().sum(dim=1)", "For each image"),
+        ("return -largest - ", "return -largest + ", "wrong sign"),
+        ("(logits - largest[:, None]).exp().sum(dim=1).log()", "0", "largest logit alone"),
     ],
     "confidence_at": [
         ("logits / temperature", "logits * temperature", "makes less sure"),
