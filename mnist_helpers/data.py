@@ -3,6 +3,7 @@
 Finding and checking the files is the job of `datasets`.
 """
 
+import csv
 import hashlib
 import math
 from collections.abc import Callable, Iterator
@@ -13,8 +14,10 @@ from torch import Tensor
 
 from mnist_helpers.datasets import DataError, class_names, read_images
 from mnist_helpers.distributed import process, processes, share
+from mnist_helpers.runtime import shipped
 
 VALIDATION_SIZE = 5_000
+TEST_SIZE = 10_000  # of MNIST
 SPLIT_SEED = 2024
 PARTS = ("train", "validation", "test")
 
@@ -68,6 +71,19 @@ def load_part(dataset: str = "mnist", part: str = "train", limit: int | None = N
     if not 1 <= limit <= len(whole):
         raise DataError(f"limit={limit} is out of range: {dataset} has {len(whole):,} images in its {part} part.")
     return whole.select(stratified_split(whole.labels, limit, seed=SPLIT_SEED)[1])
+
+
+def rejected_labels() -> Tensor:
+    """Return the places of the MNIST test images whose label fewer than three of five people confirmed.
+
+    100 images that networks had made suspect were shown to five people each. They stay in the test set; a score without
+    them may stand beside the usual one. Source: Northcutt, Athalye and Mueller, "Pervasive label errors in test sets
+    destabilize machine learning benchmarks" (2021), and the votes that they published.
+    Shapes: → (15,) int64.
+    """
+    with (shipped("data") / "MNIST" / "label_votes.csv").open(encoding="utf-8") as file:
+        votes = list(csv.DictReader(file))
+    return torch.tensor([int(row["image"]) for row in votes if int(row["for_label"]) < 3])
 
 
 def hold_out_validation(labelled: LabelledImages) -> tuple[LabelledImages, LabelledImages]:

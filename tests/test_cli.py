@@ -257,6 +257,15 @@ def test_evaluate_prints_json_and_nothing_else_and_draws(call, some_test_images,
     assert names == ["confusion.png", "mistakes.png", "predictions.png"]
 
 
+def test_beside_mnist_s_score_stands_that_without_the_labels_that_people_rejected(call):
+    said, facts = call("evaluate").stdout, json.loads(call("evaluate", "--json").stdout)
+    fewer = facts["accuracy_without_rejected_labels"]
+    assert f"Without the 15 images whose label people rejected: accuracy {fewer:.2%}" in said
+    mistakes, excused = round(10_000 * (1 - facts["accuracy"])), round(9_985 * (1 - fewer))
+    assert 0 < mistakes - excused <= 15
+    assert facts["images"] == sum(map(sum, facts["confusion_matrix"])) == 10_000  # the test set stays as it is
+
+
 def seven(path: Path) -> Path:
     picture = Image.new("RGB", (300, 200), (240, 240, 230))
     ImageDraw.Draw(picture).line([(60, 40), (125, 40), (85, 140)], fill=(20, 20, 90), width=12)
@@ -492,7 +501,7 @@ def test_the_workspace_is_filled_with_every_lesson(call, tmp_path):
     lessons = [f"{path.name}: new" for path in find_notebooks()]
     sheets = [f"exercises/{path.name}: new" for path in sorted(SOURCES.glob("exercises/*.ipynb"))]
     assert done.stdout.splitlines() == lessons + sheets
-    assert len(sheets) == 8
+    assert len(sheets) == 9
     assert call("workspace", tmp_path / "work").stdout == "The workspace is up to date.\n"
 
 

@@ -1,3 +1,4 @@
+import csv
 from dataclasses import replace
 
 import pytest
@@ -10,10 +11,12 @@ from mnist_helpers.data import (
     LabelledImages,
     hold_out_validation,
     load_part,
+    rejected_labels,
     stratified_split,
     to_float,
 )
 from mnist_helpers.datasets import DataError, read_images
+from mnist_helpers.runtime import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +146,16 @@ def test_what_is_a_fraction_already_is_not_made_one_again(train, kind):
 
 def test_every_part_knows_its_dataset_and_keeps_it(train):
     assert {train.dataset, train.select(torch.arange(3)).dataset, train.to(torch.device("cpu")).dataset} == {"mnist"}
+
+
+def test_the_votes_of_people_belong_to_mnist_s_test_images():
+    test = load_part("mnist", "test")
+    with (ROOT / "data" / "MNIST" / "label_votes.csv").open() as file:
+        votes = [{name: int(number) for name, number in row.items()} for row in csv.DictReader(file)]
+    assert len({row["image"] for row in votes}) == len(votes) == 100
+    assert all(test.labels[row["image"]] == row["label"] for row in votes)
+    assert {row["for_label"] + row["for_other"] + row["for_neither"] for row in votes} == {5}
+    assert all(row["for_other"] == 0 for row in votes if row["other"] == row["label"])
+    rejected = rejected_labels()
+    assert rejected.tolist() == [row["image"] for row in votes if row["for_label"] in (0, 1, 2)]
+    assert len(rejected) == 15

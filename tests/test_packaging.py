@@ -27,7 +27,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
-HEAVY = {"bench"}  # only for those who compare with Keras
+HEAVY = {"bench", "labels"}  # only for those who compare with Keras, or with cleanlab
 
 
 def requirements(without: set[str] = frozenset()) -> list[str]:
@@ -165,7 +165,7 @@ def test_what_the_readme_does_with_make_is_done_without_it_too():
 
 def numbered(places: str) -> set[int]:
     """Return the notebooks that "all" or "2 to 7, 9" means."""
-    spans = [part.split(" to ") for part in places.replace("all", "1 to 9").split(", ")]
+    spans = [part.split(" to ") for part in places.replace("all", "1 to 10").split(", ")]
     return {number for span in spans for number in range(int(span[0]), int(span[-1]) + 1)}
 
 

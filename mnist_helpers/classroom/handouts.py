@@ -135,7 +135,7 @@ def slow_exercises(page: NotebookNode) -> dict[str, float]:
     stated: dict[str, int] = {}
     exercise = ""
     for cell in page.cells:
-        title = re.match(r"## (\d\.\d+)", cell.source)
+        title = re.match(r"## (\d+\.\d+)", cell.source)
         if title:
             exercise = title.group(1)
             said = re.search(r", (\d+) seconds of them training", cell.source)

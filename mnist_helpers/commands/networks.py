@@ -183,15 +183,24 @@ def _say_scores(
 ) -> None:
     scores = evaluation.score(logits, test.labels)
     matrix = evaluation.confusion_matrix(test.labels, logits.argmax(dim=1))
+    fewer = _without_rejected(test, logits) if test.dataset == "mnist" and len(test) == data.TEST_SIZE else None
     if as_json:
         facts = {"dataset": dataset, "recipe": card.recipe, "images": scores.count, "loss": scores.loss}
+        facts |= {"accuracy_without_rejected_labels": fewer.accuracy} if fewer else {}
         say(json.dumps(facts | _as_json(scores, matrix, test.classes)))
         return
     say(f"{card.architecture}, recipe {card.recipe}, trained on {card.dataset}")
     say(_accuracy_line("Test", scores))
+    if fewer:
+        say(f"Without the {len(test) - fewer.count} images whose label people rejected: accuracy {fewer.accuracy:.2%}")
     say(f"\n{'class':12} precision  recall  images")
     for name, p, r, count in _per_class(matrix, test.classes):
         say(f"{name:12} {p:9.4f}  {r:6.4f}  {count:6,}")
+
+
+def _without_rejected(test: data.LabelledImages, logits: torch.Tensor) -> evaluation.Scores:
+    kept = torch.ones(len(test), dtype=torch.bool).index_fill(0, data.rejected_labels(), False)
+    return evaluation.score(logits[kept], test.labels[kept])
 
 
 def _robustness(model: torch.nn.Module, test: data.LabelledImages, as_json: bool) -> None:

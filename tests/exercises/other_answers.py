@@ -1035,6 +1035,82 @@ F.nll_loss(model(pixels).log_softmax(1), wanted, reduction="sum").backward(input
 return (images - epsilon * torch.sign(pixels.grad)).clamp(0, 1)
 """,
     ],
+    # 10 · Honest evaluation
+    "too_good": [
+        """
+seen, unseen = right[:, shown].tolist(), right[:, ~shown].tolist()
+best = max(range(len(seen)), key=lambda n: sum(seen[n]))
+return sum(seen[best]) / len(seen[best]) - sum(unseen[best]) / len(unseen[best])
+""",
+        """
+scores = (right.double() @ shown.double()) / shown.sum()
+best = int(torch.argmax(scores))
+return scores[best] - right[best][~shown].double().mean()
+""",
+    ],
+    "hold_out_writers": [
+        """
+counts = {}
+for writer in writers.tolist():
+    counts[writer] = counts.get(writer, 0) + 1
+out, total = set(), 0
+while total < least and len(out) < len(counts):
+    largest = max(set(counts) - out)
+    out.add(largest)
+    total += counts[largest]
+return torch.tensor([writer in out for writer in writers.tolist()])
+""",
+        """
+values, counts = writers.unique(return_counts=True)
+before = counts.flip(0).cumsum(0) - counts.flip(0)
+return torch.isin(writers, values.flip(0)[before < least])
+""",
+    ],
+    "p_value": [
+        """
+from scipy.stats import binomtest
+a, b = int((first > second).sum()), int((second > first).sum())
+return float(binomtest(a, a + b, 0.5).pvalue) if a + b else 1.0
+""",
+        """
+a, b = (first & ~second).sum().item(), (second & ~first).sum().item()
+if a == b:
+    return 1.0
+few, n = min(a, b), a + b
+return sum(math.comb(n, k) for k in range(n + 1) if k <= few or k >= n - few) / 2**n
+""",
+    ],
+    "images_needed": [
+        """
+n = 7.84 * (only_first + only_second) / (only_second - only_first) ** 2
+return int(-(-n // 1))
+""",
+        """
+a, b = only_first, only_second
+return int(2.8 * 2.8 * (a + b) / (a - b) / (a - b)) + 1
+""",
+    ],
+    "rejected": [
+        "return torch.tensor([row.tolist().count(label) <= 2 for row, label in zip(votes, labels.tolist())])",
+        "return ~((votes.T == labels).float().mean(0) > 0.5)",
+    ],
+    "suspect_labels": [
+        """
+thresholds = torch.stack([p[labels == j, j].mean() for j in range(p.shape[1])])
+masked = p.masked_fill(p < thresholds, -1)
+return (masked.amax(dim=1) >= 0) & (masked.argmax(dim=1) != labels)
+""",
+        """
+classes = p.shape[1]
+own = torch.nn.functional.one_hot(labels, classes).to(p.dtype)
+means = (p * own).sum(0) / own.sum(0)
+out = []
+for row, label in zip(p, labels):
+    fine = (row >= means - 1e-7).nonzero().flatten().tolist()
+    out.append(bool(fine) and sorted(fine, key=lambda j: -row[j])[0] != label)
+return torch.tensor(out)
+""",
+    ],
 }
 
 WRONG = {
@@ -5683,6 +5759,56 @@ F.cross_entropy(model(pixels), wanted).backward()
 return (images - epsilon * pixels.grad.sign()).clamp(0, 1)
 """,
             "left frozen",
+        ),
+    ],
+    # 10 · Honest evaluation
+    "too_good": [
+        ("return right[:, shown].float().mean() - right[:, ~shown].float().mean()", "all networks together"),
+        ("return right[:, shown].float().mean(1).max()", "Take the truth off"),
+    ],
+    "hold_out_writers": [
+        ("return torch.arange(len(writers)) < least", "whoever wrote them"),
+        (
+            """
+held = torch.zeros(len(writers), dtype=torch.bool)
+held[writers.argsort(descending=True, stable=True)[:least]] = True
+return held
+""",
+            "in both parts",
+        ),
+    ],
+    "p_value": [
+        (
+            """
+a, b = int((first & ~second).sum()), int((~first & second).sum())
+return min(1.0, 2 * sum(math.comb(a + b, k) for k in range(max(a, b) + 1)) / 2 ** (a + b))
+""",
+            "more frequent side",
+        ),
+        (
+            """
+a, b = int((~first).sum()), int((~second).sum())
+return min(1.0, 2 * sum(math.comb(a + b, k) for k in range(min(a, b) + 1)) / 2 ** (a + b))
+""",
+            "mistakes of each",
+        ),
+    ],
+    "images_needed": [
+        ("return math.ceil(7.84 / (only_first - only_second) ** 2)", "most images say nothing"),
+        ("return 7.84 * (only_first + only_second) / (only_first - only_second) ** 2", "no parts of images"),
+    ],
+    "rejected": [
+        ("return torch.stack([row.mode().values for row in votes]) != labels", "most frequent vote"),
+        ("return ((votes == labels[:, None]).sum(1) < 3).sum()", "Say for each label"),
+    ],
+    "suspect_labels": [
+        ("return p.argmax(1) != labels", "every label that the network does not read"),
+        (
+            """
+thresholds = torch.stack([p[labels == j, j].mean() for j in range(p.shape[1])])
+return p[range(len(p)), labels] < thresholds[labels]
+""",
+            "sure of another one",
         ),
     ],
 }

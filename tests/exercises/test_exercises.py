@@ -18,7 +18,7 @@ from mnist_helpers.course.runner import budget_of
 from mnist_helpers.runtime import ROOT
 
 HEAD = re.compile(
-    r"## \d\.\d+ · .+\n\n\*[a-z, ]+ · difficulty (●○○|●●○|●●●) · \d+ minutes(, \d+ seconds of them training)?"
+    r"## \d+\.\d+ · .+\n\n\*[a-z, ]+ · difficulty (●○○|●●○|●●●) · \d+ minutes(, \d+ seconds of them training)?"
     r" · \d points(, marked by hand)?\*\n\n"
     r"\*\*You practise\*\* .+\.\n\n.+"
 )

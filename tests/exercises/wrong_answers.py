@@ -925,4 +925,42 @@ WRONG = {
             "asks for the pixels alone",
         ),
     ],
+    # 10 · Honest evaluation
+    "too_good": [
+        ("right[:, ~shown]", "right", "on all images"),
+        ("best = reported", "best = truth", "nobody has looked at"),
+        ("argmax", "argmin", "worst network"),
+        ("- truth[best]", "- truth.max()", "two different networks"),
+        ("- truth[best]", "", "Take the truth off"),
+    ],
+    "hold_out_writers": [
+        ("< least", "<= least", "there are enough"),
+        (", reverse=True", "", "smallest number"),
+        ("return held", "return ~held", "exchanged"),
+        ("if held.sum() < least", "if writer == writers.max()", "One writer is held out"),
+    ],
+    "p_value": [
+        ("2 * tail", "tail", "one side"),
+        ("min(1.0, 2 * tail / 2**differ)", "2 * tail / 2**differ", "at most 1"),
+        ("range(min(only_first, only_second) + 1)", "[min(only_first, only_second)]", "exactly this split"),
+        ("min(only_first, only_second)", "only_first", "second network is the better"),
+    ],
+    "images_needed": [
+        ("math.ceil", "math.floor", "Round up"),
+        ("/ difference**2", "/ abs(difference)", "not squared"),
+        (" * differ", "", "most images say nothing"),
+        ("(1.96 + 0.84)", "1.96", "half of the time"),
+    ],
+    "rejected": [
+        ("< 3", ">= 3", "confirmed"),
+        ("< 3", "<= 3", "Three of five"),
+        ("< 3", "< 5", "as soon as one differs"),
+        (" < 3", "", "numbers of votes"),
+    ],
+    "suspect_labels": [
+        ("p[labels == j, j].mean()", "p[:, j].mean()", "over all images"),
+        ("p[labels == j, j].mean()", "0.5", "½ for all classes"),
+        ("row[j] >= thresholds[j]", "True", "every label that the network does not read"),
+        ("return suspect", "return ~suspect", "*not* suspect"),
+    ],
 }

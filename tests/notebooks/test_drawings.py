@@ -39,7 +39,7 @@ def test_a_drawing_is_described_and_has_a_caption(lesson):
     (path,) = find_notebooks(lesson)
     cells = [cell.source for cell in nbformat.read(path, 4).cells if "](figures/" in cell.source]
     for source in cells:
-        assert re.search(r"\]\(figures/[^)]+\)\n\n\*Drawing \d\.\d+\. .+\*", source)
+        assert re.search(r"\]\(figures/[^)]+\)\n\n\*Drawing \d+\.\d+\. .+\*", source)
     assert all(len(alt) >= 40 for alt in shown_in(lesson).values())
 
 
