@@ -255,7 +255,7 @@ def needed(a: float, b: float, z: float = 1.96 + 0.84, up: Callable[[float], flo
 @exercise(
     draw=shares,
     edges=[lambda: (0.0041, 0.003), lambda: (0.003, 0.0041), lambda: (0.5, 0.0), lambda: (0.0049, 0.0022)],
-    notice="Half the difference takes four times the images. That is why tenths of a point are so dear.",
+    notice="If both shares are halved, n doubles; if the difference alone is, n is four times as large.",
     hint="Square what the task gives, times the share of images on which the two differ, divided by the square of the "
     "difference. A part of an image is a whole one more.",
     mistakes=[
@@ -263,7 +263,7 @@ def needed(a: float, b: float, z: float = 1.96 + 0.84, up: Callable[[float], flo
         Mistake(lambda a, b: needed(a, b, up=lambda n: n), "There are no parts of images. Round up to a whole number."),
         Mistake(
             lambda a, b: math.ceil(2.8**2 * (a + b) / abs(a - b)),
-            "The difference is not squared. Half of it takes four times the images.",
+            "The difference is not squared.",
         ),
         Mistake(lambda a, b: math.ceil(2.8 * (a + b) / (a - b) ** 2), "The 2.8 is squared, too."),
         Mistake(lambda a, b: needed(a, b, z=1.96), "Without the 0.84 the difference is noticed only half of the time."),
