@@ -180,6 +180,7 @@ ALONE = {
         ["search", "--study", "s.journal", "--trials", "1", "--epochs", "1", "--train-limit", "100"], 0, r"1 complete",
         {"s.journal"},
     ),
+    "robustness": (["robustness", "--device", "cuda:7"], 1, r"finds no such device here", set()),
     "bench": (["bench", "--device", "cuda:7"], 1, r"finds no such device here", set()),
     "gpu": (["gpu"], 1, r"finds no such device here", set()),
     "ablate": (["ablate", "--device", "cuda:7"], 1, r"finds no such device here", set()),

@@ -45,6 +45,7 @@ NOT_FOR_STUDENTS = [
         "refresh-notebooks",
         "pretrained",
         "reproduce",
+        "robustness",
         "gpu",
         "contact-sheet",
         "lock",

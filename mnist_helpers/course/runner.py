@@ -67,7 +67,7 @@ AT_LEAST_ONE = (lambda value: value is None or value >= 1), "must be at least 1"
 ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "dataset": (lambda value: value in DATASETS, f"is not known. Use one of: {', '.join(DATASETS)}"),
     "recipe": (lambda value: value in RECIPES, f"is not known. Use one of: {', '.join(RECIPES)}"),
-    **dict.fromkeys(("epochs", "train_limit", "trials"), AT_LEAST_ONE),
+    **dict.fromkeys(("epochs", "train_limit", "trials", "images", "seeds"), AT_LEAST_ONE),
     "seed": (lambda value: 0 <= value < 2**32, f"must lie between 0 and {2**32 - 1}"),
     "picture": (lambda value: not value or Path(value).is_file(), "is no file"),
 }

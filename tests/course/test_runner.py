@@ -117,7 +117,8 @@ def test_every_default_of_every_lesson_is_accepted():
             page.cells[[("parameters" in c.metadata.get("tags", [])) for c in page.cells].index(True)].source, namespace
         )
         declared = runner.declared_parameters(page)
-        assert {"dataset", "seed"} <= set(declared)
+        assert "seed" in declared
+        assert "dataset" in declared or path.stem[:2] in ("09", "10")  # whose networks and votes are MNIST's
         check_parameters({name: namespace[name] for name in declared}, [path])
 
 
