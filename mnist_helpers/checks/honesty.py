@@ -139,7 +139,7 @@ def by_image(groups: Tensor, least: int) -> Tensor:
         ),
         Mistake(lambda groups, least: groups == groups.max(), "One writer is held out, whatever `least` says."),
         Mistake(
-            lambda groups, least: ~whole(-groups, least) if False else whole(-groups, least),
+            lambda groups, least: whole(-groups, least),
             "It begins with the smallest number. The task begins with the largest.",
         ),
         Mistake(

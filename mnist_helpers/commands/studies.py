@@ -32,11 +32,7 @@ def reproduce(
     The committed page is written by a run of all of them with at least 3 seeds; any other run writes its page to
     artifacts/reproduction/.
     """
-    names = recipes.replace(",", " ").split() if recipes else list(reproduction.DEFAULT)
-    if not names:
-        raise UsageError(f"--recipes {recipes!r} names none. Leave it out to train all.")
-    for name in names:
-        get_recipe(name)
+    names = _named(recipes, reproduction.DEFAULT)
     pick_device(device)
     folder = artifacts_folder() / "reproduction"
     whole = set(names) >= set(reproduction.DEFAULT) and seeds >= reproduction.LEAST_SEEDS and train_limit is None
@@ -88,11 +84,7 @@ def robustness(
     """
     from mnist_helpers.studies import robustness as spoiling
 
-    names = recipes.replace(",", " ").split() if recipes else list(spoiling.DEFAULT)
-    if not names:
-        raise UsageError(f"--recipes {recipes!r} names none. Leave it out to measure all.")
-    for name in names:
-        get_recipe(name)
+    names = _named(recipes, spoiling.DEFAULT)
     pick_device(device)
     whole = set(names) >= set(spoiling.DEFAULT) and train_limit is None
     path = ROBUSTNESS if whole else artifacts_folder() / "robustness.md"
@@ -171,3 +163,13 @@ def gpu(
 
 def _say(line: str) -> None:
     say(line, err=True)
+
+
+def _named(recipes: str, default: tuple[str, ...]) -> list[str]:
+    """Return the recipes that an option names, or those that are usual; refuse what is none."""
+    names = recipes.replace(",", " ").split() if recipes else list(default)
+    if not names:
+        raise UsageError(f"--recipes {recipes!r} names none. Leave it out for all of them.")
+    for name in names:
+        get_recipe(name)
+    return names
