@@ -8,8 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from docutils.utils.math import mathml_elements
+from docutils.utils.math.latex2mathml import parse_latex_math
 
-from mnist_helpers.course.runner import WIDGET_IS_LIVE, find_notebooks
+from mnist_helpers.course.runner import SOURCES, WIDGET_IS_LIVE, find_notebooks
 from mnist_helpers.course.site import repository
 
 LESSONS = find_notebooks()
@@ -155,6 +157,17 @@ def test_there_are_ten_lessons():
 def test_a_lesson_keeps_the_rules(path):
     assert problems(read(path)) == []
     assert path.stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*LESSONS, *find_notebooks(folder=SOURCES / "exercises")],
+    ids=lambda path: f"{path.parent.name}-{path.stem}",
+)
+def test_the_web_site_can_show_every_formula(path):
+    prose = ["".join(cell["source"]) for cell in read(path)["cells"] if cell["cell_type"] == "markdown"]
+    for display, inline in re.findall(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", "\n".join(prose), flags=re.DOTALL):
+        parse_latex_math(mathml_elements.math(), display or inline)  # what Sphinx calls; it raises where it cannot
 
 
 OPENINGS = [code_sources(read(path))[0] for path in LESSONS]
