@@ -1,4 +1,4 @@
-"""Sheets 4 to 6: what an answer leaves behind, an order beside chance, NaN, edge values."""
+"""Sheets from the fourth on: what an answer leaves behind, an order beside chance, NaN, edge values."""
 
 import math
 import re
