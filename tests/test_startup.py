@@ -133,6 +133,7 @@ def test_the_pythons_that_a_process_starts_keep_their_asserts():
     assert variables_after(program, PYTHONOPTIMIZE="1") == "1 1"
 
 
+@pytest.mark.slow
 def test_who_has_no_home_gets_one_until_the_process_ends():
     program = "import os; os.getuid = lambda: 54321; os.environ.pop('HOME', None); " + PREPARED
     program += "from pathlib import Path; from mnist_helpers.course import runner; Path('~/x').expanduser().touch(); "
@@ -155,6 +156,7 @@ def test_what_comes_too_late_is_not_claimed():
     assert variables_after("import torch; " + PREPARED + WAITING) == "None None"
 
 
+@pytest.mark.slow
 def test_whoever_reads_notebooks_does_not_wait_for_a_grammar_of_addresses():
     loaded = "import sys; print('lark' in sys.modules, 'jsonschema' in sys.modules)"
     slow = "import nbformat; " + loaded

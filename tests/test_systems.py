@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from mnist_helpers import startup
 from mnist_helpers.classroom import gradebook, trial
 from mnist_helpers.runtime import ROOT
@@ -51,6 +53,7 @@ for platform, (modules, attributes) in absent.items():
 """
 
 
+@pytest.mark.slow
 def test_every_module_can_be_loaded_on_another_system():
     paths = sorted((ROOT / "mnist_helpers").rglob("*.py"))
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths if path.stem != "__main__"]

@@ -550,7 +550,7 @@ NO_HALF_PLACES = "There are no half places: a kernel that would stick out has no
         layers_of(1, 1, ("conv", 1, 3, 1, 1)),
         layers_of(5, 2, ("conv", 3, 2, 9, 0)),
         layers_of(28, 3),
-        layers_of(2_000, 3, ("conv", 512, 3, 1, 1)),
+        layers_of(448, 3, ("conv", 512, 3, 1, 1)),  # more work than 32 bits can count
     ],
     notice="The same few weights are used at every place: the size of the image is in the work, not in the parameters.",
     hint="Follow two numbers from layer to layer: the side of the maps, and how many there are.",

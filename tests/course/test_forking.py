@@ -161,6 +161,7 @@ def test_a_kernel_s_last_words_are_said_and_its_end_is_noticed(write_notebook, t
     assert "DeadKernelError" in second.failure
 
 
+@pytest.mark.slow
 def test_a_kernel_ends_when_its_starter_is_killed(write_notebook, tmp_path):
     """Nobody could tell it to end any more, and it would hold its memory for ever."""
     told = tmp_path / "pid"

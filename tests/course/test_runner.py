@@ -209,7 +209,8 @@ def test_two_runs_at_once_do_not_see_each_others_results(write_notebook, tmp_pat
     assert [run.communicate()[0].strip() for run in runs] == ["1", "2"]
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_who_is_stopped_leaves_the_old_page_whole_and_no_kernel_behind(write_notebook, tmp_path, stop):
     started = tmp_path / "started"
     forever = f"import os, pathlib, time\npathlib.Path({str(started)!r}).write_text(str(os.getpid()))\ntime.sleep(600)"

@@ -142,7 +142,7 @@ def test_what_is_read_depends_on_no_other_picture_nor_on_the_order(tmp_path, dig
 
 def test_what_is_read_does_not_depend_on_the_number_of_threads(digits):
     pictures, threads = (
-        [KINDS[name](np.random.default_rng(4), digits).picture for name in KINDS],
+        [KINDS[name](np.random.default_rng(4), digits).picture for name in ("photo", "cell", "in_a_row", "touching")],
         torch.get_num_threads(),
     )
     found = []

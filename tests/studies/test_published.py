@@ -62,6 +62,7 @@ def test_without_keras_its_extra_is_named(train, val, monkeypatch):
     not importlib.util.find_spec("tensorflow"), reason="the extra `bench`, with Keras, is not installed"
 )
 @pytest.mark.filterwarnings("ignore")  # TensorFlow's own
+@pytest.mark.slow
 def test_keras_trains_the_published_network(train, val):
     assert published.keras_network().count_params() == count_parameters(build_model("two-conv"))
     run = published.published_keras(train, val, seed=0, epochs=2)
