@@ -86,6 +86,14 @@ def rejected_labels() -> Tensor:
     return torch.tensor([int(row["image"]) for row in votes if int(row["for_label"]) < 3])
 
 
+def confirmed_labels() -> Tensor:
+    """Return which of the MNIST test images have a label that people did not reject (see `rejected_labels`).
+
+    Shapes: → (10,000,) bool.
+    """
+    return torch.ones(TEST_SIZE, dtype=torch.bool).index_fill(0, rejected_labels(), False)
+
+
 def hold_out_validation(labelled: LabelledImages) -> tuple[LabelledImages, LabelledImages]:
     """Split a published training set into its part for training and a twelfth, at most 5,000 images, for validation.
 
