@@ -105,6 +105,7 @@ refresh-notebooks: $(READY) ## run the committed notebooks again and renew their
 pretrained: $(READY) ## train the shipped networks again
 	@$(RUN) train --recipe walkthrough --device cpu --output pretrained/mnist/walkthrough
 	@$(RUN) train --recipe handwriting --device cpu --output pretrained/mnist/handwriting
+	@$(RUN) train-numbers --device cpu --output pretrained/numbers
 	@$(RUN) site --train
 
 reproduce: $(READY) ## train all published systems and ours with three seeds, and write docs/reproduction.md

@@ -28,6 +28,7 @@ MODEL_FILE = "model.safetensors"
 DIGEST = "sha256 of the weights"  # in the state that goes with them
 SHIPPED = shipped("pretrained/mnist/handwriting")  # what reads pictures, if nothing else is named
 DRAWINGS = shipped("pretrained/mnist/drawings")  # what reads in a browser, on the site and in the app
+NUMBERS = shipped("pretrained/numbers")  # what reads whole numbers, and digits that touch
 
 
 class CheckpointError(CourseError):
@@ -95,31 +96,46 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> tuple[nn.Seq
 
     Raises: CheckpointError if the file is missing, damaged, not safetensors, or of another network than it says.
     """
+    weights, card, path = read_checkpoint(folder)
+    try:
+        model = build_model(card.architecture, card.dropout)
+    except (CourseError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} names a network that cannot be built: {error}") from error
+    load_weights(model, weights, path)
+    check_logits(model.eval(), card, path)
+    return model.to(device), card
+
+
+def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], Card, Path]:
+    """Read the weights of a network, the card that says what they are, and return both with the file's path.
+
+    Raises: CheckpointError if the file is missing, damaged, or has no card.
+    """
     path = Path(folder) if Path(folder).name == MODEL_FILE else Path(folder) / MODEL_FILE
     with _reading(path):
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         weights = load_file(path)
     try:
-        card = _card(metadata["card"])
+        return weights, _card(metadata["card"]), path
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} holds weights but no card that says what they are ({error}). Only files that this project wrote "
             "can be loaded; train the network again."
         ) from error
-    try:
-        model = build_model(card.architecture, card.dropout)
-    except (CourseError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} names a network that cannot be built: {error}") from error
-    load_weights(model, weights, path)
-    model.eval()
+
+
+def check_logits(model: nn.Module, card: Card, path: Path) -> None:
+    """See that a network gives a finite logit for each class of its card.
+
+    Raises: CheckpointError.
+    """
     with torch.inference_mode():
         logits = model(torch.zeros(1, 1, 28, 28))
     if logits.shape[1] != len(card.classes):
         raise CheckpointError(f"The network in {path} gives {logits.shape[1]} logits for {len(card.classes)} classes.")
     if not logits.isfinite().all():
         raise CheckpointError(f"The network in {path} gives logits that are not finite. Train it again.")
-    return model.to(device), card
 
 
 def _card(text: str) -> Card:

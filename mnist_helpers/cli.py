@@ -84,6 +84,7 @@ def _app() -> typer.Typer:
     for command in (
         networks.recipes,
         networks.train,
+        networks.train_numbers,
         networks.evaluate,
         reading.predict,
         networks.filters,

@@ -21,9 +21,10 @@ from mnist_helpers.checkpoints import SHIPPED, load_model, model_folder, save_mo
 from mnist_helpers.corruptions import CORRUPTIONS
 from mnist_helpers.course import workspace
 from mnist_helpers.course.runner import SOURCES, find_notebooks
-from mnist_helpers.data import LabelledImages
+from mnist_helpers.data import LabelledImages, load_part
 from mnist_helpers.errors import CourseError, UsageError
 from mnist_helpers.models import build_model, count_parameters
+from mnist_helpers.numbers import load_numbers
 from mnist_helpers.reading import preprocessing, reader
 from mnist_helpers.recipes import RECIPES
 from mnist_helpers.runtime import PACKAGE_PARENT, ROOT
@@ -105,8 +106,8 @@ def test_help_lists_the_commands(call):
     shown = [call("--help"), call()]
     assert [done.returncode for done in shown] == [0, 2]
     for command in (
-        "recipes", "train", "evaluate", "predict", "filters", "export", "reproduce", "robustness", "search",
-        "run-notebooks", "refresh-notebooks", "workspace", "contact-sheet",
+        "recipes", "train", "train-numbers", "evaluate", "predict", "filters", "export", "reproduce", "robustness",
+        "search", "run-notebooks", "refresh-notebooks", "workspace", "contact-sheet",
     ):  # fmt: skip
         for done in shown:
             assert re.search(rf"^  {command} ", done.stdout + done.stderr, flags=re.MULTILINE)
@@ -203,6 +204,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_training(call, csv_file,
         (["evaluate", "--figures", "figures"], "figures"),
         (["reproduce"], "docs"),
         (["robustness"], "docs"),
+        (["train-numbers"], "artifacts"),
         (["ablate", "--seeds", "1"], "artifacts"),
         (["bench"], "docs"),
         (["site", "site"], "site"),
@@ -464,14 +466,25 @@ def test_a_trial_run_of_reproduce_prints_its_table_and_keeps_the_committed_page(
     assert page.read_bytes() == before
 
 
-def test_a_network_is_scored_on_spoiled_test_images_in_words_and_as_json(call):
+@pytest.fixture
+def few_to_test(monkeypatch):
+    """Let there be 300 test images: what is scored on spoiled ones is scored on sixteen times as many."""
+
+    def load(dataset: str, part: str, limit: int | None = None) -> LabelledImages:
+        return load_part(dataset, part, 300 if part == "test" else limit)
+
+    for place in ("mnist_helpers.data", "mnist_helpers.studies.robustness"):
+        monkeypatch.setattr(f"{place}.load_part", load)
+
+
+def test_a_network_is_scored_on_spoiled_test_images_in_words_and_as_json(call, few_to_test):
     done = call("evaluate", "--robustness")
     assert done.returncode == 0, done.stderr
     head, *rows = done.stdout.splitlines()
     assert head.split() == ["test", "images", "accuracy", "confidence"]
     assert [row[:15].strip() for row in rows] == ["as they are", *CORRUPTIONS, "mean, spoiled"]
     found = json.loads(call("evaluate", "--robustness", "--json").stdout)
-    assert found["images"] == 10_000
+    assert found["images"] == 300
     accuracies = [one["accuracy"] for one in found["corruptions"]]
     assert [f"{accuracy:.2%}" for accuracy in accuracies] == [row[15:].split()[0] for row in rows[:-1]]
     assert accuracies[0] == max(accuracies)
@@ -479,7 +492,7 @@ def test_a_network_is_scored_on_spoiled_test_images_in_words_and_as_json(call):
 
 
 def test_a_trial_run_of_robustness_trains_what_is_missing_once_and_keeps_the_committed_page(
-    call, tmp_path, monkeypatch
+    call, few_to_test, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("MNIST_ARTIFACTS", str(tmp_path))
     page = ROOT / "docs" / "robustness.md"
@@ -495,13 +508,29 @@ def test_a_trial_run_of_robustness_trains_what_is_missing_once_and_keeps_the_com
     assert page.read_bytes() == before
 
 
+def test_a_network_that_reads_numbers_is_trained_and_kept_after_every_series(call, tmp_path, monkeypatch):
+    monkeypatch.setattr("mnist_helpers.commands.networks.NUMBERS_TO_VALIDATE", 60)
+    given = ["train-numbers", "--epochs", "2", "--count", "64", "--device", "cpu", "--output", tmp_path / "numbers"]
+    done = call(*given)
+    assert done.returncode == 0, done.stderr
+    first, second, where = done.stdout.splitlines()
+    assert re.match(r"series 1 of 2: training loss [\d.]+; validation loss [\d.]+, 0.00% of numbers read whole", first)
+    assert second.startswith("series 2 of 2: ")
+    assert where == f"The network is in {tmp_path / 'numbers'}"
+    _, card = load_numbers(tmp_path / "numbers")
+    assert (card.epochs, card.train_images) == (2, 55_000)
+    done = call("evaluate", "--checkpoint", tmp_path / "numbers")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "names a network that cannot be built" in done.stderr
+
+
 def test_the_workspace_is_filled_with_every_lesson(call, tmp_path):
     done = call("workspace", tmp_path / "work")
     assert done.returncode == 0
     lessons = [f"{path.name}: new" for path in find_notebooks()]
     sheets = [f"exercises/{path.name}: new" for path in sorted(SOURCES.glob("exercises/*.ipynb"))]
     assert done.stdout.splitlines() == lessons + sheets
-    assert len(sheets) == 9
+    assert len(sheets) == 10
     assert call("workspace", tmp_path / "work").stdout == "The workspace is up to date.\n"
 
 
@@ -593,6 +622,7 @@ def test_where_the_system_knows_ascii_alone_names_and_signs_are_still_taken():
 
 @needs.SHELL
 @pytest.mark.parametrize("closed", [">&-", "2>&-"])
+@pytest.mark.slow
 def test_without_a_standard_output_or_error_a_command_still_works(closed):
     command = f"{sys.executable} -m mnist_helpers recipes {closed}"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, cwd=ROOT)

@@ -15,6 +15,7 @@ from mnist_helpers.data import load_part, to_float
 from mnist_helpers.evaluation import evaluate, predict_logits, steady_probabilities
 from mnist_helpers.exporting import export_onnx, for_web
 from mnist_helpers.models import build_model
+from mnist_helpers.numbers import CRNN, fit_numbers, number_logits, write_numbers
 from mnist_helpers.recipes import get_recipe
 from mnist_helpers.runtime import (
     ROOT,
@@ -128,6 +129,14 @@ def test_a_network_trained_on_the_gpu_is_read_on_the_cpu_and_the_other_way_round
         assert torch.equal(tensor.cpu(), on_cpu.state_dict()[name])
     on_gpu, _ = load_model(tmp_path, "cuda")
     assert evaluate(on_gpu, val.to(CUDA)) == evaluate(model, val)
+
+
+def test_numbers_are_learned_and_read_on_the_gpu(train, val):
+    some, model = write_numbers(val, 40, seed=0), CRNN(channels=4, hidden=8)
+    history = fit_numbers(model, train, some, epochs=2, count=320, batch_size=32, device="cuda")
+    assert history[1].train_loss < history[0].train_loss
+    on_gpu, on_cpu = (number_logits(model.to(device), some.images) for device in ("cuda", "cpu"))
+    torch.testing.assert_close(on_gpu, on_cpu, **BFLOAT16)
 
 
 def test_pictures_and_neighbours_are_read_on_the_gpu(val):

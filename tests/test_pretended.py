@@ -57,11 +57,14 @@ def test_what_is_tested_on_a_gpu_passes_on_a_pretended_one():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "lesson",
-    ["02", *(pytest.param(name, marks=pytest.mark.weekly) for name in ("03", "04", "05", "06", "07", "09", "10"))],
+    [
+        "02",
+        *(pytest.param(name, marks=pytest.mark.weekly) for name in ("03", "04", "05", "06", "07", "09", "10", "11")),
+    ],
 )
 def test_a_lesson_runs_on_a_pretended_gpu(lesson):
     given = {"03": " epochs=1 train_limit=1000", "06": " epochs=1 trials=2 train_limit=500", "07": " seconds_each=0.5"}
-    given |= {"09": " epochs=1 images=100", "10": " seeds=2"}
+    given |= {"09": " epochs=1 images=100", "10": " seeds=2", "11": " epochs=1"}
     done = on_a_pretended_gpu(
         *("-m", "mnist_helpers", "run-notebooks", "--notebooks", lesson),
         *("--params", "device=cuda" + given.get(lesson, "")),

@@ -180,6 +180,9 @@ ALONE = {
         ["search", "--study", "s.journal", "--trials", "1", "--epochs", "1", "--train-limit", "100"], 0, r"1 complete",
         {"s.journal"},
     ),
+    "train-numbers": (
+        ["train-numbers", "--epochs", "1", "--count", "64", "--output", "n"], 0, r"The network is in n", {"n"},
+    ),
     "robustness": (["robustness", "--device", "cuda:7"], 1, r"finds no such device here", set()),
     "bench": (["bench", "--device", "cuda:7"], 1, r"finds no such device here", set()),
     "gpu": (["gpu"], 1, r"finds no such device here", set()),

@@ -12,7 +12,18 @@ from multiprocessing.connection import Connection
 
 import psutil
 
-from mnist_helpers.checks import backpropagation, beyond, clinic, data, evaluation, filters, honesty, model, training
+from mnist_helpers.checks import (
+    backpropagation,
+    beyond,
+    clinic,
+    data,
+    evaluation,
+    filters,
+    honesty,
+    model,
+    numbers,
+    training,
+)
 from mnist_helpers.checks.exercise import Exercise, Status, Verdict, usual_torch
 from mnist_helpers.classroom.outcomes import read_outcomes
 from mnist_helpers.classroom.trial import limit
@@ -28,6 +39,7 @@ CHAPTERS = {
     "08": backpropagation,
     "09": beyond,
     "10": honesty,
+    "11": numbers,
 }
 SECONDS, MEMORY = 20, 2 * 2**30  # of a processor's time for one exercise; bytes
 TO_BEGIN = 120  # seconds of a processor, where each judging process loads torch anew

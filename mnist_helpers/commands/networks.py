@@ -18,6 +18,7 @@ from mnist_helpers import (
     evaluation,
     inspection,
     models,
+    numbers,
     visualization,
 )
 from mnist_helpers.commands.loading import Checkpoint, Json, load, named, save_figure
@@ -27,8 +28,10 @@ from mnist_helpers.datasets import DATASETS
 from mnist_helpers.errors import UsageError
 from mnist_helpers.reading import own_images, tables
 from mnist_helpers.recipes import RECIPES, Recipe, get_recipe
-from mnist_helpers.runtime import check_folder, pick_device, seed_everything, whole_file
+from mnist_helpers.runtime import artifacts_folder, check_folder, pick_device, seed_everything, whole_file
 from mnist_helpers.training import History, fit
+
+NUMBERS_TO_VALIDATE = 2_000  # with which the network that reads numbers is validated
 
 
 def recipes() -> None:
@@ -86,6 +89,35 @@ def train(
     if test_images:
         say(_accuracy_line("Test", evaluation.evaluate(network, test_images)))
     say(f"Network, history and curves are in {folder}\nIt is used with: evaluate {named(folder)}")
+
+
+def train_numbers(
+    epochs: Annotated[int, typer.Option(min=1, help="series of new numbers")] = numbers.EPOCHS,
+    count: Annotated[int, typer.Option(min=64, help="numbers in a series")] = numbers.COUNT,
+    seed: Annotated[int, typer.Option(min=0, max=2**31)] = 0,
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
+    output: Annotated[Path | None, typer.Option(help="folder; artifacts/numbers if not given")] = None,
+) -> None:
+    """Train the network that reads whole numbers, on numbers written with MNIST's digits (notebook 11)."""
+    pick_device(device)
+    folder = output or artifacts_folder() / "numbers"
+    check_folder(folder)
+    train_images, val_images = (data.load_part("mnist", part) for part in ("train", "validation"))
+    val = numbers.write_numbers(val_images, NUMBERS_TO_VALIDATE, seed)
+    seed_everything(seed)
+    network, history = numbers.CRNN(), []
+
+    def keep(epoch: numbers.NumberEpoch) -> None:
+        history.append(epoch)
+        numbers.save_numbers(folder, network, history, seed, len(train_images))
+        say(
+            f"series {epoch.epoch} of {epochs}: training loss {epoch.train_loss:.4f}; validation loss "
+            f"{epoch.val_loss:.4f}, {epoch.val_accuracy:.2%} of numbers read whole"
+        )
+
+    options = {"epochs": epochs, "count": count, "seed": seed, "device": device}
+    numbers.fit_numbers(network, train_images, val, **options, on_epoch=keep)
+    say(f"The network is in {folder}")
 
 
 def _images(dataset: str, csv: Path | None, folder: Path | None, npz: Path | None, test_csv: Path | None) -> tuple:
@@ -183,7 +215,8 @@ def _say_scores(
 ) -> None:
     scores = evaluation.score(logits, test.labels)
     matrix = evaluation.confusion_matrix(test.labels, logits.argmax(dim=1))
-    fewer = _without_rejected(test, logits) if test.dataset == "mnist" and len(test) == data.TEST_SIZE else None
+    confirmed = data.confirmed_labels() if test.dataset == "mnist" and len(test) == data.TEST_SIZE else None
+    fewer = None if confirmed is None else evaluation.score(logits[confirmed], test.labels[confirmed])
     if as_json:
         facts = {"dataset": dataset, "recipe": card.recipe, "images": scores.count, "loss": scores.loss}
         facts |= {"accuracy_without_rejected_labels": fewer.accuracy} if fewer else {}
@@ -196,11 +229,6 @@ def _say_scores(
     say(f"\n{'class':12} precision  recall  images")
     for name, p, r, count in _per_class(matrix, test.classes):
         say(f"{name:12} {p:9.4f}  {r:6.4f}  {count:6,}")
-
-
-def _without_rejected(test: data.LabelledImages, logits: torch.Tensor) -> evaluation.Scores:
-    kept = torch.ones(len(test), dtype=torch.bool).index_fill(0, data.rejected_labels(), False)
-    return evaluation.score(logits[kept], test.labels[kept])
 
 
 def _robustness(model: torch.nn.Module, test: data.LabelledImages, as_json: bool) -> None:

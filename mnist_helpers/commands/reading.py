@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import string
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +27,16 @@ from mnist_helpers.errors import UsageError
 from mnist_helpers.reading import handwriting, tables
 from mnist_helpers.reading.pictures import PictureError, open_picture
 from mnist_helpers.reading.preprocessing import first_steps, several_digits
-from mnist_helpers.reading.reader import LEAST_ENERGY, DigitReading, Reader, is_sure
+from mnist_helpers.reading.reader import (
+    LEAST_ENERGY,
+    DigitReading,
+    NumberReading,
+    Reader,
+    is_sure,
+    read_numbers,
+    side_by_side,
+)
+from mnist_helpers.reading.rows import shipped_numbers
 from mnist_helpers.runtime import artifacts_folder, check_folder, real_path, whole_file
 
 Turn = Literal["none", "auto"]
@@ -40,6 +50,7 @@ STEPS = {
     "cropped": "digit",
     "digit": "as the network sees it",
 }
+FIRST_STEPS = tuple(STEPS.values())[:3]
 
 
 @dataclass(frozen=True)
@@ -86,31 +97,78 @@ class Answer:
         return line
 
 
+@dataclass(frozen=True)
+class NumberAnswer:
+    """What is said of one row of a picture, read as a number, or of a picture in which nothing can be read."""
+
+    name: str
+    picture: Path
+    reading: NumberReading | None = None
+    error: str | None = None
+
+    def as_json(self) -> str:
+        """Return the answer as an object of JSON, in a line."""
+        found = self.reading
+        facts = {"image": self.name, "number": found.text if found else None}
+        facts |= {"likely": dict(found.likely) if found else {}, "error": self.error}
+        facts |= {"sure": bool(found and found.sure), "box": list(found.box) if found else None}
+        facts |= {name: getattr(found, name) if found else None for name in ("row", "turned")}
+        return json.dumps(facts)
+
+    def as_text(self, _classes: list[str]) -> str:
+        """Return the answer as a line for a person."""
+        found = self.reading
+        if not found:
+            return f"error: {self.error}" if self.name in self.error else f"error: {self.name}: {self.error}"
+        doubt = "" if found.sure else "   unsure"
+        turned = f"   turned by {found.turned}°" if found.turned else ""
+        return f"{self.name}: {found.text or 'nothing'}   ({self.likely}){doubt}{turned}"
+
+    @property
+    def likely(self) -> str:
+        """Return the most probable numbers and how probable they are, for a person."""
+        return ", ".join(f"{text or 'nothing'} {probability:.1%}" for text, probability in self.reading.likely)
+
+
 def predict(
     images: Annotated[list[Path], typer.Argument(help="picture files, or a CSV file of images, a line each")],
     checkpoint: Checkpoint = None,
     as_json: Json = False,
     json_lines: Annotated[bool, typer.Option("--json-lines", help="print JSON, a line a digit, as they come")] = False,
     every: Annotated[bool, typer.Option("--all", help="read every digit of a picture, row by row")] = False,
+    number: Annotated[bool, typer.Option("--number", help="read each row of a picture as one number")] = False,
     turn: Annotated[Turn, typer.Option(help="auto: try four directions")] = "none",
     show: Annotated[Path | None, typer.Option(help="write a picture of every step to this PNG file")] = None,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
 ) -> None:
-    """Read the digit in each picture."""
+    """Read the digit, or the number, in each picture."""
     if show and real_path(show) in map(real_path, images):
         raise UsageError(f"--show {show} would write over that picture. Name another file.")
     if as_json and json_lines:
         raise UsageError("Name one of --json and --json-lines.")
-    reader, card = _reader(checkpoint, device)
+    if number and (checkpoint or every):
+        other = "--checkpoint" if checkpoint else "--all"
+        raise UsageError(f"--number has a network of its own and reads every row, so it does not go with {other}.")
+    if number:
+        answers, classes = _number_answers(images, turn == "auto"), list(string.digits)
+    else:
+        reader, card = _reader(checkpoint, device)
+        answers, classes = _answers(images, reader, every, turn == "auto", card.dataset), card.classes
+    _say_answers(answers, classes, as_json, json_lines, show)
+
+
+def _say_answers(
+    answers: Iterator[Answer | NumberAnswer], classes: list[str], as_json: bool, json_lines: bool, show: Path | None
+) -> None:
     shown, count, read = [], 0, 0
     try:
-        for answer in _answers(images, reader, every, turn == "auto", card.dataset):
+        for answer in answers:
             if as_json:  # begun before the last is known: what is printed is held in no memory
                 say(("[" if count == 0 else ", ") + answer.as_json(), end="")
             elif json_lines:
                 say(answer.as_json())
             if answer.error or not (as_json or json_lines):
-                say(answer.as_text(card.classes).replace("\n", r"\n"), err=bool(answer.error))
+                say(answer.as_text(classes).replace("\n", r"\n"), err=bool(answer.error))
             count, read = count + 1, read + (answer.error is None)
             if show and len(shown) < MOST_ROWS and answer.picture:
                 shown.append(answer)
@@ -118,7 +176,7 @@ def predict(
         if as_json:
             say("]" if count else "[]")
     if show:
-        _show(show, shown, read, card.classes)
+        _show(show, shown, read, classes)
     raise typer.Exit(int(read < count))
 
 
@@ -134,6 +192,15 @@ def _answers(paths: list[Path], reader: Reader, every: bool, turn: bool, dataset
         together = []
         if path is not None:
             yield from _of_a_table(path, reader.model, dataset)
+
+
+def _number_answers(paths: list[Path], turn: bool) -> Iterator[NumberAnswer]:
+    shipped_numbers()  # read once, before several threads ask for it
+    for path, found in side_by_side(paths, lambda picture: read_numbers(picture, turn)):
+        if isinstance(found, PictureError):
+            yield NumberAnswer(str(path), path, error=str(found))
+        else:
+            yield from (NumberAnswer(str(path), path, reading) for reading in found)
 
 
 def _of_a_picture(path: Path, found: list[DigitReading] | PictureError, every: bool) -> Iterator[Answer]:
@@ -172,25 +239,30 @@ def _show(path: Path, answers: list[Answer], read: int, classes: list[str]) -> N
     size = (12, 2.3 * len(rows))
     figure, axes = plt.subplots(len(rows), 6, figsize=size, layout="constrained", squeeze=False)
     for row, (answer, steps) in zip(axes, rows, strict=True):
-        for ax, picture, title in zip(row, steps, STEPS.values(), strict=False):
+        for ax, (title, picture) in zip(row, steps.items(), strict=False):
             visualization.draw_images(ax, picture, [title])
         name = os.fsencode(answer.picture.name[-24:]).decode(errors="replace")
         row[0].set_title(name, fontsize=9, parse_math=False)
         for ax in row[len(steps) : 5]:
             ax.axis("off")
-        if answer.error:
+        if answer.error or isinstance(answer, NumberAnswer):
+            said = answer.error or answer.likely.replace(", ", "\n")
             row[5].axis("off")
-            row[5].text(0, 0.5, answer.error, fontsize=7, wrap=True, va="center", parse_math=False)
+            row[5].text(0, 0.5, said, fontsize=7, wrap=True, va="center", parse_math=False)
         else:
             visualization.draw_probabilities(row[5], answer.probabilities, classes)
     save_figure(figure, path)
 
 
-def _steps(answer: Answer) -> list[torch.Tensor]:
-    """Return the pictures of a digit's steps, and of a refused picture those of its ink."""
+def _steps(answer: Answer | NumberAnswer) -> dict[str, torch.Tensor]:
+    """Return the pictures of a reading's steps under their titles, and of a refused picture those of its ink."""
+    if isinstance(answer.reading, NumberReading):
+        first = answer.reading.steps
+        seen = (first.grey, first.paper, first.ink, answer.reading.image)
+        return dict(zip((*FIRST_STEPS, STEPS["digit"]), seen, strict=True))
     if answer.reading:
-        return [getattr(answer.reading.steps, name) for name in STEPS]
-    return _of_the_refused(answer.picture)
+        return {title: getattr(answer.reading.steps, name) for name, title in STEPS.items()}
+    return dict(zip(FIRST_STEPS, _of_the_refused(answer.picture), strict=False))
 
 
 def _of_the_refused(path: Path) -> list[torch.Tensor]:
@@ -202,10 +274,14 @@ def _of_the_refused(path: Path) -> list[torch.Tensor]:
 
 
 def _reader(checkpoint: Path | None, device: str) -> tuple[Reader, Card]:
-    """Return a network's reader; what its energies mean is known of the shipped network only."""
+    """Return a network's reader; what its energies mean is known of the shipped network only.
+
+    Digits that touch are read together only where it is digits that the network knows.
+    """
     model, card = load(checkpoint, device)
     shipped = checkpoint is None or real_path(checkpoint) == real_path(SHIPPED)
-    return Reader(model, LEAST_ENERGY if shipped else -math.inf), card
+    together = shipped_numbers() if card.classes == list(string.digits) else None
+    return Reader(model, LEAST_ENERGY if shipped else -math.inf, numbers=together), card
 
 
 def evaluate_handwriting(

@@ -5,6 +5,7 @@ They fitted each digit into 20×20 pixels with its aspect ratio kept and put its
 comes what their scanner spared them: light that falls unevenly, either polarity, dirt, and more than one digit.
 """
 
+import functools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +21,7 @@ from mnist_helpers.reading.segmentation import (
     Part,
     TooManyMarksError,
     comes_from_the_edge,
+    cut_between,
     cuts,
     find_digits,
     in_rows,
@@ -117,7 +119,7 @@ def read_digits(picture: Image.Image) -> list[DigitSteps]:
 
 
 def _steps(steps: list[Tensor], part: Part, row: int, reach: int) -> DigitSteps:
-    cropped = (_cropped(steps[2].numpy() / np.float32(255), part, reach) * 255).round().astype(np.uint8)
+    cropped = (alone(steps[2].numpy() / np.float32(255), part, reach) * 255).round().astype(np.uint8)
     digit = torch.from_numpy(_fit_and_centre(cropped))[None]
     return DigitSteps(
         *steps, torch.from_numpy(cropped), digit, (part.left, part.top, part.right, part.bottom), row, part
@@ -128,6 +130,15 @@ def cut_in_two(steps: DigitSteps) -> list[tuple[DigitSteps, DigitSteps]]:
     """Return what a digit would be as two that touch: each way to cut it."""
     pictures = [steps.grey, steps.paper, steps.ink]
     return [tuple(_steps(pictures, piece, steps.row, 0) for piece in pieces) for pieces in cuts(steps.part)]
+
+
+def cut_apart(digits: list[DigitSteps], places: list[float]) -> list[DigitSteps]:
+    """Return digits that touch cut anew, where others are in the middle: columns of the picture that all lie in."""
+    part = functools.reduce(Part.joined, (steps.part for steps in digits))
+    first = digits[0]
+    pieces = cut_between(part, [place - part.left for place in places])
+    pictures = [first.grey, first.paper, first.ink]
+    return [_steps(pictures, piece, first.row, 0) for piece in pieces if 0 not in piece.mask.shape]
 
 
 def _read(grey: np.ndarray, reach: int) -> _Reading | None:
@@ -305,18 +316,20 @@ def _placed(reading: _Reading, field: Field, grey: np.ndarray) -> _Reading:
     return _Reading(Ink(**whole), moved, reading.fit)
 
 
-def _cropped(strength: np.ndarray, part: Part, reach: int) -> np.ndarray:
-    """Return one digit alone, with strokes of MNIST's width, in [0, 1]."""
-    around, near = _with_faint_strokes(part, strength)
-    alone = np.where(near, around, 0)
+def alone(strength: np.ndarray, part: Part, reach: int = 0, size: int | None = None) -> np.ndarray:
+    """Return one digit, or a row of digits of that `size`, alone and with strokes of MNIST's width, in [0, 1]."""
+    around, near = _with_faint_strokes(part, strength, size or part.size)
+    inked = np.where(near, around, 0)
     if reach and ndimage.label(part.mask, structure=np.ones((3, 3)))[1] > 1:
-        alone = ndimage.grey_closing(alone, size=2 * reach + 1)
-    return _smooth(_like_mnist_s_pen(alone))
+        inked = ndimage.grey_closing(inked, size=2 * reach + 1)
+    size = size or max(inked.shape)
+    like_mnist = _like_mnist_s_pen(inked, size)
+    return _smooth(like_mnist, size * max(like_mnist.shape) / max(inked.shape))
 
 
-def _with_faint_strokes(part: Part, strength: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _with_faint_strokes(part: Part, strength: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return a digit's strength and its pixels: mask, soft edges, and what goes on where the pen was pressed less."""
-    edge, reach = max(2, part.size // 20), part.size // 6
+    edge, reach = max(2, size // 20), size // 6
     top, left = max(0, part.top - reach), max(0, part.left - reach)
     around = strength[top : part.bottom + reach, left : part.right + reach]
     mask = np.zeros(around.shape, bool)
@@ -373,24 +386,27 @@ def _full_of_ink(seen: np.ndarray) -> str:
     return ""
 
 
-def _smooth(cropped: np.ndarray) -> np.ndarray:
-    """Round off what a digit's enlarged pixels, or a pen's tremor, left on its strokes."""
-    smooth = ndimage.gaussian_filter(cropped, SMOOTHING * max(cropped.shape))
+def _smooth(cropped: np.ndarray, size: float) -> np.ndarray:
+    """Round off what enlarged pixels, or a pen's tremor, left on the strokes of digits of that size."""
+    smooth = ndimage.gaussian_filter(cropped, SMOOTHING * size)
     return smooth / max(smooth.max(), 1e-6)
 
 
-def _like_mnist_s_pen(cropped: np.ndarray) -> np.ndarray:
-    """Widen strokes that a fine pen left thinner, and thin those that a marker left thicker, than MNIST's pens did."""
+def _like_mnist_s_pen(cropped: np.ndarray, size: float) -> np.ndarray:
+    """Widen strokes that a fine pen left thinner, and thin those that a marker left thicker, than MNIST's pens did.
+
+    `size` is the longer side of a digit; where pens are very thick, what comes back has half its pixels.
+    """
     depth = ndimage.distance_transform_edt(np.pad(cropped > 0.5, 1))
     ridge = depth[(depth == ndimage.maximum_filter(depth, size=3)) & (depth > 0)]
     width = 2 * float(np.median(ridge)) if ridge.size else 1.0
-    thinnest, thickest = (pixels * max(cropped.shape) / 20 for pixels in PEN)
+    thinnest, thickest = (pixels * size / 20 for pixels in PEN)
     if thinnest - 1 <= width <= thickest + 1:
         return cropped
     change = ndimage.grey_dilation if width < thinnest else ndimage.grey_erosion
     radius = round(abs(np.clip(width, thinnest, thickest) - width) / 2)
     if radius > LARGEST_RADIUS:
-        return _like_mnist_s_pen(ndimage.zoom(cropped, 0.5, order=1))
+        return _like_mnist_s_pen(ndimage.zoom(cropped, 0.5, order=1), size / 2)
     changed, cross = np.pad(cropped, radius), ndimage.generate_binary_structure(2, 1)
     for step in range(radius):  # crosses and squares by turns make an octagon, nearly a disc, in a fraction of its time
         square = int(0.414 * (step + 1)) > int(0.414 * step)

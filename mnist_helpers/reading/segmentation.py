@@ -311,6 +311,28 @@ def cuts(part: Part) -> list[tuple[Part, Part]]:
     return [pieces for pieces in found if pieces]
 
 
+def cut_between(part: Part, places: list[float]) -> list[Part]:
+    """Cut a part between digits whose middles are at such columns of it; straight on where no way leads around ink."""
+    pieces, rest = [], part
+    for one, other in pairwise(places):
+        from_left, to_right = ((part.left - rest.left + place) / rest.width for place in (one, other))
+        apart = _cut(rest, from_left + 0.2 * (to_right - from_left), to_right - 0.2 * (to_right - from_left))
+        if apart is None:
+            beyond = np.arange(rest.width) >= (from_left + to_right) / 2 * rest.width
+            apart = tuple(_trimmed(rest, rest.mask & side) for side in (~beyond, beyond))
+        pieces.append(apart[0])
+        rest = apart[1]
+        if 0 in rest.mask.shape:
+            break
+    return [*pieces, rest]
+
+
+def touch(one: Part, other: Part) -> bool:
+    """Say whether ink of two parts hangs together."""
+    alone = sum(ndimage.label(part.mask, structure=EIGHT)[1] for part in (one, other))
+    return ndimage.label(one.joined(other).mask, structure=EIGHT)[1] < alone
+
+
 def _cut(part: Part, left: float, right: float) -> tuple[Part, Part] | None:
     """Cut a part in two from top to bottom, between two shares of its width, where the way crosses the least.
 

@@ -1,7 +1,6 @@
 """A pad to draw digits on, with what the network reads in them, and why."""
 
 import copy
-import math
 import time
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from mnist_helpers.exporting import for_web
 from mnist_helpers.inspection import Neighbours, lit_maps, saliency
 from mnist_helpers.reading.preprocessing import DigitSteps
 from mnist_helpers.reading.reader import LEAST_ENERGY
+from mnist_helpers.reading.rows import shipped_numbers
 from mnist_helpers.widgets.modules import as_constants
 from mnist_helpers.widgets.strokes import Reading, keep_digit, read_drawing, read_photo, strokes_from
 
@@ -81,7 +81,8 @@ class DrawingPad(anywidget.AnyWidget):
         `known` are digits to show the most similar of; `keep_in` is a file that "Keep it" adds to; a pad that is
         `aspect` times as wide as high has room for several digits.
         """
-        self.least_energy = LEAST_ENERGY if model is None else -math.inf
+        # What is known of the shipped network only, and what reads nothing but digits.
+        self.of_shipped = {"least_energy": LEAST_ENERGY, "numbers": shipped_numbers()} if model is None else {}
         quick = model
         if model is None:
             model, card = load_model(find_model("mnist", "handwriting"))
@@ -123,9 +124,9 @@ class DrawingPad(anywidget.AnyWidget):
             self.digits = []
             return {"message": INVITATION}
         if photo:
-            reading = read_photo(self.model, photo, self.least_energy)
+            reading = read_photo(self.model, photo, **self.of_shipped)
         else:
-            reading = read_drawing(self.model, strokes, self.aspect, self.least_energy)
+            reading = read_drawing(self.model, strokes, self.aspect, **self.of_shipped)
         self.digits, labels = reading.steps, reading.labels
         chosen = drawing.get("chosen", -1) if -len(labels) <= drawing.get("chosen", -1) < len(labels) else -1
         digit, label = self.digits[chosen], labels[chosen]

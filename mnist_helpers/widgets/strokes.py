@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from mnist_helpers.errors import CourseError
+from mnist_helpers.numbers import CRNN
 from mnist_helpers.reading.pictures import open_picture
 from mnist_helpers.reading.preprocessing import DigitSteps
 from mnist_helpers.reading.reader import DigitReading, Reader
@@ -136,26 +137,33 @@ def _centred(values: Tensor) -> Tensor:
     return moved[None]
 
 
-def read_photo(model: nn.Module, photo: bytes, least_energy: float = -math.inf) -> Reading:
+def read_photo(model: nn.Module, photo: bytes, least_energy: float = -math.inf, numbers: CRNN | None = None) -> Reading:
     """Read the digits of a picture file's bytes as `predict` does; nothing is stored.
+
+    `least_energy` and `numbers` are as for `read_drawing`.
 
     Raises: DrawingError if it is no bytes; PictureError if it is no picture, or no digit can be read in it.
     """
     if not isinstance(photo, bytes | memoryview):
         raise DrawingError(f"A photo must be the bytes of a picture file, and this is {type(photo).__name__}.")
-    return _reading(Reader(model, least_energy).read(open_picture(bytes(photo))))
+    return _reading(Reader(model, least_energy, numbers=numbers).read(open_picture(bytes(photo))))
 
 
 def read_drawing(
-    model: nn.Module, strokes: list[Stroke], aspect: float = 1.0, least_energy: float = -math.inf
+    model: nn.Module,
+    strokes: list[Stroke],
+    aspect: float = 1.0,
+    least_energy: float = -math.inf,
+    numbers: CRNN | None = None,
 ) -> Reading:
     """Read the digits of a drawing as `predict` reads those of a photo, but each in one view: a hand does not wait.
 
-    What has less than `least_energy` is perhaps no digit (`reading.reader` has the shipped network's).
+    What has less than `least_energy` is perhaps no digit (`reading.reader` has the shipped network's). Digits that
+    touch are read by `numbers`, if it is given.
 
     Raises: PictureError if there is no ink in it, or more than digits.
     """
-    return _reading(Reader(model, least_energy, views=1).read(draw_strokes(strokes, aspect)))
+    return _reading(Reader(model, least_energy, views=1, numbers=numbers).read(draw_strokes(strokes, aspect)))
 
 
 def _reading(found: list[DigitReading]) -> Reading:

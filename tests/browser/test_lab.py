@@ -25,9 +25,13 @@ WIDGETS = {  # the classes of the widgets that a lesson shows when it has run
     "03_training": ["TrainingBox"],
     "04_evaluation": ["ConfusionExplorer", "ThresholdExplorer", "DrawingPad"],
     "05_filter_visualization": ["FilterExplorer", "GlassBox"],
+    "10_honest_evaluation": ["LabelVote"],
 }
 ROOTS = ".jp-OutputArea-output > .jupyter-widgets:not(:has(.guess))"  # boxes for guesses are on every page
-QUICK = {"03_training": {"epochs": 2, "train_limit": 2_000}}  # nbval and papermill run it as it is
+QUICK = {
+    "03_training": {"epochs": 2, "train_limit": 2_000},
+    "10_honest_evaluation": {"seeds": 3},
+}  # nbval and papermill run it as it is
 OPEN = """async (path) => {
     const panel = await window.jupyterapp.commands.execute("docmanager:open", { path, factory: "Notebook" });
     await panel.sessionContext.ready;

@@ -1111,6 +1111,138 @@ for row, label in zip(p, labels):
 return torch.tensor(out)
 """,
     ],
+    # 11 · Reading numbers
+    "spell": [
+        """
+import itertools
+
+return "".join(str(label) for label, _ in itertools.groupby(path) if label < 10)
+""",
+        """
+import re
+
+signs = "".join("0123456789-"[label] for label in path)
+return re.sub(r"(.)\\1+", r"\\1", signs).replace("-", "")
+""",
+    ],
+    "in_every_window": [
+        """
+side = int((weight.shape[1] // maps.shape[0]) ** 0.5 + 0.5)
+windows = maps.unfold(1, side, 1).unfold(2, side, 1)
+return torch.einsum("chwij,ocij->ohw", windows, weight.view(-1, len(maps), side, side)) + bias[:, None, None]
+""",
+        """
+c, h, w = maps.shape
+side = next(n for n in range(1, 99) if c * n * n == weight.shape[1])
+columns = F.unfold(maps[None], side)[0]
+return (weight @ columns + bias[:, None]).reshape(len(bias), h - side + 1, w - side + 1)
+""",
+    ],
+    "begin_of_right": [
+        """
+x = -99
+while True:
+    gaps = []
+    for one, other in zip(left.tolist(), right.tolist()):
+        if any(one) and any(other):
+            last = max(i for i, ink in enumerate(one) if ink)
+            gaps.append(x + other.index(True) - last - 1)
+    if min(gaps) == gap:
+        return x
+    x += 1
+""",
+        """
+at = torch.arange(left.shape[1]).masked_fill(~left, -1000).amax(1)
+first = torch.arange(right.shape[1]).masked_fill(~right, 1000).amin(1)
+return (at - first).max() + 1 + gap
+""",
+    ],
+    "count_paths": [
+        """
+import functools
+
+@functools.cache
+def rest(done, last, left):
+    if left == 0:
+        return int(done == len(text))
+    total = rest(done, None, left - 1)  # a blank
+    if last is not None:
+        total += rest(done, last, left - 1)
+    if done < len(text) and text[done] != last:
+        total += rest(done + 1, text[done], left - 1)
+    return total
+
+return rest(0, None, columns)
+""",
+        """
+import math
+
+equal = sum(a == b for a, b in zip(text, text[1:]))
+free = columns - len(text) - equal
+return math.comb(columns + len(text) - equal, free) if free >= 0 else 0
+""",
+    ],
+    "number_probability": [
+        """
+states = [10]
+for digit in text:
+    states += [int(digit), 10]
+n = len(states)
+move = torch.eye(n, dtype=p.dtype) + torch.diag(torch.ones(n - 1, dtype=p.dtype), 1)
+for i in range(1, n - 2, 2):
+    if states[i] != states[i + 2]:
+        move[i, i + 2] = 1
+row = torch.zeros(n, dtype=p.dtype)
+row[0], row[1] = p[0, 10], p[0, states[1]]
+for column in p[1:]:
+    row = (row @ move) * column[states]
+return float(row[-1] + row[-2])
+""",
+        """
+import functools
+
+@functools.cache
+def rest(column, done, last):
+    if column == len(p):
+        return float(done == len(text))
+    total = p[column, 10].item() * rest(column + 1, done, None)
+    if last is not None:
+        total += p[column, int(last)].item() * rest(column + 1, done, last)
+    if done < len(text) and text[done] != last:
+        total += p[column, int(text[done])].item() * rest(column + 1, done + 1, text[done])
+    return total
+
+return rest(0, 0, None)
+""",
+    ],
+    "digit_error_rate": [
+        """
+import functools
+
+@functools.cache
+def distance(one, other):
+    if not one or not other:
+        return len(one) + len(other)
+    if one[-1] == other[-1]:
+        return distance(one[:-1], other[:-1])
+    return 1 + min(distance(one[:-1], other), distance(one, other[:-1]), distance(one[:-1], other[:-1]))
+
+return sum(map(distance, read, truth)) / len("".join(truth))
+""",
+        """
+total = 0
+for a, b in zip(read, truth):
+    table = torch.zeros(len(a) + 1, len(b) + 1)
+    table[:, 0], table[0] = torch.arange(len(a) + 1), torch.arange(len(b) + 1)
+    for i in range(len(a)):
+        for j in range(len(b)):
+            table[i + 1, j + 1] = min(
+                table[i, j + 1] + 1, table[i + 1, j] + 1, table[i, j] + (0 if a[i] == b[j] else 1)
+            )
+    total += table[-1, -1]
+return total / sum(map(len, truth))
+""",
+    ],
 }
 
 WRONG = {
@@ -5809,6 +5941,100 @@ thresholds = torch.stack([p[labels == j, j].mean() for j in range(p.shape[1])])
 return p[range(len(p)), labels] < thresholds[labels]
 """,
             "sure of another one",
+        ),
+    ],
+    "spell": [
+        (
+            """
+kept = [label for label in path if label != 10]
+return "".join(str(a) for a, b in zip(kept, [None] + kept) if a != b)
+""",
+            "melt into one",
+        ),
+        ('return "".join(str(label) for label in path if label != 10)', "Repeats are still there"),
+    ],
+    "in_every_window": [
+        (
+            """
+side = int((weight.shape[1] / len(maps)) ** 0.5)
+windows = maps.unfold(1, side, 1).unfold(2, side, 1).permute(1, 2, 0, 3, 4).flatten(2)
+return windows @ weight.T + bias
+""",
+            "outputs come first",
+        ),
+        (
+            """
+side = int((weight.shape[1] / len(maps)) ** 0.5)
+return F.conv2d(maps[None], weight.view(-1, len(maps), side, side))[0]
+""",
+            "bias is missing",
+        ),
+    ],
+    "begin_of_right": [
+        (
+            """
+columns, others = left.any(0).nonzero(), right.any(0).nonzero()
+return int(columns[-1]) - int(others[0]) + gap + 1
+""",
+            "white *columns*",
+        ),
+        ("return left.shape[1] + gap", "Only ink does"),
+    ],
+    "count_paths": [
+        (
+            """
+import math
+
+return math.comb(columns + len(text), columns - len(text)) if columns >= len(text) else 0
+""",
+            "read as one",
+        ),
+        ("return 11 ** columns", "all paths"),
+    ],
+    "number_probability": [
+        (
+            """
+import itertools
+
+best = 0.0
+states = [10] + [n for digit in text for n in (int(digit), 10)]
+total = [float(p[0, s]) if i < 2 else 0.0 for i, s in enumerate(states)]
+for row in p[1:].tolist():
+    new = []
+    for i, s in enumerate(states):
+        ways = [total[i]] + ([total[i - 1]] if i else [])
+        if i > 2 and i % 2 and s != states[i - 2]:
+            ways.append(total[i - 2])
+        new.append(max(ways) * row[s])
+    total = new
+return max(total[-2:])
+""",
+            "best single path",
+        ),
+        (
+            """
+states = [10] + [s for digit in text for s in (int(digit), 10)]
+total = torch.zeros(len(states), dtype=p.dtype)
+total[:2] = p[0, states[:2]]
+for column in p[1:]:
+    new = total.clone()
+    new[1:] += total[:-1]
+    for i in range(3, len(states), 2):
+        new[i] += total[i - 2] * (states[i] != states[i - 2])
+    total = new * column[states]
+return total[-1].item()
+""",
+            "end with the last digit",
+        ),
+    ],
+    "digit_error_rate": [
+        ("return sum(a != b for a, b in zip(read, truth)) / len(truth)", "not wholly right"),
+        (
+            """
+wrong = sum(x != y for a, b in zip(read, truth) for x, y in zip(a, b))
+return wrong / sum(map(len, truth))
+""",
+            "as far as the shorter",
         ),
     ],
 }

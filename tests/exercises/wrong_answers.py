@@ -963,4 +963,40 @@ WRONG = {
         ("row[j] >= thresholds[j]", "True", "every label that the network does not read"),
         ("return suspect", "return ~suspect", "*not* suspect"),
     ],
+    "spell": [
+        ("label != before and ", "", "Repeats are still there"),
+        (" and label != BLANK", "", "blanks are still in it"),
+        ("return text", "return text[::-1]", "from behind"),
+        ("        before = label", "        before = label if label != BLANK else before", "melt into one"),
+    ],
+    "in_every_window": [
+        (", bias)[0]", ")[0]", "bias is missing"),
+        ("kernels, bias", "kernels.flip(2, 3), bias", "turned round"),
+        (", bias)[0]", ", bias)", "one axis too many"),
+        ("kernels, bias", "kernels.transpose(2, 3), bias", "Rows and columns of the weights"),
+    ],
+    "begin_of_right": [
+        ("max(distances)", "min(distances)", "tightest"),
+        ("+ gap + 1", "+ gap", "Off by one"),
+        ("+ gap + 1", "- gap + 1", "wrong way"),
+    ],
+    "count_paths": [
+        (" and state != states[at - 2]", "", "read as one"),
+        ("if at > 1 and", "if False and", "may be left out"),
+        ("range(columns - 1)", "range(columns)", "one column more"),
+        ("return counts[-1] + counts[-2]", "return 11**columns", "all paths"),
+    ],
+    "number_probability": [
+        ("if states[at] != states[at - 2]:", "if True:", "read as one"),
+        ("if states[at] != states[at - 2]:", "if False:", "may be left out"),
+        ("total[-2:].sum()", "total[-1]", "end with the last digit"),
+        ("total[-2:].sum()", "total[-2]", "end with a blank"),
+        ("total[-2:].sum().item()", "-total[-2:].sum().log().item()", "This is the loss"),
+    ],
+    "digit_error_rate": [
+        ("sum(len(other) for other in truth)", "sum(len(one) for one in read)", "digits that were read"),
+        ("sum(len(other) for other in truth)", "len(truth)", "how many numbers"),
+        ("(digit != expected)", "2 * (digit != expected)", "one edit, not two"),
+        (" / sum(len(other) for other in truth)", "", "Divide by the digits"),
+    ],
 }

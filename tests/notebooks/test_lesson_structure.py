@@ -146,10 +146,11 @@ def code_sources(page: dict) -> list[str]:
     return ["".join(cell["source"]) for cell in code_cells(page)]
 
 
-def test_there_are_ten_lessons():
+def test_there_are_eleven_lessons():
     assert [path.stem for path in LESSONS] == [
         "01_data", "02_model", "03_training", "04_evaluation", "05_filter_visualization", "06_hyperparameter_search",
         "07_speed", "08_backpropagation", "09_beyond_the_data", "10_honest_evaluation",
+        "11_reading_numbers",
     ]  # fmt: skip
 
 

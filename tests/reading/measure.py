@@ -64,11 +64,12 @@ STEPS: dict[str, tuple[object, str, object]] = {
     "strokes followed where they are faint": (
         preprocessing,
         "_with_faint_strokes",
-        lambda part, strength: (strength[part.place], part.mask),
+        lambda part, strength, _size: (strength[part.place], part.mask),
     ),
-    "the pen brought to MNIST's width": (preprocessing, "_like_mnist_s_pen", lambda cropped: cropped),
-    "strokes smoothed": (preprocessing, "_smooth", lambda cropped: cropped),
-    "digits that touch cut apart": (Reader, "_apart", lambda _self, digit: [digit]),
+    "the pen brought to MNIST's width": (preprocessing, "_like_mnist_s_pen", lambda cropped, _size: cropped),
+    "strokes smoothed": (preprocessing, "_smooth", lambda cropped, _size: cropped),
+    "digits that touch cut apart": (Reader, "_apart", lambda _self, group: [(steps, None) for steps in group]),
+    "digits that touch read together": (Reader, "_together", lambda _self, _group: []),
     "twelve views in place of one": (reader, "steady_probabilities", one_view),
 }
 

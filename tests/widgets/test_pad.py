@@ -129,7 +129,7 @@ def test_the_pad_says_what_else_it_may_be_when_it_is_not_sure(pad, monkeypatch):
         ({"sure": True}, "7 (100% sure)"),
     ):
         changed = replace(drawn, **changes)
-        monkeypatch.setattr(module, "read_drawing", lambda *_arguments, changed=changed: changed)
+        monkeypatch.setattr(module, "read_drawing", lambda *_arguments, changed=changed, **_options: changed)
         assert draw(pad, SEVEN, number=id(changes))["reading"] == said
 
 
@@ -149,7 +149,7 @@ def test_a_state_that_is_none_is_answered_and_the_pad_goes_on(pad, state):
 
 
 def test_an_error_inside_shows_in_the_pad(pad, monkeypatch):
-    def broken(*_arguments):
+    def broken(*_arguments, **_options):
         raise ZeroDivisionError("by nothing")
 
     monkeypatch.setattr(module, "read_drawing", broken)

@@ -1,5 +1,7 @@
 """Strokes become the picture that was drawn, garbage is refused, and what is kept can be read again."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from mnist_helpers.checkpoints import find_model, load_model
 from mnist_helpers.data import load_part
 from mnist_helpers.reading.pictures import PictureError
+from mnist_helpers.reading.rows import shipped_numbers
 from mnist_helpers.reading.tables import load_csv
 from mnist_helpers.widgets.strokes import (
     MOST_POINTS,
@@ -18,6 +21,7 @@ from mnist_helpers.widgets.strokes import (
     draw_strokes,
     keep_digit,
     read_drawing,
+    read_photo,
     strokes_from,
 )
 
@@ -51,6 +55,15 @@ def test_a_drawing_is_read(network):
     assert reading.labels == [7]
     assert reading.probabilities.shape == (1, 10)
     torch.testing.assert_close(reading.probabilities.sum(), torch.tensor(1.0))
+
+
+def test_digits_that_touch_are_read_together_in_a_drawing_and_in_a_photo(network):
+    ring = [(0.45 + 0.22 * np.cos(turn), 0.5 + 0.35 * np.sin(turn)) for turn in np.linspace(0, 2 * np.pi, 30)]
+    strokes = [Stroke(ring, 0.08), Stroke([(0.66, 0.16), (1.1, 0.16), (0.82, 0.86)], 0.08)]  # touches the ring
+    assert read_drawing(network, strokes, aspect=1.4, numbers=shipped_numbers()).labels == [0, 7]
+    file = io.BytesIO()
+    draw_strokes(strokes, aspect=1.4).save(file, "PNG")
+    assert read_photo(network, file.getvalue(), numbers=shipped_numbers()).labels == [0, 7]
 
 
 def test_digits_side_by_side_are_read_from_left_to_right(network):
