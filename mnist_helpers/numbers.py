@@ -290,30 +290,30 @@ def fit_numbers(
     """
     if count < 2:
         raise TrainingError(f"count={count} numbers are too few: half of them are written closely.")
-    chosen = pick_device(device)
-    model.to(chosen, memory_format=torch.channels_last)
+    model.to(pick_device(device), memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr, weight_decay=0.01, fused=True)
     steps = epochs * sum(math.ceil(half / batch_size) for half in (count // 2, count - count // 2))
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, cycle_momentum=False)
     generator, history = Generator().manual_seed(seed), []
     for epoch in range(1, epochs + 1):
-        batches, losses = _series(train, count, batch_size, generator), []
+        losses = []
         with mode_kept(model):
             model.train()
-            for batch in batches:
+            for batch in _series(train, count, batch_size, generator):
                 losses.append(_learn(model, batch, optimizer, generator))
                 scheduler.step()
-        train_loss = torch.stack(losses).mean().item()
-        if not math.isfinite(train_loss):
-            raise TrainingError(
-                f"The loss became {train_loss} in epoch {epoch}. Try a smaller learning rate than {lr:g}."
-            )
-        logits = number_logits(model, val.images)
-        val_loss, right = ctc_loss(logits, val).item(), right_numbers(logits, val).float().mean().item()
-        history.append(NumberEpoch(epoch, train_loss, val_loss, right))
+        history.append(_noted(model, epoch, torch.stack(losses).mean().item(), val))
         if on_epoch:
             on_epoch(history[-1])
     return history
+
+
+def _noted(model: CRNN, epoch: int, train_loss: float, val: Numbers) -> NumberEpoch:
+    if not math.isfinite(train_loss):
+        raise TrainingError(f"The loss became {train_loss} in epoch {epoch}. Try a smaller learning rate.")
+    logits = number_logits(model, val.images)
+    right = right_numbers(logits, val).float().mean().item()
+    return NumberEpoch(epoch, train_loss, ctc_loss(logits, val).item(), right)
 
 
 def _learn(model: CRNN, batch: Numbers, optimizer: torch.optim.Optimizer, generator: Generator) -> Tensor:
