@@ -338,7 +338,7 @@ def _cut(part: Part, left: float, right: float) -> tuple[Part, Part] | None:
 
     It crosses ink, but no hole of a digit, such as that of a zero.
     """
-    first, last = round(left * part.width), round(right * part.width)
+    first, last = max(0, round(left * part.width)), min(part.width, round(right * part.width))
     if last - first < 2:
         return None
     holes = _large_holes(part.mask)

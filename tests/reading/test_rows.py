@@ -25,6 +25,7 @@ from mnist_helpers.reading.reader import (
     side_by_side,
 )
 from mnist_helpers.reading.rows import row_of
+from mnist_helpers.reading.segmentation import Part, cut_between
 
 FINE = 6  # pixels for one of a written number's
 
@@ -172,3 +173,13 @@ def test_number_goes_with_neither_a_network_nor_all(call, page):
         done = call("predict", "--number", *other, page)
         assert (done.returncode, done.stdout) == (2, "")
         assert other[0] in done.stderr
+
+
+@pytest.mark.parametrize("places", [[-3.0, 4.0], [2.0, 40.0], [5.0, 5.5], [9.0, 2.0], [1.0, 6.0, 11.0]])
+def test_a_part_is_cut_wherever_digits_are_said_to_be_and_no_ink_is_lost(places):
+    mask = np.zeros((16, 12), bool)
+    mask[2:14, 1:5] = mask[2:14, 8:11] = mask[7:9, 4:9] = True
+    pieces = cut_between(Part(mask, top=3, left=20), places)
+    assert 1 <= len(pieces) <= len(places)
+    assert sum(piece.mask.sum() for piece in pieces) <= mask.sum()
+    assert sum(piece.mask.sum() for piece in pieces) >= 0.9 * mask.sum()
