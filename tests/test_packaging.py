@@ -165,7 +165,7 @@ def test_what_the_readme_does_with_make_is_done_without_it_too():
 
 def numbered(places: str) -> set[int]:
     """Return the notebooks that "all" or "2 to 7, 9" means."""
-    spans = [part.split(" to ") for part in places.replace("all", "1 to 10").split(", ")]
+    spans = [part.split(" to ") for part in places.replace("all", "1 to 11").split(", ")]
     return {number for span in spans for number in range(int(span[0]), int(span[-1]) + 1)}
 
 
