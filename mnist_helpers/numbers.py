@@ -206,9 +206,9 @@ def ctc_loss(logits: Tensor, numbers: Numbers) -> Tensor:
     """
     if logits.device.type == "mps":  # whose torch long had no CTC
         logits = logits.cpu()
-    columns, labels = torch.full((len(numbers),), logits.shape[2]), numbers.labels.to(logits.device)
-    by_column = logits.log_softmax(dim=1).permute(2, 0, 1)
-    losses = F.ctc_loss(by_column, labels, columns, numbers.lengths, BLANK, reduction="none", zero_infinity=True)
+    columns, lengths = (logits.shape[2],) * len(numbers), tuple(numbers.lengths.tolist())
+    by_column, labels = logits.log_softmax(dim=1).permute(2, 0, 1), numbers.labels.to(logits.device)
+    losses = F.ctc_loss(by_column, labels, columns, lengths, BLANK, reduction="none", zero_infinity=True)
     return losses.mean()
 
 

@@ -54,6 +54,8 @@ def call(func: Any, args: tuple, kwargs: dict) -> Any:
         return {"device": CUDA, "is_cuda": True, "is_cpu": False}[attribute]
     if name in ARRAYS and on_gpu:
         raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first.")
+    if name == "_cudnn_rnn_flatten_weight":  # how a GPU's library wants weights to lie in memory
+        return None
     if name == "_has_compatible_shallow_copy_type":  # a network that moves then gets new parameters
         return len(on_gpu) in (0, len(tensors))
     left = [one for one in tensors if not isinstance(one, OnGpu) and one.dim() and not _is_meta(one)]

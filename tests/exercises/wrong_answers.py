@@ -970,9 +970,9 @@ WRONG = {
         ("        before = label", "        before = label if label != BLANK else before", "melt into one"),
     ],
     "in_every_window": [
-        (", bias)[0]", ")[0]", "bias is missing"),
+        ("kernels, bias", "kernels", "bias is missing"),
         ("kernels, bias", "kernels.flip(2, 3), bias", "turned round"),
-        (", bias)[0]", ", bias)", "one axis too many"),
+        (", bias)", ", bias)[None]", "one axis too many"),
         ("kernels, bias", "kernels.transpose(2, 3), bias", "Rows and columns of the weights"),
     ],
     "begin_of_right": [
@@ -981,14 +981,14 @@ WRONG = {
         ("+ gap + 1", "- gap + 1", "wrong way"),
     ],
     "count_paths": [
-        (" and state != states[at - 2]", "", "read as one"),
-        ("if at > 1 and", "if False and", "may be left out"),
+        ('state not in ("-", earlier)', 'state != "-"', "read as one"),
+        ('state not in ("-", earlier)', "False", "may be left out"),
         ("range(columns - 1)", "range(columns)", "one column more"),
         ("return counts[-1] + counts[-2]", "return 11**columns", "all paths"),
     ],
     "number_probability": [
-        ("if states[at] != states[at - 2]:", "if True:", "read as one"),
-        ("if states[at] != states[at - 2]:", "if False:", "may be left out"),
+        ("if state != earlier:", "if state != BLANK:", "read as one"),
+        ("if state != earlier:", "if False:", "may be left out"),
         ("total[-2:].sum()", "total[-1]", "end with the last digit"),
         ("total[-2:].sum()", "total[-2]", "end with a blank"),
         ("total[-2:].sum().item()", "-total[-2:].sum().log().item()", "This is the loss"),
