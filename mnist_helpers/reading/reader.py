@@ -27,7 +27,7 @@ from mnist_helpers.startup import cores
 SURE = 0.99
 LEAST_ENERGY = 4.7  # of the shipped network's logits, see `DigitReading.energy`
 PERHAPS_TWO = 0.8  # from so many widths for a height on, a part may be two digits that touch
-LEAST_TOGETHER = 0.5  # probability of each of the digits that are read as a number
+LEAST_TOGETHER = 0.8  # probability of each of the digits that are read as a number
 SURE_OF_BOTH = 0.95  # before it is cut: a digit in an odd form has halves that look a little like digits
 QUARTERS = {  # Pillow turns the other way
     0: None,
@@ -190,17 +190,18 @@ class Reader:
         """Return digits that touch, each with its probabilities if they were read together; most groups are of one."""
         width = max(steps.part.right for steps in group) - min(steps.part.left for steps in group)
         height = max(steps.part.height for steps in group)
-        if width < PERHAPS_TWO * height or (len(group) == 1 and self._sureness(group) >= SURE):
+        one = self._sureness(group) if len(group) == 1 else 0.0
+        if width < PERHAPS_TWO * height or one >= SURE:
             return [(steps, None) for steps in group]
-        if self.numbers and (spelled := self._together(group)):
+        if self.numbers and (spelled := self._together(group, max(one, LEAST_TOGETHER))):
             return spelled
         return [(piece, None) for steps in group for piece in self._in_two(steps)]
 
-    def _together(self, group: list[DigitSteps]) -> list[tuple[DigitSteps, Tensor | None]]:
-        """Read digits that touch as a number; nothing if it is in doubt how many there are."""
+    def _together(self, group: list[DigitSteps], least: float) -> list[tuple[DigitSteps, Tensor | None]]:
+        """Read digits that touch as a number; nothing if one of them is less probable than `least`."""
         row = row_of(group)
         spelled = best_path_with_places(self.numbers, row.image)
-        if len(spelled.columns) < 2 or spelled.probabilities.amax(dim=1).min() < LEAST_TOGETHER:
+        if len(spelled.columns) < 2 or spelled.probabilities.amax(dim=1).min() < least:
             return []
         pieces = cut_apart(group, (row.left + spelled.columns / row.scale).tolist())
         return list(zip(pieces, spelled.probabilities, strict=False)) if len(pieces) == len(spelled.columns) else []

@@ -69,7 +69,7 @@ STEPS: dict[str, tuple[object, str, object]] = {
     "the pen brought to MNIST's width": (preprocessing, "_like_mnist_s_pen", lambda cropped, _size: cropped),
     "strokes smoothed": (preprocessing, "_smooth", lambda cropped, _size: cropped),
     "digits that touch cut apart": (Reader, "_apart", lambda _self, group: [(steps, None) for steps in group]),
-    "digits that touch read together": (Reader, "_together", lambda _self, _group: []),
+    "digits that touch read together": (Reader, "_together", lambda _self, _group, _least: []),
     "twelve views in place of one": (reader, "steady_probabilities", one_view),
 }
 
