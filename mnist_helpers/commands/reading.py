@@ -146,10 +146,12 @@ def predict(
         raise UsageError(f"--show {show} would write over that picture. Name another file.")
     if as_json and json_lines:
         raise UsageError("Name one of --json and --json-lines.")
-    if number and (checkpoint or every):
-        other = "--checkpoint" if checkpoint else "--all"
-        raise UsageError(f"--number has a network of its own and reads every row, so it does not go with {other}.")
     if number:
+        given = {"--checkpoint": checkpoint, "--all": every, "--device": device != "auto"}
+        if others := [name for name, value in given.items() if value]:
+            raise UsageError(
+                f"--number reads every row, with a network of its own on the CPU: it does not go with {others[0]}."
+            )
         answers, classes = _number_answers(images, turn == "auto"), list(string.digits)
     else:
         reader, card = _reader(checkpoint, device)

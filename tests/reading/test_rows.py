@@ -169,7 +169,7 @@ def test_predict_number_says_the_number_its_rivals_and_its_box(call, page, writt
 
 
 def test_number_goes_with_neither_a_network_nor_all(call, page):
-    for other in (["--all"], ["--checkpoint", "pretrained/mnist/walkthrough"]):
+    for other in (["--all"], ["--checkpoint", "pretrained/mnist/walkthrough"], ["--device", "cpu"]):
         done = call("predict", "--number", *other, page)
         assert (done.returncode, done.stdout) == (2, "")
         assert other[0] in done.stderr
