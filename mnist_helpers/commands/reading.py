@@ -28,7 +28,7 @@ from mnist_helpers.reading import handwriting, tables
 from mnist_helpers.reading.pictures import PictureError, open_picture
 from mnist_helpers.reading.preprocessing import first_steps, several_digits
 from mnist_helpers.reading.reader import (
-    LEAST_ENERGY,
+    MOST_ENERGY,
     DigitReading,
     NumberReading,
     Reader,
@@ -283,7 +283,7 @@ def _reader(checkpoint: Path | None, device: str) -> tuple[Reader, Card]:
     model, card = load(checkpoint, device)
     shipped = checkpoint is None or real_path(checkpoint) == real_path(SHIPPED)
     together = shipped_numbers() if card.classes == list(string.digits) else None
-    return Reader(model, LEAST_ENERGY if shipped else -math.inf, numbers=together), card
+    return Reader(model, MOST_ENERGY if shipped else math.inf, numbers=together), card
 
 
 def evaluate_handwriting(

@@ -25,7 +25,7 @@ from mnist_helpers.startup import cores
 
 # Both chosen on drawn pictures (tests/reading/kinds.py); what they give is measured in docs/handwriting.md.
 SURE = 0.99
-LEAST_ENERGY = 4.7  # of the shipped network's logits, see `DigitReading.energy`
+MOST_ENERGY = -4.7  # of the shipped network's logits, see `DigitReading.energy`
 PERHAPS_TWO = 0.8  # from so many widths for a height on, a part may be two digits that touch
 LEAST_TOGETHER = 0.8  # probability of each of the digits that are read as a number
 SURE_OF_BOTH = 0.95  # before it is cut: a digit in an odd form has halves that look a little like digits
@@ -45,11 +45,11 @@ LIKELY = 3  # numbers that are named for a row
 class DigitReading:
     """One digit of a picture, and what a network takes it for.
 
-    `probabilities` has the shape (C,) float32; `energy` is the logarithm of the sum of the exponentials of its logits,
-    low for what a network has not been trained on (Liu and others, 2020), and `perhaps_no_digit` says that it is too
-    low; `box` is the place in the picture's own pixels, before it was turned: x, y, width, height; `row` counts rows
-    from the top and `place` the digits of a row from the left, both from 0; `turned` is by how many degrees the picture
-    was turned, clockwise, before it was read.
+    `probabilities` has the shape (C,) float32; `energy` is minus the logarithm of the sum of the exponentials of its
+    logits, high for what a network has not been trained on (Liu and others, 2020), and `perhaps_no_digit` says that it
+    is too high; `box` is the place in the picture's own pixels, before it was turned: x, y, width, height; `row` counts
+    rows from the top and `place` the digits of a row from the left, both from 0; `turned` is by how many degrees the
+    picture was turned, clockwise, before it was read.
     """
 
     steps: DigitSteps
@@ -141,19 +141,19 @@ def read_numbers(picture: Path | str | bytes | np.ndarray | Image.Image, turn: b
 @functools.cache
 def shipped_reader() -> "Reader":
     """Return a reader with the network that comes with the project."""
-    return Reader(load_model(SHIPPED)[0], LEAST_ENERGY, numbers=shipped_numbers())
+    return Reader(load_model(SHIPPED)[0], MOST_ENERGY, numbers=shipped_numbers())
 
 
 @dataclass(frozen=True)
 class Reader:
     """Reads pictures with a network, each digit in so many slightly changed `views`.
 
-    What has less energy than `least_energy` is perhaps no digit. Digits that touch are read by `numbers`, if it is
+    What has more energy than `most_energy` is perhaps no digit. Digits that touch are read by `numbers`, if it is
     given.
     """
 
     model: nn.Module
-    least_energy: float = -math.inf
+    most_energy: float = math.inf
     views: int = VIEWS
     numbers: CRNN | None = None
 
@@ -174,14 +174,14 @@ class Reader:
         digits = [piece for group in _touching(read_digits(picture)) for piece in self._apart(group)]
         images = torch.stack([steps.digit for steps, _ in digits])
         logits = predict_logits(self.model, images)
-        energies = logits.logsumexp(dim=1).tolist()
+        energies = (-logits.logsumexp(dim=1)).tolist()
         several = self.views > 1
         rows = steady_probabilities(self.model, images, self.views) if several else logits.softmax(dim=1)
         readings, place = [], 0
         for (steps, known), energy, probabilities in zip(digits, energies, rows, strict=True):
             place = place + 1 if readings and readings[-1].row == steps.row else 0
             box = _box_before(steps.box, steps, picture, turned)
-            doubtful = energy < self.least_energy and known is None
+            doubtful = energy > self.most_energy and known is None
             said = probabilities if known is None else known
             readings.append(DigitReading(steps, said, energy, doubtful, box, steps.row, place, turned))
         return readings

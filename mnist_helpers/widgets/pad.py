@@ -18,7 +18,7 @@ from mnist_helpers.errors import CourseError
 from mnist_helpers.exporting import for_web
 from mnist_helpers.inspection import Neighbours, lit_maps, saliency
 from mnist_helpers.reading.preprocessing import DigitSteps
-from mnist_helpers.reading.reader import LEAST_ENERGY
+from mnist_helpers.reading.reader import MOST_ENERGY
 from mnist_helpers.reading.rows import shipped_numbers
 from mnist_helpers.widgets.modules import as_constants
 from mnist_helpers.widgets.strokes import Reading, keep_digit, read_drawing, read_photo, strokes_from
@@ -82,7 +82,7 @@ class DrawingPad(anywidget.AnyWidget):
         `aspect` times as wide as high has room for several digits.
         """
         # What is known of the shipped network only, and what reads nothing but digits.
-        self.of_shipped = {"least_energy": LEAST_ENERGY, "numbers": shipped_numbers()} if model is None else {}
+        self.of_shipped = {"most_energy": MOST_ENERGY, "numbers": shipped_numbers()} if model is None else {}
         quick = model
         if model is None:
             model, card = load_model(find_model("mnist", "handwriting"))

@@ -137,33 +137,33 @@ def _centred(values: Tensor) -> Tensor:
     return moved[None]
 
 
-def read_photo(model: nn.Module, photo: bytes, least_energy: float = -math.inf, numbers: CRNN | None = None) -> Reading:
+def read_photo(model: nn.Module, photo: bytes, most_energy: float = math.inf, numbers: CRNN | None = None) -> Reading:
     """Read the digits of a picture file's bytes as `predict` does; nothing is stored.
 
-    `least_energy` and `numbers` are as for `read_drawing`.
+    `most_energy` and `numbers` are as for `read_drawing`.
 
     Raises: DrawingError if it is no bytes; PictureError if it is no picture, or no digit can be read in it.
     """
     if not isinstance(photo, bytes | memoryview):
         raise DrawingError(f"A photo must be the bytes of a picture file, and this is {type(photo).__name__}.")
-    return _reading(Reader(model, least_energy, numbers=numbers).read(open_picture(bytes(photo))))
+    return _reading(Reader(model, most_energy, numbers=numbers).read(open_picture(bytes(photo))))
 
 
 def read_drawing(
     model: nn.Module,
     strokes: list[Stroke],
     aspect: float = 1.0,
-    least_energy: float = -math.inf,
+    most_energy: float = math.inf,
     numbers: CRNN | None = None,
 ) -> Reading:
     """Read the digits of a drawing as `predict` reads those of a photo, but each in one view: a hand does not wait.
 
-    What has less than `least_energy` is perhaps no digit (`reading.reader` has the shipped network's). Digits that
+    What has more than `most_energy` is perhaps no digit (`reading.reader` has the shipped network's). Digits that
     touch are read by `numbers`, if it is given.
 
     Raises: PictureError if there is no ink in it, or more than digits.
     """
-    return _reading(Reader(model, least_energy, views=1, numbers=numbers).read(draw_strokes(strokes, aspect)))
+    return _reading(Reader(model, most_energy, views=1, numbers=numbers).read(draw_strokes(strokes, aspect)))
 
 
 def _reading(found: list[DigitReading]) -> Reading:

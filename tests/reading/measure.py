@@ -182,7 +182,7 @@ def of_other_people() -> str:
 
 def alarms(labelled: list[Labelled]) -> list[str]:
     """Say how often what is no digit is called so, and how often a digit is."""
-    model, least = shipped_reader().model, shipped_reader().least_energy
+    model, most = shipped_reader().model, shipped_reader().most_energy
     lines = [
         "| what is shown | pieces | perhaps no digit | only unsure | surely a digit | refused |",
         "| --- " * 6 + "|",
@@ -212,10 +212,10 @@ def alarms(labelled: list[Labelled]) -> list[str]:
         clothes = read_images("fashion_mnist", train=False)[0][:1_000]
         logits = predict_logits(model, clothes)
         views = steady_probabilities(model, clothes, reader.VIEWS)
-        energies = logits.logsumexp(dim=1)
+        energies = -logits.logsumexp(dim=1)
         line(
             "a piece of clothing (Fashion-MNIST, as a digit's image)",
-            [(bool(e < least), reader.is_sure(p)) for e, p in zip(energies, views, strict=True)],
+            [(bool(e > most), reader.is_sure(p)) for e, p in zip(energies, views, strict=True)],
         )
     return lines
 
@@ -283,7 +283,7 @@ is read with `--turn auto`. "Before" is what commit {BEFORE["commit"]} read of t
 it had (`tests/reading/before.json`; it knew neither rows nor turning). The plain pipeline is what most tutorials have:
 blur, one threshold (Otsu, 1979), one box, and the same network (`tests/reading/plain.py`). It knows one digit only.
 "Right if sure" is the share of right ones among pictures of whose digits none was in doubt (probability of at least
-{reader.SURE:.0%}, energy of at least {reader.LEAST_ENERGY}).
+{reader.SURE:.0%}, energy of at most {reader.MOST_ENERGY}).
 
 {chr(10).join(table)} The memory that reading took: {took}.
 
@@ -296,7 +296,7 @@ Of MNIST's own test images, as they are, the network reads {of_mnist()} correctl
 
 ## Doubt
 
-What is called *perhaps no digit* has an energy below {reader.LEAST_ENERGY}. That threshold and the one for *unsure*
+What is called *perhaps no digit* has an energy above {reader.MOST_ENERGY}. That threshold and the one for *unsure*
 were chosen on drawn pictures of other seeds.
 
 {chr(10).join(doubts)}

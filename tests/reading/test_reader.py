@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import string
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from PIL import ExifTags, Image, ImageDraw, ImageFilter, ImageOps
 import mnist_helpers
 from mnist_helpers import read_picture
 from mnist_helpers.data import load_part
+from mnist_helpers.evaluation import predict_logits
 from mnist_helpers.reading import reader
 from mnist_helpers.reading.pictures import PictureError
 from mnist_helpers.reading.reader import DigitReading, Reader, shipped_reader
@@ -183,6 +185,15 @@ def test_letters_are_doubted_more_often_than_digits_and_another_network_is_not_a
     assert sum(map(is_doubted, string.digits)) <= 4  # typed, not written
     other = Reader(shipped_reader().model).read(typed("W"))
     assert not any(one.perhaps_no_digit for one in other)
+
+
+def test_the_energy_has_the_sign_of_its_publication():
+    model = shipped_reader().model
+    [seven] = Reader(model).read(typed("7"))
+    logits = predict_logits(model, seven.steps.digit[None])[0].tolist()
+    assert seven.energy == pytest.approx(-math.log(sum(map(math.exp, logits))), abs=1e-3)
+    assert not Reader(model, most_energy=seven.energy).read(typed("7"))[0].perhaps_no_digit
+    assert Reader(model, most_energy=seven.energy - 0.01).read(typed("7"))[0].perhaps_no_digit
 
 
 def test_the_package_offers_reading_and_nothing_that_it_has_not():

@@ -100,7 +100,7 @@ def test_each_row_is_a_number_with_its_box_and_a_turned_picture_is_said_to_be(wr
 def test_digits_that_touch_are_read_together_each_in_its_place():
     part, right, apart = load_part("mnist", "validation"), 0, 0
     written = write_numbers(part, 30, seed=21, lengths=(2, 2), gaps=(0, 0))
-    alone = Reader(shipped_reader().model, shipped_reader().least_energy)  # without the network that reads numbers
+    alone = Reader(shipped_reader().model, shipped_reader().most_energy)  # without the network that reads numbers
     for image, text in zip(written.images, written.texts, strict=True):
         picture = on_paper(image)
         readings = read_picture(picture)
