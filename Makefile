@@ -10,8 +10,9 @@ PORT ?= 8866
 # Which exercise sheets ("01 04"), and where the submissions of a class are.
 SHEETS ?=
 SUBMISSIONS ?=
+RERUN ?=
 # Recipes read them from the environment, where a quote or a backslash in them means nothing to the shell.
-export NOTEBOOKS PARAMS SHEETS SUBMISSIONS
+export NOTEBOOKS PARAMS SHEETS SUBMISSIONS RERUN
 
 UV_VERSION = 0.13.8
 VENV = .venv
@@ -147,8 +148,9 @@ solutions: $(READY) ## run the exercise sheets with their solutions, and notes f
 	@$(RUN) solutions --sheets "$$SHEETS"
 
 grade: $(READY) ## mark a class (SUBMISSIONS=folder-or-zip SHEETS="01"); marks and feedback in course/
-	@test -n "$$SUBMISSIONS" || { echo "Say what to mark: make grade SUBMISSIONS=folder-or-zip"; exit 2; }
-	@$(RUN) grade "$$SUBMISSIONS" --sheets "$$SHEETS"
+	@test -n "$$SUBMISSIONS" || test "$$RERUN" = no || \
+		{ echo "Say what to mark: make grade SUBMISSIONS=folder-or-zip"; exit 2; }
+	@$(RUN) grade $${SUBMISSIONS:+"$$SUBMISSIONS"} --sheets "$$SHEETS" --rerun "$${RERUN:-changed}"
 
 lock: $(READY) ## choose the newest versions that fit together and write requirements-lock.txt
 	$(VENV)/bin/uv pip compile --quiet --universal --upgrade --python-version 3.11 --all-extras \

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import nbformat
@@ -110,12 +111,13 @@ class Gradebook:
         source.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(SHEETS / f"{sheet}.ipynb", source / f"{sheet}.ipynb")
         self._do(self._api.generate_assignment, sheet)
-        return nbformat.read(self.folder / "release" / sheet / f"{sheet}.ipynb", as_version=4)
+        return self.handed_out(sheet)
 
-    def take_in(self, student: str, sheet: str, page: NotebookNode) -> None:
+    def take_in(self, student: str, sheet: str, page: NotebookNode, handed_in: datetime | None = None) -> None:
         """Write a page that has been run, and whose checks have been judged, into the book of marks.
 
-        HTML in it is made harmless first: whoever reads the feedback, or marks by hand, would run its scripts.
+        `handed_in` is in UTC if it names no zone. HTML in the page is made harmless first: whoever reads the feedback,
+        or marks by hand, would run its scripts.
         What a person has marked on the same page before does not wait for a person again.
 
         Raises: CourseError if nbgrader refuses, or takes too long.
@@ -130,12 +132,47 @@ class Gradebook:
         same = self.has(student, sheet) and path.exists() and _sources(path) == [cell.source for cell in page.cells]
         waiting = {one.cell for one in self.grades(student, sheet) if one.waits} if same else set()
         nbformat.write(page, path)
+        if handed_in:
+            (path.parent / "timestamp.txt").write_text(f"{handed_in.isoformat(' ')}\n", encoding="utf-8")
+        else:
+            (path.parent / "timestamp.txt").unlink(missing_ok=True)
         self._do(self._api.autograde, sheet, student)
         if same:
             with _unwarned(), self._api.gradebook as book:
                 for grade in book.find_submission_notebook(sheet, sheet, student).grades:
                     grade.needs_manual_grade = grade.name in waiting
                 book.db.commit()
+
+    def penalise(self, student: str, sheet: str) -> float:
+        """Have nbgrader work out how many points less a late submission gets now, and return them.
+
+        What it depends on may have changed since: the points given by hand, the date due, the rule.
+        """
+        from nbgrader.preprocessors import AssignLatePenalties
+
+        of = {"notebook": sheet, "assignment": sheet, "student": student, "db_url": self._api.coursedir.db_url}
+        with _unwarned():
+            AssignLatePenalties(parent=self._api).preprocess(nbformat.v4.new_notebook(), {"nbgrader": of})
+            with self._api.gradebook as book:
+                return book.find_submission_notebook(sheet, sheet, student).late_submission_penalty or 0.0
+
+    def remark(self, student: str, sheet: str, remarks: dict[str, str]) -> None:
+        """Put remarks under answers, by the names of their cells; what is empty takes an earlier one away.
+
+        What a person has written there by hand is shown in its place.
+        """
+        with _unwarned(), self._api.gradebook as book:
+            for comment in book.find_submission_notebook(sheet, sheet, student).comments:
+                if comment.name in remarks:
+                    comment.auto_comment = remarks[comment.name] or None
+            book.db.commit()
+
+    def remarks_by_hand(self, sheet: str) -> list[tuple[str, str]]:
+        """Return the cell and the text of each remark that was given by hand."""
+        with _unwarned(), self._api.gradebook as book:
+            notebooks = [one for whole in book.assignment_submissions(sheet) for one in whole.notebooks]
+            comments = [one for notebook in notebooks for one in notebook.comments]
+            return [(one.name, one.manual_comment) for one in comments if one.manual_comment]
 
     def write_feedback(self, student: str, sheet: str) -> Path:
         """Have nbgrader write a student's feedback, and return the page.
@@ -162,8 +199,23 @@ class Gradebook:
 
     def has(self, student: str, sheet: str) -> bool:
         """Say whether a student's sheet is in the book."""
+        return student in self.students_with(sheet)
+
+    def students_with(self, sheet: str) -> list[str]:
+        """Return the ids of those whose sheet is in the book."""
         with _unwarned(), self._api.gradebook as book:
-            return any(one.student.id == student for one in book.assignment_submissions(sheet))
+            return sorted(one.student.id for one in book.assignment_submissions(sheet))
+
+    def pages(self, sheet: str) -> dict[str, NotebookNode]:
+        """Return the pages that are in the book, by their students' ids, as they were handed in and put in order."""
+        paths = {
+            name: self.folder / "submitted" / name / sheet / f"{sheet}.ipynb" for name in self.students_with(sheet)
+        }
+        return {name: nbformat.read(path, as_version=4) for name, path in paths.items() if path.exists()}
+
+    def handed_out(self, sheet: str) -> NotebookNode:
+        """Return the students' version of a sheet, which has been made before."""
+        return nbformat.read(self.folder / "release" / sheet / f"{sheet}.ipynb", as_version=4)
 
     def grades(self, student: str, sheet: str) -> list[CellGrade]:
         """Return what the book says of each marked cell, in the order of the sheet's cells."""

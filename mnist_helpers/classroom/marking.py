@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import nbformat
@@ -19,7 +19,10 @@ from mnist_helpers.checks.exercise import Status, Verdict
 from mnist_helpers.classroom.gradebook import Gradebook
 from mnist_helpers.classroom.isolation import Limits, Ran, run_shut_in
 from mnist_helpers.classroom.judging import CHAPTERS, TOO_MUCH, UnfinishedError, exercise_of, judged
+from mnist_helpers.classroom.kept_runs import KeptRun, KeptRuns, fingerprint
 from mnist_helpers.classroom.outcomes import harmless
+from mnist_helpers.classroom.platforms import NO_PLATFORM, Origin
+from mnist_helpers.classroom.remark_bank import RemarkBank, read_bank
 from mnist_helpers.classroom.submissions import MOST_PARTS, Submission, grade_id, shown_outputs
 from mnist_helpers.classroom.trial import OUTCOMES_MIME, check_cell
 from mnist_helpers.data import load_part
@@ -48,7 +51,8 @@ class ExerciseMark:
 class MarkedSubmission:
     """One submission with its marks; `remarks` say what was put in order, or why it could not be read.
 
-    Without `marks` it could not be marked, and the book has nothing of it, or what it had before.
+    Without `marks` it could not be marked, and the book has nothing of it, or what it had before. `penalty` are the
+    points that nbgrader takes off for a late submission.
     """
 
     student: str
@@ -56,11 +60,13 @@ class MarkedSubmission:
     marks: list[ExerciseMark]
     remarks: list[str] = field(default_factory=list)
     feedback: Path | None = None
+    penalty: float = 0.0
+    origin: Origin = NO_PLATFORM
 
     @property
     def points(self) -> float:
-        """The points of all exercises."""
-        return sum(mark.points for mark in self.marks)
+        """The points of all exercises, less the penalty."""
+        return sum(mark.points for mark in self.marks) - self.penalty
 
     @property
     def most(self) -> float:
@@ -73,21 +79,75 @@ class MarkedSubmission:
         return sum(mark.most for mark in self.marks if mark.waits)
 
 
+@dataclass(frozen=True)
+class Records:
+    """What is kept of a class: nbgrader's book of marks, what came of each run, and the bank of remarks."""
+
+    book: Gradebook
+    runs: KeptRuns
+    bank: RemarkBank
+
+
+def open_records() -> Records:
+    """Return the records in the course's folder, which need not be there yet.
+
+    Raises: MissingExtraError, or CourseError if the folder's name or the bank of remarks cannot be read.
+    """
+    book = Gradebook()
+    return Records(book, KeptRuns(book.folder), read_bank(book.folder))
+
+
 def mark_class(
-    submissions: list[Submission], book: Gradebook, limits: Limits, hidden: list[Path], at_once: int
+    submissions: list[Submission],
+    records: Records,
+    limits: Limits,
+    hidden: list[Path],
+    at_once: int,
+    again: bool = False,
 ) -> Iterator[MarkedSubmission]:
-    """Mark submissions, some at once, and yield them one after the other; what goes wrong with one stays with it."""
+    """Mark submissions, some at once, and yield them one after the other; what goes wrong with one stays with it.
+
+    What was marked before and has not changed since is not run again, unless `again` is asked for.
+    """
     load_part("mnist", "validation")  # unpacked here, because what is isolated cannot
     with ThreadPoolExecutor(at_once) as pool:
-        running = [pool.submit(_run_and_judge, submission, limits, hidden) for submission in submissions]
+        running = []
+        for submission in submissions:
+            kept = None if again or submission.problem else _unchanged(submission, records, limits)
+            running.append(kept or pool.submit(_run_and_judge, submission, limits, hidden))
         for submission, run in zip(submissions, running, strict=True):
             try:
-                page, verdicts = run.result()
-                yield _record(submission, page, verdicts, book)
+                if isinstance(run, KeptRun):
+                    yield _marked(run, records)
+                else:
+                    yield _record(submission, *run.result(), records)
             except Exception as error:  # a disk that is full, a page that nbgrader stumbles over
                 kind = "" if isinstance(error, CourseError) else f"{type(error).__name__}: "
                 reason = f"It could not be marked: {kind}{harmless(str(error)).rstrip('.')}."
                 yield MarkedSubmission(submission.student, submission.sheet, [], [*submission.remarks, reason])
+
+
+def marked_before(records: Records, sheets: list[str]) -> Iterator[MarkedSubmission]:
+    """Yield what the book has of sheets, with today's points by hand and penalties; nothing is run."""
+    for sheet in sheets:
+        for student in records.book.students_with(sheet):
+            unknown = KeptRun(student, sheet, "", {}, ["What the checks said was not kept."])
+            yield _marked(records.runs.find(student, sheet) or unknown, records)
+
+
+def _unchanged(submission: Submission, records: Records, limits: Limits) -> KeptRun | None:
+    """Return what was kept of a submission, if it is the same, and the book says the same."""
+    book, kept = records.book, records.runs.find(submission.student, submission.sheet)
+    if not kept or kept.fingerprint != fingerprint(submission, limits):
+        return None
+    if not book.has(submission.student, submission.sheet):
+        return None
+    in_book = {one.cell: one for one in book.grades(submission.student, submission.sheet)}
+    for name, verdict in kept.verdicts.items():
+        if name not in in_book or in_book[name].auto != (in_book[name].most if verdict.right else 0):
+            return None  # the book is an older or a newer one
+    new = [remark for remark in submission.remarks if remark not in kept.remarks]
+    return replace(kept, remarks=kept.remarks + new, origin=submission.origin)
 
 
 @dataclass(frozen=True)
@@ -104,12 +164,11 @@ class TrialResult:
         return [number for number, shown in self.outputs.items() if any(map(_is_interrupt, shown))]
 
 
-def _run_and_judge(
-    submission: Submission, limits: Limits, hidden: list[Path]
-) -> tuple[NotebookNode, dict[str, Verdict]]:
-    """Run a page in isolation, put what it showed into it, and judge it; verdicts by the names of checks' cells."""
+def _run_and_judge(submission: Submission, limits: Limits, hidden: list[Path]) -> tuple[NotebookNode, KeptRun]:
+    """Run a page in isolation, put what it showed into it, and judge it."""
     if submission.problem:
         return _untried(submission)
+    made_from = fingerprint(submission, limits)
     checks = {grade_id(cell): place for place, cell in enumerate(submission.page.cells) if _is_check(cell)}
     seeds = {name: exercise_of(submission.sheet, name.removesuffix(CHECK)).seeds() for name in checks}
     ran = _run(submission, seeds, limits, hidden)
@@ -122,9 +181,15 @@ def _run_and_judge(
     verdicts = judged(submission.sheet, texts, {name.removesuffix(CHECK): drawn for name, drawn in seeds.items()})
     for name in [name for name, verdict in verdicts.items() if verdict == TOO_MUCH]:
         submission.remarks.append(f"What {name} returned was too much to be compared. Look at it.")
-    return submission.page, {
+    verdicts = {
         name: text if isinstance(text, Verdict) else verdicts[name.removesuffix(CHECK)] for name, text in found.items()
     }
+    return submission.page, _run_of(submission, "" if ran.ended or ran.out_of_time else made_from, verdicts)
+
+
+def _run_of(submission: Submission, made_from: str, verdicts: dict[str, Verdict]) -> KeptRun:
+    remarks = [submission.problem] * bool(submission.problem) + submission.remarks
+    return KeptRun(submission.student, submission.sheet, made_from, verdicts, remarks, submission.origin)
 
 
 def _run(submission: Submission, seeds: dict[str, list[int]], limits: Limits, hidden: list[Path]) -> TrialResult:
@@ -158,12 +223,12 @@ def _remark(submission: Submission, ran: TrialResult, limits: Limits) -> None:
             )
 
 
-def _untried(submission: Submission) -> tuple[NotebookNode, dict[str, Verdict]]:
+def _untried(submission: Submission) -> tuple[NotebookNode, KeptRun]:
     """Return the empty sheet for what could not be read, with the reason on top and in place of each verdict."""
     page, verdict = submission.page, Verdict(Status.NOT_ATTEMPTED, submission.problem)
     verdicts = {grade_id(cell): verdict for cell in page.cells if _is_check(cell)}
     page.cells.insert(0, new_markdown_cell(f"**This could not be marked.** {submission.problem}"))
-    return page, verdicts
+    return page, _run_of(submission, "", verdicts)
 
 
 def _for_trial(submission: Submission, seeds: dict[str, list[int]]) -> NotebookNode:
@@ -225,36 +290,49 @@ def _outcomes(ran: TrialResult, place: int) -> str | Verdict:
     return Verdict(Status.NOT_YET, f"{reason} The run: {ran.ended}." if ran.ended else reason)
 
 
-def _record(
-    submission: Submission, page: NotebookNode, verdicts: dict[str, Verdict], book: Gradebook
-) -> MarkedSubmission:
+def _record(submission: Submission, page: NotebookNode, run: KeptRun, records: Records) -> MarkedSubmission:
     """Write the verdicts into the page and the page into the book of marks; return the marks that are in the book."""
+    book = records.book
+    if submission.problem and book.has(submission.student, submission.sheet):
+        earlier = replace(run, verdicts={}, remarks=[*run.remarks, "The marks are those of an earlier time."])
+        return _marked(earlier, records)
     for cell in page.cells:
-        verdict = verdicts.get(grade_id(cell))
+        verdict = run.verdicts.get(grade_id(cell))
         if verdict:
             # nbgrader gives a cell that wrote to stderr no points.
             stream = "stdout" if verdict.right else "stderr"
             cell.outputs = [new_output("stream", name=stream, text=f"{verdict}\n")]
     if submission.remarks and not submission.problem:
         page.cells.insert(0, new_markdown_cell("**Put in order before marking:** " + " ".join(submission.remarks)))
-    remarks = [submission.problem] * bool(submission.problem) + submission.remarks
-    earlier = bool(submission.problem) and book.has(submission.student, submission.sheet)
-    if earlier:
-        remarks.append("The marks are those of an earlier time.")
-    else:
-        book.take_in(submission.student, submission.sheet, page)
+    book.take_in(submission.student, submission.sheet, page, submission.origin.handed_in)
+    records.runs.keep(run)
+    return _marked(run, records)
+
+
+def _marked(run: KeptRun, records: Records) -> MarkedSubmission:
+    """Return the marks that are in the book, with what the checks said; the feedback is written anew.
+
+    Where it is not known what the checks said, the points tell which answers were right.
+    """
+    book = records.book
+    penalty = book.penalise(run.student, run.sheet)
+    verdicts = {name.removesuffix(CHECK): verdict for name, verdict in run.verdicts.items()}
+    book.remark(run.student, run.sheet, records.bank.look_up(run.sheet, verdicts))
     marks = []
-    for grade in book.grades(submission.student, submission.sheet):
-        verdict = verdicts.get(grade.cell, Verdict(Status.NOT_YET, ""))
-        if earlier:
-            verdict = Verdict(Status.RIGHT if grade.points == grade.most else Status.NOT_YET, "")
+    for grade in book.grades(run.student, run.sheet):
+        status = Status.RIGHT if grade.points == grade.most else Status.NOT_YET
+        verdict = run.verdicts.get(grade.cell, Verdict(Status.NOT_YET if run.verdicts else status, ""))
         name, by_hand = grade.cell.removesuffix(CHECK), not grade.cell.endswith(CHECK)
         marks.append(
             ExerciseMark(name, grade.points, grade.most, by_hand, grade.waits, verdict.status, verdict.message)
         )
-    feedback = None
+    feedback, remarks = None, list(run.remarks)
+    if penalty:
+        remarks.append(f"It was handed in late: {penalty:g} points less.")
+    elif run.origin.late:
+        remarks.append(f"{run.origin.platform} calls it late.")
     try:
-        feedback = book.write_feedback(submission.student, submission.sheet)
+        feedback = book.write_feedback(run.student, run.sheet)
     except CourseError as error:
         remarks.append(f"There is no feedback: {str(error).rstrip('.')}.")
-    return MarkedSubmission(submission.student, submission.sheet, marks, remarks, feedback)
+    return MarkedSubmission(run.student, run.sheet, marks, remarks, feedback, penalty, run.origin)

@@ -9,7 +9,8 @@ a folder     Ann Lee/sheet.ipynb                                     or a notebo
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import takewhile
 from pathlib import PurePosixPath
 from unicodedata import normalize
@@ -17,12 +18,30 @@ from unicodedata import normalize
 MOODLE = re.compile(r"(?P<name>.+?)(?P<number>_\d+)?_assignsubmission_[a-z]+.*", re.DOTALL)
 BLIND = "Participant"  # whom Moodle does not name; then only the number tells one from another
 CANVAS = re.compile(  # a name has letters and accents, but no space and no punctuation
-    r"((LATE_)?(?P<anonymous>anon_\w{5})|(?P<name>[^\s!-/:-@[-^`{-~]+?)(_LATE)?(?P<number>_\d{2,}))"
+    r"((LATE_)?(?P<anonymous>anon_\w{5})|(?P<name>[^\s!-/:-@[-^`{-~]+?)(?P<late>_LATE)?(?P<number>_\d{2,}))"
     r"_((?P<file>\d{3,})_.+|(text|link)\.html)",
     re.DOTALL,
 )
-BLACKBOARD = re.compile(r"(?P<head>.+)_attempt_\d{4}(-\d\d){5}(?P<file>_.+|\.txt)", re.DOTALL)
+BLACKBOARD = re.compile(r"(?P<head>.+)_attempt_(?P<time>\d{4}(-\d\d){5})(?P<file>_.+|\.txt)", re.DOTALL)
 ABOUT_FILES = (".txt", ".csv", ".html", ".md")  # what lies beside a class's notebooks and is no student's
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a platform's name for a file says of its student besides the name: who it is when the marks go back.
+
+    `number` is Canvas's number of the student, or Moodle's of the student in this assignment. `late` is what Canvas
+    says; `handed_in` is Blackboard's, by its own clock.
+    """
+
+    platform: str = ""
+    name: str = ""
+    number: str = ""
+    late: bool = False
+    handed_in: datetime | None = None
+
+
+NO_PLATFORM = Origin()
 
 
 @dataclass(frozen=True)
@@ -32,6 +51,7 @@ class _Owner:
     download: PurePosixPath
     identity: str
     name: str
+    origin: Origin = field(default=NO_PLATFORM, compare=False)
 
 
 def owners(paths: list[PurePosixPath]) -> list[str | None]:
@@ -60,6 +80,11 @@ def owners(paths: list[PurePosixPath]) -> list[str | None]:
     return [noted.get(path, names.get(path, "")) for path in paths]
 
 
+def origins(paths: list[PurePosixPath]) -> dict[PurePosixPath, Origin]:
+    """Return what the names of files say that are named as a platform names them."""
+    return {path: one.origin for path, one in _on_platforms(paths).items()}
+
+
 def _on_platforms(paths: list[PurePosixPath]) -> dict[PurePosixPath, _Owner]:
     """Return the owners of the files that are named as a platform names them."""
     canvas = _on_canvas(paths)
@@ -73,28 +98,42 @@ def _on_platforms(paths: list[PurePosixPath]) -> dict[PurePosixPath, _Owner]:
         for place, part in zip([*reversed(path.parents)], path.parts, strict=True):
             if match := MOODLE.fullmatch(normalize("NFC", part)):
                 who = match["name"] + (match["number"] or "")
-                found[path] = _Owner(place, who, who if match["name"] == BLIND else match["name"])
+                origin = Origin("Moodle", match["name"], (match["number"] or "").lstrip("_"))
+                found[path] = _Owner(place, who, who if match["name"] == BLIND else match["name"], origin)
                 break
         else:
             if match := BLACKBOARD.fullmatch(path.name):
                 assignment = assignments[path.parent] or match["head"].rpartition("_")[0]
                 user = match["head"].removeprefix(f"{assignment}_")
-                found[path] = _Owner(path.parent, user, user)
+                origin = Origin("Blackboard", user, handed_in=_time(match["time"]))
+                found[path] = _Owner(path.parent, user, user, origin)
             elif path in canvas:
-                found[path] = _Owner(path.parent, canvas[path], canvas[path])
+                match = canvas[path]
+                who = match["anonymous"] or match["name"] + match["number"]
+                origin = Origin("Canvas", match["name"] or "", (match["number"] or "").lstrip("_"), bool(match["late"]))
+                found[path] = _Owner(path.parent, who, who, origin)
     return found
 
 
-def _on_canvas(paths: list[PurePosixPath]) -> dict[PurePosixPath, str]:
-    """Return the students of files named as Canvas does, unless the numbers cannot be Canvas's: "lab_11_200_ann"."""
-    users, files = {}, defaultdict(set)
+def _on_canvas(paths: list[PurePosixPath]) -> dict[PurePosixPath, re.Match]:
+    """Return the names of files as Canvas makes them, unless the numbers cannot be Canvas's: "lab_11_200_ann"."""
+    matches, users, files = {}, set(), defaultdict(set)
     for path in paths:
         if match := CANVAS.fullmatch(normalize("NFC", path.name)):
-            users[path] = match["anonymous"] or match["name"] + match["number"]
+            matches[path] = match
+            users.add(match["anonymous"] or match["name"] + match["number"])
             files[match["file"]].add(path.name)
     clashes = any(len(names) > 1 for number, names in files.items() if number)  # a file's number is only its own
-    several = sum(is_notebook(path.name) for path in users) > 1
-    return {} if clashes or (several and len(set(users.values())) == 1) else users
+    several = sum(is_notebook(path.name) for path in matches) > 1
+    return {} if clashes or (several and len(users) == 1) else matches
+
+
+def _time(text: str) -> datetime | None:
+    """Return the time in a name of Blackboard's, if there is such a time."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d-%H-%M-%S")
+    except ValueError:
+        return None
 
 
 def _assignment(heads: set[str]) -> str:

@@ -8,18 +8,27 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import nbformat
 from matplotlib.figure import Figure
 
 from mnist_helpers.checks.exercise import Status
+from mnist_helpers.classroom.alike import alike, page_of_pairs
+from mnist_helpers.classroom.class_guesses import Guessed
+from mnist_helpers.classroom.gradebook import SHEETS, Gradebook
 from mnist_helpers.classroom.marking import MarkedSubmission
 from mnist_helpers.runtime import whole_file
 
+MOST_GUESSES = 8  # that are shown of each question
 NEEDS_HELP = 0.5  # of the points that checks give: whoever has less is named
-COLUMNS = ("student", "sheet", "points", "of", "waiting to be marked by hand", "not attempted", "remarks")
+COLUMNS = (
+    *("student", "sheet", "points", "of", "taken off as late"),
+    *("waiting to be marked by hand", "not attempted", "remarks"),
+)
 STYLE = """body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid #999; text-align: left; }
@@ -33,16 +42,19 @@ def write_marks(marked: Sequence[MarkedSubmission], path: Path) -> None:
     table.writerow(COLUMNS)
     for one in marked:
         untouched = sum(mark.status is Status.NOT_ATTEMPTED for mark in one.marks if not mark.by_hand)
-        marks = (one.points, one.most, one.waiting, untouched) if one.marks else [""] * 4  # unmarked is not 0
-        row = (one.student, one.sheet, *marks, " ".join(one.remarks))
+        marks = (one.points, one.most, one.penalty, one.waiting, untouched)
+        known = marks if one.marks else [""] * len(marks)  # unmarked is not 0
+        row = (one.student, one.sheet, *known, " ".join(one.remarks))
         # A spreadsheet would take such words for formulas, and run them.
         table.writerow(["'" + word if str(word).lstrip()[:1] in tuple("=+-@") else word for word in row])
     with whole_file(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
-def summary(marked: Sequence[MarkedSubmission], isolation: Sequence[str]) -> dict[str, Any]:
-    """Return what there is to know about a class, as plain data: exercises, marks, who needs help."""
+def summary(
+    marked: Sequence[MarkedSubmission], isolation: Sequence[str], guessed: Sequence[Guessed] = ()
+) -> dict[str, Any]:
+    """Return what there is to know about a class, as plain data: exercises, marks, who needs help, what was guessed."""
     exercises: dict[tuple[str, str], list] = {}
     for one in marked:
         for mark in one.marks:
@@ -65,6 +77,7 @@ def summary(marked: Sequence[MarkedSubmission], isolation: Sequence[str]) -> dic
         "need help": [f"{one.student} ({one.sheet})" for one in marked if one.marks and _share(one) < NEEDS_HELP],
         "not marked": [f"{one.student} ({one.sheet})" for one in marked if not one.marks],
         "isolation": list(isolation),
+        "guesses": [asdict(one) for one in guessed],
     }
 
 
@@ -89,9 +102,11 @@ def _share(one: MarkedSubmission) -> float:
     return sum(mark.points for mark in one.marks if not mark.by_hand) / most if most else 0.0
 
 
-def write_class(marked: Sequence[MarkedSubmission], isolation: Sequence[str], folder: Path) -> None:
+def write_class(
+    marked: Sequence[MarkedSubmission], isolation: Sequence[str], folder: Path, guessed: Sequence[Guessed] = ()
+) -> None:
     """Write class.json and class.html into a folder."""
-    found = summary(marked, isolation)
+    found = summary(marked, isolation, guessed)
     texts = {
         "class.json": json.dumps(found, indent=1, ensure_ascii=False) + "\n",
         "class.html": _page(marked, found, folder),
@@ -99,6 +114,17 @@ def write_class(marked: Sequence[MarkedSubmission], isolation: Sequence[str], fo
     for name, text in texts.items():
         with whole_file(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+
+def write_alike(book: Gradebook, sheets: Sequence[str], folder: Path) -> int:
+    """Write alike.html, with the pairs whose code of these sheets is alike, and return how many there are."""
+    pairs = []
+    for sheet in sheets:
+        solution = nbformat.read(SHEETS / f"{sheet}.ipynb", as_version=4)
+        pairs += alike(sheet, book.pages(sheet), book.handed_out(sheet), solution)
+    with whole_file(folder / "alike.html") as temporary:
+        temporary.write_text(page_of_pairs(pairs), encoding="utf-8")
+    return len(pairs)
 
 
 def _page(marked: Sequence[MarkedSubmission], found: dict[str, Any], folder: Path) -> str:
@@ -132,10 +158,23 @@ def _page(marked: Sequence[MarkedSubmission], found: dict[str, Any], folder: Pat
         "<ul>" + "".join(f"<li>{html.escape(name)}</li>" for name in found["need help"]) + "</ul>",
         "<h2>Students</h2>",
         _table(("student", "sheet", "points", "wait for you", "remarks", "feedback"), students),
+        *_guesses(found["guesses"]),
         "<h2>How they were run</h2>",
         "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in found["isolation"]) + "</ul></html>\n",
     ]
     return "\n".join(parts)
+
+
+def _guesses(guessed: list[dict[str, Any]]) -> list[str]:
+    rows = []
+    for one in guessed:
+        shown = [f"{guess} ({count}×)" for guess, count in one["guesses"][:MOST_GUESSES]]
+        others = sum(count for _, count in one["guesses"][MOST_GUESSES:])
+        said = ", ".join([*shown, *([f"others ({others}×)"] if others else [])])
+        rows.append((one["lesson"], one["about"], said or "nobody noted a guess", one["came_out"]))
+    return ["<h2>What the class guessed</h2>", _table(("lesson", "to guess", "guesses", "what came out"), rows)] * bool(
+        rows
+    )
 
 
 class _Link(str):

@@ -20,7 +20,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
 from mnist_helpers.classroom.outcomes import harmless
-from mnist_helpers.classroom.platforms import is_notebook, owners
+from mnist_helpers.classroom.platforms import NO_PLATFORM, Origin, is_notebook, origins, owners
 from mnist_helpers.errors import CourseError
 
 LARGEST = 20_000_000  # bytes of a notebook
@@ -54,6 +54,7 @@ class HandedInFile:
     student: str
     name: str
     read: Callable[[], bytes]
+    origin: Origin = NO_PLATFORM
 
 
 @dataclass
@@ -70,6 +71,7 @@ class Submission:
     problem: str = ""
     remarks: list[str] = field(default_factory=list)
     differences: dict[str, str | None] = field(default_factory=dict)
+    origin: Origin = NO_PLATFORM
 
 
 def handed_in(place: Path) -> list[HandedInFile]:
@@ -83,9 +85,10 @@ def handed_in(place: Path) -> list[HandedInFile]:
         files = sorted(_zipped(place) if place.is_file() else _in_folder(place), key=lambda one: one[0])
     except zipfile.BadZipFile as error:
         raise SubmissionsError(f"{place} cannot be read as a zip ({error}). Give a folder or a whole zip.") from error
-    students = owners([path for path, _ in files])
+    paths = [path for path, _ in files]
+    students, named = owners(paths), origins(paths)
     found = [
-        HandedInFile(student, str(path), read)
+        HandedInFile(student, str(path), read, named.get(path, NO_PLATFORM))
         for (path, read), student in zip(files, students, strict=True)
         if student is not None
     ]
@@ -217,13 +220,15 @@ def sort_out(files: list[HandedInFile], sheets: dict[str, NotebookNode], known: 
         if sheet and page:
             earlier = found.get((student, sheet))
             found[student, sheet] = restored(student, sheet, page, sheets[sheet])
+            found[student, sheet].origin = file.origin
             if earlier:
                 remark = f"There is more than one notebook; {short(file.name)} was marked."
                 found[student, sheet].remarks.append(remark)
         else:
             reason = problem or f"{short(file.name)} holds no cell of the sheets that are marked."
             empty = copy.deepcopy(sheets[usual])
-            found.setdefault((student, f"? {file.name}"), Submission(student, usual, empty, reason))
+            unread = Submission(student, usual, empty, reason, origin=file.origin)
+            found.setdefault((student, f"? {file.name}"), unread)
     sorted_out = _without_doubles(found)
     _remark_differences(sorted_out, sheets)
     namesakes = _namesakes(known)

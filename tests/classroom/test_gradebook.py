@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from mnist_helpers.checks.exercise import Status, Verdict
 from mnist_helpers.classroom import gradebook, marking
 from mnist_helpers.classroom.gradebook import FOLDER_VARIABLE, Gradebook
+from mnist_helpers.classroom.kept_runs import KeptRun
 from mnist_helpers.classroom.submissions import Submission
 from mnist_helpers.errors import CourseError
 
@@ -63,8 +65,9 @@ def test_a_page_that_cannot_be_rendered_in_time_is_marked_without_feedback(tmp_p
         busy()
 
     monkeypatch.setattr(book._api, "generate_feedback", endless)
-    verdicts = {"sizes-check": Verdict(Status.RIGHT, "Right.")}
-    marked = marking._record(Submission("ada", SHEET, page), page, verdicts, book)
+    submission = Submission("ada", SHEET, page)
+    run = KeptRun("ada", SHEET, "", {"sizes-check": Verdict(Status.RIGHT, "Right.")}, [])
+    marked = marking._record(submission, page, run, replace(marking.open_records(), book=book))
     assert marked.points > 0
     assert marked.feedback is None
     assert "There is no feedback: nbgrader needs more than" in marked.remarks[-1]

@@ -1,0 +1,249 @@
+"""What has not changed is not run again; marks are written anew from the book, with what is late; and go back out."""
+
+import csv
+import io
+import math
+import sys
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pupils import ALL, NAME, page, written
+from traitlets.config import Config
+
+from mnist_helpers.classroom import marking
+from mnist_helpers.classroom.gradebook import FOLDER_VARIABLE, Gradebook
+from mnist_helpers.classroom.imports import write_imports
+from mnist_helpers.classroom.isolation import Limits
+from mnist_helpers.classroom.kept_runs import KeptRun, KeptRuns
+from mnist_helpers.classroom.late import DAY, ShareADay
+from mnist_helpers.classroom.marking import (
+    ExerciseMark,
+    MarkedSubmission,
+    TrialResult,
+    mark_class,
+    marked_before,
+    open_records,
+)
+from mnist_helpers.classroom.platforms import NO_PLATFORM, Origin, origins
+from mnist_helpers.classroom.submissions import HandedInFile, Submission, sort_out
+from mnist_helpers.cli import main
+
+LIMITS = Limits()
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch) -> Gradebook:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    return Gradebook()
+
+
+@pytest.fixture
+def runs(monkeypatch) -> list[str]:
+    """Return whose pages have been run; no process is started for them, and no check comes to its end."""
+    found = []
+
+    def run(submission: Submission, *_: object) -> TrialResult:
+        found.append(submission.student)
+        return TrialResult({}, set())
+
+    monkeypatch.setattr(marking, "_run", run)
+    return found
+
+
+def handed_in(book: Gradebook, **answers: dict[str, str]) -> list[Submission]:
+    sheets = {NAME: book.hand_out(NAME)}
+    files = [
+        HandedInFile(student, f"{student}/sheet.ipynb", lambda own=own: written(page(ALL, own)))
+        for student, own in answers.items()
+    ]
+    return sort_out(files, sheets, {})
+
+
+def mark(book: Gradebook, limits: Limits = LIMITS, again: bool = False, **answers: dict[str, str]) -> list:
+    return list(mark_class(handed_in(book, **answers), open_records(), limits, [], 1, again))
+
+
+def test_only_what_has_changed_is_run_again(book, runs):
+    first = mark(book, ann={}, bob={})
+    assert runs == ["ann", "bob"]
+    same = mark(book, ann={}, bob={})
+    assert runs == ["ann", "bob"]
+    assert [(one.student, one.points, one.marks, one.remarks) for one in same] == [
+        (one.student, one.points, one.marks, one.remarks) for one in first
+    ]
+    mark(book, ann={"sizes": "def sizes(): return 1"}, bob={})
+    assert runs == ["ann", "bob", "ann"]
+    mark(book, again=True, ann={}, bob={})
+    assert runs[3:] == ["ann", "bob"]
+    mark(book, replace(LIMITS, cell_seconds=LIMITS.cell_seconds + 1), bob={})
+    assert runs[5:] == ["bob"]
+
+
+def test_a_run_that_was_stopped_or_is_not_in_the_book_or_cannot_be_read_is_run_again(book, runs, monkeypatch):
+    monkeypatch.setattr(marking, "_run", lambda one, *_: (runs.append(one.student), TrialResult({}, set(), "late"))[1])
+    for _ in range(2):
+        mark(book, ann={})
+    assert runs == ["ann", "ann"]  # a machine with more time might have come to an end
+    monkeypatch.setattr(marking, "_run", lambda one, *_: (runs.append(one.student), TrialResult({}, set()))[1])
+    mark(book, ann={})
+    kept = book.folder / "runs" / "ann" / f"{NAME}.json"
+    text = kept.read_text()
+    for spoiled in ("", "[]", "{}", '{"verdicts": 3}', text[:100]):
+        kept.write_text(spoiled)
+        before = len(runs)
+        mark(book, ann={})
+        assert len(runs) == before + 1
+    with book._api.gradebook as there:  # the book was put back from a copy, in which she had a right answer
+        there.find_grade("sizes-check", NAME, NAME, "ann").auto_score = 2
+        there.db.commit()
+    before = len(runs)
+    mark(book, ann={})
+    assert len(runs) == before + 1
+    with book._api.gradebook as there:
+        there.remove_submission(NAME, "ann")
+    mark(book, ann={})
+    assert len(runs) == before + 2
+
+
+def give(book: Gradebook, points: float) -> None:
+    with book._api.gradebook as there:
+        grade = there.find_grade("which_digits", NAME, NAME, "ann")
+        grade.manual_score, grade.needs_manual_grade = points, False
+        there.db.commit()
+
+
+def test_points_given_by_hand_are_in_the_tables_and_the_feedback_without_running_anything(book, runs):
+    (before,) = mark(book, ann={})
+    assert before.points == 0
+    give(book, 2)
+    (after,) = marked_before(open_records(), [NAME])
+    assert (after.points, after.waiting, runs) == (2, 0, ["ann"])
+    assert "score: 2.0" in after.feedback.read_text().lower() or "2.0 / " in after.feedback.read_text()
+    assert [one for one in after.marks if not one.by_hand] == [one for one in before.marks if not one.by_hand]
+    (kept,) = KeptRuns(book.folder).all([NAME])
+    (book.folder / "runs" / "ann" / f"{NAME}.json").unlink()
+    (without,) = marked_before(open_records(), [NAME])
+    assert without.points == 2
+    assert "was not kept" in without.remarks[0]
+    assert kept.student == "ann"
+
+
+def test_what_is_late_loses_points_by_the_rule_and_a_later_date_gives_them_back(book, runs):
+    records = replace(open_records(), book=book)
+    (ann,) = handed_in(book, ann={})
+    ann.origin = Origin("Blackboard", "ann", handed_in=datetime(2026, 12, 2, 15, 0))
+    list(mark_class([ann], records, LIMITS, [], 1))
+    give(book, 2)
+    book._api.config.ShareADay.share = 0.25
+
+    def due(when: str) -> MarkedSubmission:
+        with book._api.gradebook as there:
+            there.update_or_create_assignment(NAME, duedate=when)
+        (one,) = marked_before(records, [NAME])
+        return one
+
+    late = due("2026-12-01 12:00 UTC")  # two days have begun
+    assert (late.penalty, late.points) == (1, 1)
+    assert "It was handed in late: 1 points less." in late.remarks
+    assert due("2026-12-03 12:00 UTC").points == 2
+    assert due("2020-12-03 12:00 UTC").points == 0  # but never less
+    book.hand_out(NAME)  # which leaves the date as it is
+    (still,) = marked_before(records, [NAME])
+    assert still.points == 0
+
+
+@given(share=st.floats(0, 1), grace=st.floats(0, 10_000), score=st.floats(0, 100), late=st.floats(0, 1e9))
+def test_a_penalty_is_between_nothing_and_all_and_grows_with_time(share, grace, score, late):
+    rule = ShareADay(config=Config(ShareADay={"share": share, "grace": grace}))
+    now, later = (rule.late_submission_penalty("ann", score, seconds) or 0 for seconds in (late, late + DAY))
+    assert 0 <= now <= later <= score + 0.005
+    if late <= 60 * grace:
+        assert now == 0
+    elif share * math.ceil((late - 60 * grace) / DAY) >= 1:
+        assert now == pytest.approx(score, abs=0.005)
+
+
+def test_the_names_of_files_say_who_it_is_on_a_platform():
+    paths = {
+        "a/Ann Lee_123456_assignsubmission_file_/sheet.ipynb": Origin("Moodle", "Ann Lee", "123456"),
+        "b/Participant_77_assignsubmission_file_/sheet.ipynb": Origin("Moodle", "Participant", "77"),
+        "c/leeann_LATE_12345_678901_sheet.ipynb": Origin("Canvas", "leeann", "12345", late=True),
+        "c/bob_23456_678902_sheet.ipynb": Origin("Canvas", "bob", "23456"),
+        "c/anon_a1b2c_678903_sheet.ipynb": Origin("Canvas"),
+        "d/Sheet 1_alee_attempt_2026-11-26-10-00-00_sheet.ipynb": Origin(
+            "Blackboard", "alee", handed_in=datetime(2026, 11, 26, 10)
+        ),
+        "d/Sheet 1_bob_attempt_2026-99-26-10-00-00_sheet.ipynb": Origin("Blackboard", "bob"),
+    }
+    assert origins([PurePosixPath(path) for path in paths]) == {
+        PurePosixPath(path): origin for path, origin in paths.items()
+    }
+    assert origins([PurePosixPath("Ann/sheet.ipynb")]) == {}
+
+
+def marked(origin: Origin, points: float, sheet: str = NAME, most: float = 20, **more: object) -> MarkedSubmission:
+    return MarkedSubmission("ann", sheet, [ExerciseMark("sizes", points, most, False)], [], origin=origin, **more)
+
+
+def rows(path: Path) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
+
+
+def test_moodle_and_canvas_get_the_marks_in_their_own_columns(tmp_path):
+    found = [
+        marked(Origin("Moodle", "Zoë Lee", "123"), 17.5, penalty=2.5),
+        marked(Origin("Moodle", "Participant", "77"), 0),
+        marked(Origin("Moodle", "=cmd()", "5"), 3, "02_model", 24),
+        marked(Origin("Moodle", "No Number"), 3),
+        marked(Origin("Canvas", "leeann", "12345", late=True), 12),
+        marked(Origin("Canvas", "leeann", "12345"), 20, "02_model", 24),
+        marked(Origin("Canvas", "bob", "23456"), 1, "02_model", 24),
+        replace(marked(Origin("Canvas", "cid", "34567"), 1), marks=[]),  # not marked
+        marked(NO_PLATFORM, 9),
+    ]
+    written_to = write_imports(found, tmp_path)
+    assert [path.name for path in written_to] == ["moodle-01_data.csv", "moodle-02_model.csv", "canvas.csv"]
+    head = ["Identifier", "Full name", "Grade", "Maximum Grade", "Last modified (grade)"]
+    assert rows(written_to[0]) == [
+        head,
+        ["Participant 123", "Zoë Lee", "15", "20", "-"],
+        ["Participant 77", "", "0", "20", "-"],
+    ]
+    assert rows(written_to[1]) == [head, ["Participant 5", "'=cmd()", "3", "24", "-"]]
+    assert rows(written_to[2]) == [
+        ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "01_data", "02_model"],
+        ["    Points Possible", "", "", "", "", "20", "24"],
+        ["leeann", "12345", "", "", "", "12", "20"],
+        ["bob", "23456", "", "", "", "", "1"],
+    ]
+    assert write_imports(found[-1:], tmp_path) == []
+
+
+def test_a_kept_run_comes_back_as_it_was(tmp_path):
+    runs = KeptRuns(tmp_path)
+    run = KeptRun("ann", NAME, "f", {}, ["zoë"], Origin("Blackboard", "ann", handed_in=datetime(2026, 1, 2, 3, 4, 5)))
+    runs.keep(run)
+    assert runs.find("ann", NAME) == run
+    assert list(runs.all(["02_model"])) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "Name a folder or a zip to mark."),
+        (["--rerun", "no", "somewhere"], "reads no submissions"),
+        (["--rerun", "no"], "There are no marks of these sheets"),
+        (["--rerun", "maybe"], "maybe"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_in_a_line(tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["mnist-helpers", "grade", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code in (1, 2)
+    assert said in capsys.readouterr().err
