@@ -27,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export OMP_WAIT_POLICY = passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab run-notebooks test quick test-all test-weekly oldest lint refresh-notebooks pretrained reproduce robustness bench gpu app widget-pictures contact-sheet site links student solutions grade lock clean
+.PHONY: help setup lab run-notebooks test quick test-all test-weekly oldest lint refresh-notebooks pretrained reproduce robustness bench gpu app widget-pictures contact-sheet site links student solutions grade hub lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -151,6 +151,9 @@ grade: $(READY) ## mark a class (SUBMISSIONS=folder-or-zip SHEETS="01"); marks a
 	@test -n "$$SUBMISSIONS" || test "$$RERUN" = no || \
 		{ echo "Say what to mark: make grade SUBMISSIONS=folder-or-zip"; exit 2; }
 	@$(RUN) grade $${SUBMISSIONS:+"$$SUBMISSIONS"} --sheets "$$SHEETS" --rerun "$${RERUN:-changed}"
+
+hub: $(READY) ## start a JupyterHub for the course on this machine (deploy/); needs git and npm
+	@$(RUN) hub --users "$${USERS:-instructor ann bob cid}" --port "$${HUB_PORT:-8000}"
 
 lock: $(READY) ## choose the newest versions that fit together and write requirements-lock.txt
 	$(VENV)/bin/uv pip compile --quiet --universal --upgrade --python-version 3.11 --all-extras \

@@ -246,13 +246,14 @@ def beam_search(logits: Tensor, width: int = 8) -> list[tuple[str, float]]:
 
 
 def number_logits(model: CRNN, images: Tensor, batch_size: int = 250) -> Tensor:
-    """Return the logits of all pictures, without training anything.
+    """Return the logits of all pictures, computed as exactly as the network's weights are, without training anything.
 
-    Shapes: images (N, 1, 28, W) uint8 → (N, 11, W / 4).
+    Shapes: images (N, 1, 28, W) uint8 → (N, 11, W / 4) float32.
     """
-    device = device_of(model)
+    weight = next(model.parameters())
     with evaluating(model), torch.inference_mode():
-        return torch.cat([model(to_float(batch).to(device)).cpu() for batch in images.split(batch_size)])
+        found = [model(to_float(batch).to(weight)).float().cpu() for batch in images.split(batch_size)]
+    return torch.cat(found)
 
 
 def right_numbers(logits: Tensor, numbers: Numbers) -> Tensor:

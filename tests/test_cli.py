@@ -259,6 +259,7 @@ def test_evaluate_prints_json_and_nothing_else_and_draws(call, some_test_images,
     assert names == ["confusion.png", "mistakes.png", "predictions.png"]
 
 
+@pytest.mark.slow
 def test_beside_mnist_s_score_stands_that_without_the_labels_that_people_rejected(call):
     said, facts = call("evaluate").stdout, json.loads(call("evaluate", "--json").stdout)
     fewer = facts["accuracy_without_rejected_labels"]
@@ -454,6 +455,7 @@ def test_a_network_is_exported_for_a_browser_or_as_a_page_or_refused_in_a_senten
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_trial_run_of_reproduce_prints_its_table_and_keeps_the_committed_page(call, tmp_path, monkeypatch):
     monkeypatch.setenv("MNIST_ARTIFACTS", str(tmp_path))
     page = ROOT / "docs" / "reproduction.md"

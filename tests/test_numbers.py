@@ -226,21 +226,24 @@ def test_what_cannot_be_trained_is_said(train, val):
         fit_numbers(broken, train, some, epochs=2, count=64, batch_size=32, device="cpu")
 
 
-def test_the_shipped_reader_reads_touching_numbers_and_keeps_its_card_s_word():
-    reader, card = numbers.load_numbers(NUMBERS)
+def test_the_shipped_reader_reads_touching_numbers():
+    reader, _ = numbers.load_numbers(NUMBERS)
     assert not reader.training
     assert count_parameters(reader) < 400_000
-    fours = write_numbers(load_part("mnist", "test"), 500, seed=5, lengths=(4, 4), gaps=(0, 0))
-    right = numbers.right_numbers(numbers.number_logits(reader, fours.images), fours).float().mean().item()
-    assert right >= 0.955  # measured on more of them in notebook 11
+    fours = write_numbers(load_part("mnist", "test"), 300, seed=5, lengths=(4, 4), gaps=(0, 0))
     logits = numbers.number_logits(reader, fours.images)
-    likely = [beam_search(one)[0] for one in logits[:200]]
+    right = numbers.right_numbers(logits, fours).float().mean().item()
+    assert right >= 0.955  # measured on more of them in notebook 11
+    likely = [beam_search(one)[0] for one in logits[:150]]
     sure = [text == truth for (text, p), truth in zip(likely, fours.texts, strict=False) if p >= SURE_NUMBER]
     assert len(sure) >= 100
     assert sum(sure) >= 0.98 * len(sure)
-    eights = write_numbers(
-        load_part("mnist", "validation"), 200, seed=5, lengths=(8, 8), gaps=(1, 4)
-    )  # longer than any
+
+
+@pytest.mark.slow
+def test_the_shipped_reader_keeps_its_card_s_word_and_reads_numbers_longer_than_any_that_it_has_seen():
+    reader, card = numbers.load_numbers(NUMBERS)
+    eights = write_numbers(load_part("mnist", "validation"), 200, seed=5, lengths=(8, 8), gaps=(1, 4))
     right = numbers.right_numbers(numbers.number_logits(reader, eights.images), eights).float().mean().item()
     assert right >= 0.85
     usual = write_numbers(load_part("mnist", "validation"), 2_000, seed=card.seed)

@@ -1,5 +1,6 @@
 """Commands for instructors: hand out, keep the solutions, mark."""
 
+import os
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -128,3 +129,22 @@ def _write_tables(marked: "list[MarkedSubmission]", lines: list[str], records: "
     if unmarked:
         say(f"Not marked: {unmarked} of {len(marked)}. The remarks say why; earlier marks stay.", err=True)
         raise typer.Exit(1)
+
+
+def hub(
+    users: Annotated[str, typer.Option(help="names of the users")] = "instructor ann bob cid",
+    port: Annotated[int, typer.Option(min=1024, max=65_000, help="and the three after it")] = 8000,
+) -> None:
+    """Start a JupyterHub on this machine, with the student edition for each user and the pad as a service."""
+    from mnist_helpers.classroom import hub as hubs
+
+    password = hubs.new_password(os.environ.get("MNIST_HUB_PASSWORD", ""))
+    ours = hubs.Hub(hubs.FOLDER, port, hubs.check_users(users), password)
+    say("Preparing the course, its environment and the proxy; the first time that takes some minutes …")
+    hubs.prepare(ours)
+    process = hubs.start(ours)
+    say(
+        f"\nThe hub: {ours.address} (this machine only)\nUsers: {', '.join(ours.users)}. Their password: {password}\n"
+        f"The link to hand out: {ours.link()}\nThe pad: {ours.address}/services/digits/\nControl-C ends it.\n"
+    )
+    hubs.wait(process)

@@ -116,8 +116,11 @@ def test_each_exercise_has_three_typical_wrong_answers():
 @pytest.mark.usefixtures("known_once")
 @pytest.mark.parametrize(
     ("name", "old", "new", "hint"),
-    [(name, *edit) for name, edits in WRONG.items() for edit in edits],
-    ids=[f"{name}-{number}" for name, edits in WRONG.items() for number, _ in enumerate(edits)],
+    [
+        pytest.param(name, *edit, id=f"{name}-{number}", marks=[pytest.mark.slow] * (name == "trained_within_budget"))
+        for name, edits in WRONG.items()
+        for number, edit in enumerate(edits)
+    ],
 )
 def test_a_typical_wrong_answer_gets_the_hint_for_it(name, old, new, hint):
     sheet = by_name(name)

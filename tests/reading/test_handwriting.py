@@ -77,6 +77,7 @@ def test_digits_are_read_in_pictures_like_photos(shipped, val: LabelledImages):
 
 
 def test_the_mean_of_several_views_is_steadier_than_one(shipped, val: LabelledImages):
+    val = val.select(torch.arange(100))
     probabilities = steady_probabilities(shipped, val.images)
     torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(len(val)), atol=1e-4, rtol=0)
     assert torch.equal(probabilities, steady_probabilities(shipped, val.images))  # no chance is left in it
