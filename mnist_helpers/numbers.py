@@ -32,6 +32,7 @@ AT_ONCE = 500  # numbers that are written together: more do not fit into a proce
 INK = 64  # grey values from here on count as ink where a string is put together
 COLUMNS = 4  # of the picture, for which the network gives one column of logits
 DROPOUT = 0.1
+BATCH_SIZE = 64  # of the pictures that are read at once
 EPOCHS, COUNT = 24, 20_000  # of the training of the shipped network
 
 
@@ -245,14 +246,15 @@ def beam_search(logits: Tensor, width: int = 8) -> list[tuple[str, float]]:
     return [(text, sum(ways)) for text, ways in beams.items()]
 
 
-def number_logits(model: CRNN, images: Tensor, batch_size: int = 250) -> Tensor:
+def number_logits(model: CRNN, images: Tensor) -> Tensor:
     """Return the logits of all pictures, computed as exactly as the network's weights are, without training anything.
 
     Shapes: images (N, 1, 28, W) uint8 → (N, 11, W / 4) float32.
     """
     weight = next(model.parameters())
     with evaluating(model), torch.inference_mode():
-        found = [model(to_float(batch).to(weight)).float().cpu() for batch in images.split(batch_size)]
+        batches = (to_float(batch).to(weight) for batch in images.split(BATCH_SIZE))
+        found = [model(batch.contiguous(memory_format=torch.channels_last)).float().cpu() for batch in batches]
     return torch.cat(found)
 
 
@@ -379,7 +381,7 @@ def load_numbers(folder: Path) -> tuple[CRNN, Card]:
     Raises: CheckpointError if the file is missing, damaged, or of another network.
     """
     weights, card, path = read_checkpoint(folder)
-    model = CRNN()
+    model = CRNN().to(memory_format=torch.channels_last)
     load_weights(model, weights, path)
     check_logits(model.eval(), card, path)
     return model, card
