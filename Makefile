@@ -153,7 +153,7 @@ grade: $(READY) ## mark a class (SUBMISSIONS=folder-or-zip SHEETS="01"); marks a
 	@$(RUN) grade $${SUBMISSIONS:+"$$SUBMISSIONS"} --sheets "$$SHEETS" --rerun "$${RERUN:-changed}"
 
 hub: $(READY) ## start a JupyterHub for the course on this machine (deploy/); needs git and npm
-	@$(RUN) hub --users "$${USERS:-instructor ann bob cid}" --port "$${HUB_PORT:-8000}"
+	@$(RUN) hub --users "$${HUB_USERS:-instructor ann bob cid}" --port "$${HUB_PORT:-8000}"
 
 lock: $(READY) ## choose the newest versions that fit together and write requirements-lock.txt
 	$(VENV)/bin/uv pip compile --quiet --universal --upgrade --python-version 3.11 --all-extras \

@@ -11,8 +11,8 @@ c.CourseDirectory.root = os.environ.get("MNIST_COURSE") or str(Path(__file__).re
 c.ClearSolutions.code_stub = {"python": "raise NotImplementedError()"}
 c.OverwriteCells.add_missing_cells = True
 c.Execute.timeout = 120
-# What is late loses this share of its points for each day that has begun. When a sheet is due is set in the Formgrader,
-# or by `nbgrader db assignment add 01_data --duedate "2026-12-01 12:00 UTC"`.
+# A late submission loses this share of its points for each day or part of a day. Set the deadline in the Formgrader, or
+# with `nbgrader db assignment add 01_data --duedate "2026-12-01 12:00 UTC"`.
 c.AssignLatePenalties.plugin_class = "mnist_helpers.classroom.late.ShareADay"
 c.ShareADay.share = 0.0  # 0.1 would be ten per cent
 c.ShareADay.grace = 15  # minutes

@@ -196,6 +196,7 @@ ALONE = {
     "student": (["student"], 1, HERE, set()),
     "solutions": (["solutions"], 1, HERE, set()),
     "grade": (["grade", "class.zip"], 1, HERE, set()),
+    "hub": (["hub"], 1, HERE, set()),
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Pairs of submissions whose code is alike, side by side, for a person to look at; never a verdict.
+"""Pairs of submissions whose code is similar, side by side, for a person to look at; never a verdict.
 
 Code is compared as MOSS does it (Schleimer, Wilkerson and Aiken, 2003), by copydetect: the names of variables, comments
 and spaces do not count. What the sheet gives, what its solution says and what many have written counts for nothing.
@@ -20,15 +20,14 @@ try:
     from copydetect import CodeFingerprint, compare_files
     from copydetect.utils import highlight_overlap
 except ModuleNotFoundError as error:
-    raise MissingExtraError("Finding code that is alike needs copydetect", "classroom") from error
+    raise MissingExtraError("Finding similar code needs copydetect", "classroom") from error
 
 SHORTEST = 25  # signs that must be alike in a row, a name counting as one
 LEAST = 50  # signs that a pair must have in common to be shown
 MOST_PAIRS = 30
 MANY = 0.2  # of a class …
-AT_LEAST_MANY = 4  # … but more than these: a few friends are not many
-LONGEST_CODE = 20_000  # characters of a student's that are compared
-BETWEEN = "§"  # two cells, so that nothing is alike across them: no part of Python
+AT_LEAST_MANY, AT_MOST_MANY = 4, 12  # … but a few friends are not many, and in a large class a dozen are
+LONGEST_CODE = 20_000  # characters of a student's that are compared: first the answers, then other cells
 
 HEAD = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
@@ -36,13 +35,13 @@ HEAD = """<!doctype html><html lang="en"><meta charset="utf-8">
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); gap: 1rem; }
-pre { margin: 0; padding: .6rem; border: 1px solid #999; font-size: .8rem; }
+pre { margin: 0 0 .6rem; padding: .6rem; border: 1px solid #999; font-size: .8rem; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 summary { cursor: pointer; padding: .3rem 0; }
 </style><h1>Look here</h1>
 """
 WORDS = """<p>These pairs of submissions have code in common that is neither in the sheet nor in its solution, and that
-few others have. The names of variables, comments and spaces were not compared. Marked is what is alike.</p>
+few others have. The names of variables, comments and spaces were not compared. Matching passages are highlighted.</p>
 <p>There are many reasons for it: two who worked together, as you may have asked them to; the same book; the same idea.
 This page says where to look, and nothing about what happened.</p>
 """
@@ -50,7 +49,7 @@ This page says where to look, and nothing about what happened.</p>
 
 @dataclass(frozen=True)
 class Alike:
-    """Two students' code of one sheet: how many signs of it are alike, and both as HTML with those marked."""
+    """Two students' code of one sheet: how many signs of it are alike, and both as HTML with those highlighted."""
 
     sheet: str
     students: tuple[str, str]
@@ -58,13 +57,44 @@ class Alike:
     pages: tuple[str, str]
 
 
-def code_of(page: NotebookNode, given: NotebookNode | None = None) -> str:
-    """Return the code of a page, but for the cells that are as in what was `given`."""
-    known = {"".join(cell.source.split()) for cell in given.cells} if given else set()
-    cells = [cell for cell in page.cells if cell.cell_type == "code" and "".join(cell.source.split()) not in known]
-    return f"\n{BETWEEN}\n".join(
-        f"# {grade_id(cell)}\n{cell.source}" if grade_id(cell) else cell.source for cell in cells
-    )
+class Code:
+    """A page's code, cell by cell, answers first, and the sums of all its passages."""
+
+    def __init__(self, page: NotebookNode, given: NotebookNode | None = None) -> None:
+        """Take the cells that are not as in what was `given`."""
+        known = {"".join(cell.source.split()) for cell in given.cells} if given else set()
+        cells = [cell for cell in page.cells if cell.cell_type == "code" and "".join(cell.source.split()) not in known]
+        self.cells, left = [], LONGEST_CODE
+        for cell in sorted(cells, key=lambda cell: not grade_id(cell)):
+            source = cell.source.strip("\n")[:left]  # copydetect's lexer leaves such lines out, and counts on
+            left -= len(source)
+            # Every passage counts, where copydetect would choose some: the code is short.
+            self.cells.append(CodeFingerprint("answers.py", SHORTEST, win_size=1, fp=io.StringIO(source)))
+
+    @property
+    def hashes(self) -> set[int]:
+        """The sums of all passages."""
+        return set().union(*(cell.hashes for cell in self.cells))
+
+    def without(self, common: set[int]) -> None:
+        """Leave passages out of what is compared."""
+        for cell in self.cells:
+            cell.hashes -= common
+            cell.hash_idx = {one: places for one, places in cell.hash_idx.items() if one in cell.hashes}
+
+    def like(self, hashes: set[int]) -> tuple[int, str]:
+        """Return how many signs lie in passages with these sums, and the code as HTML with those highlighted."""
+        other = CodeFingerprint("answers.py", SHORTEST, win_size=1, fp=io.StringIO(""))
+        other.hashes, other.hash_idx = hashes, {one: [0] for one in hashes}
+        signs, shown = 0, []
+        for cell in self.cells:
+            count, _, slices = compare_files(cell, other)
+            text = html.escape(cell.raw_code)
+            if count:
+                text, _ = highlight_overlap(cell.raw_code, slices[0], "<mark>", "</mark>", escape_html=True)
+            signs += int(count)
+            shown.append(f"<pre>{text}</pre>" if cell.raw_code else "")
+        return signs, "".join(shown)
 
 
 def alike(sheet: str, pages: dict[str, NotebookNode], given: NotebookNode, solution: NotebookNode) -> list[Alike]:
@@ -72,40 +102,22 @@ def alike(sheet: str, pages: dict[str, NotebookNode], given: NotebookNode, solut
 
     `pages` are those of students, by their ids; `given` is the sheet as handed out.
     """
-    prints = {student: _fingerprint(code_of(page, given)) for student, page in pages.items()}
-    counts = Counter(one for found in prints.values() for one in found.hashes)
-    many = max(AT_LEAST_MANY, MANY * len(prints))
-    common = {one for one, count in counts.items() if count > many}
-    for known in (given, solution):
-        common |= _fingerprint(code_of(known)).hashes
-    for found in prints.values():
-        found.hashes -= common
-        found.hash_idx = {one: places for one, places in found.hash_idx.items() if one in found.hashes}
+    codes = {student: Code(page, given) for student, page in pages.items()}
+    counts = Counter(one for code in codes.values() for one in code.hashes)
+    many = min(max(AT_LEAST_MANY, MANY * len(codes)), AT_MOST_MANY)
+    common = {one for one, count in counts.items() if count > many} | Code(given).hashes | Code(solution).hashes
+    for code in codes.values():
+        code.without(common)
+    hashes = {student: code.hashes for student, code in codes.items()}
     pairs = []
-    for one, other in combinations(sorted(prints), 2):
-        if prints[one].hashes.isdisjoint(prints[other].hashes):
-            continue
-        signs, _, slices = compare_files(prints[one], prints[other])
-        if signs >= LEAST:
-            pairs.append((int(signs), one, other, slices))
-    pairs.sort(key=lambda pair: (-pair[0], pair[1], pair[2]))
-    return [
-        Alike(sheet, (one, other), signs, (_marked(prints[one], slices[0]), _marked(prints[other], slices[1])))
-        for signs, one, other, slices in pairs[:MOST_PAIRS]
-    ]
-
-
-def _fingerprint(code: str) -> CodeFingerprint:
-    # Every place counts, where copydetect would choose some: the code is short.
-    found = CodeFingerprint("answers.py", SHORTEST, win_size=1, fp=io.StringIO(code[:LONGEST_CODE]))
-    pieces = (found.filtered_code[place : place + SHORTEST] for place in range(len(found.filtered_code)))
-    found.hashes -= {hash(piece) for piece in pieces if BETWEEN in piece}
-    return found
-
-
-def _marked(found: CodeFingerprint, slices: list) -> str:
-    text, _ = highlight_overlap(found.raw_code, slices, "<mark>", "</mark>", escape_html=True)
-    return text
+    for one, other in combinations(sorted(codes), 2):
+        both = hashes[one] & hashes[other]
+        if both:
+            mine, theirs = codes[one].like(both), codes[other].like(both)
+            signs = min(mine[0], theirs[0])  # what one of the two has many times over counts once
+            if signs >= LEAST:
+                pairs.append(Alike(sheet, (one, other), signs, (mine[1], theirs[1])))
+    return sorted(pairs, key=lambda pair: (-pair.signs, pair.students))[:MOST_PAIRS]
 
 
 def page_of_pairs(pairs: Iterable[Alike]) -> str:
@@ -114,9 +126,9 @@ def page_of_pairs(pairs: Iterable[Alike]) -> str:
     for pair in pairs:
         one, other = map(html.escape, pair.students)
         blocks.append(
-            f"<details><summary>{html.escape(pair.sheet)}: {one} and {other}, {pair.signs} signs alike</summary>"
-            f'<div class="pair"><div><h2>{one}</h2><pre>{pair.pages[0]}</pre></div>'
-            f"<div><h2>{other}</h2><pre>{pair.pages[1]}</pre></div></div></details>"
+            f"<details><summary>{html.escape(pair.sheet)}: {one} and {other}, {pair.signs} signs in common</summary>"
+            f'<div class="pair"><div><h2>{one}</h2>{pair.pages[0]}</div>'
+            f"<div><h2>{other}</h2>{pair.pages[1]}</div></div></details>"
         )
     found = [WORDS, *blocks] if blocks else ["<p>No two submissions have anything in common that is worth a look.</p>"]
     return "\n".join([HEAD, *found, "</html>\n"])

@@ -3,7 +3,9 @@
 A lesson keeps a learner's guesses in `guesses.json` (see `widgets.guesses`). Whoever hands that file in shares them.
 """
 
+import functools
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +16,14 @@ from mnist_helpers.classroom.outcomes import harmless
 from mnist_helpers.classroom.submissions import HandedInFile
 from mnist_helpers.course.runner import SOURCES
 from mnist_helpers.runtime import whole_file
-from mnist_helpers.widgets.guesses import FILE, LONGEST
+from mnist_helpers.widgets.guesses import LONGEST
 
 FOLDER = "guesses"  # beside the book of marks
+NAMED = re.compile(r".*guesses(-\d+| ?\(\d+\))?\.json", re.IGNORECASE | re.DOTALL)  # also by platforms and browsers
 LARGEST = 200_000  # bytes of a file
 COMPARED = "guesses.compare("  # the cell of a lesson that says what came out
+
+OfOne = dict[str, dict[str, str]]  # guesses by lesson and question
 
 
 @dataclass(frozen=True)
@@ -31,41 +36,41 @@ class Guessed:
     came_out: str
 
 
-def guesses_apart(files: list[HandedInFile]) -> tuple[list[HandedInFile], dict[str, dict[str, dict[str, str]]]]:
-    """Return the files that are no guesses, and the guesses of students, by their names, lessons and questions.
-
-    Who has handed in nothing else keeps the file, and is told that it is no sheet.
-    """
-    named = [file for file in files if file.student and file.name.lower().endswith(FILE)]
-    with_sheets = {file.student for file in files if file not in named}
-    found: dict[str, dict[str, dict[str, str]]] = {}
-    for file in named:
-        found[file.student] = found.get(file.student, {}) | _read(file)
-    return [file for file in files if file not in named or file.student not in with_sheets], found
+def guesses_apart(files: list[HandedInFile]) -> tuple[list[HandedInFile], dict[str, OfOne]]:
+    """Return the files that are no guesses, and the guesses of students by their names; of several files the last."""
+    named = {file.student: file for file in files if file.student and NAMED.fullmatch(file.name)}
+    rest = [file for file in files if not (file.student and NAMED.fullmatch(file.name))]
+    return rest, {student: _read(file) for student, file in named.items()}
 
 
-def _read(file: HandedInFile) -> dict[str, dict[str, str]]:
-    """Return what a stranger's file holds of guesses; nothing if it cannot be read as such."""
+def _read(file: HandedInFile) -> OfOne:
+    """Return what a stranger's file holds of guesses at questions that there are; nothing if it cannot be read."""
     try:
         content = file.read()
         told = json.loads(content.decode("utf-8-sig")) if len(content) <= LARGEST else {}
-        return {
-            str(lesson): {str(about): harmless(str(guess))[:LONGEST] for about, guess in guesses.items()}
-            for lesson, guesses in told.items()
-        }
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, RecursionError):
         return {}
+    found = {}
+    for path in sorted(SOURCES.glob("[0-9][0-9]_*.ipynb")):
+        own = told.get(path.stem) if isinstance(told, dict) else None
+        if isinstance(own, dict):
+            asked = [about for about in what_came_out(path.stem) if isinstance(own.get(about), str)]
+            found[path.stem] = {about: harmless(own[about])[:LONGEST] for about in asked}
+    return found
 
 
-def keep_guesses(course: Path, student: str, guesses: dict[str, dict[str, str]]) -> None:
-    """Keep a student's guesses beside the book, with those of other lessons that were kept before."""
+def keep_guesses(course: Path, student: str, guesses: OfOne) -> None:
+    """Keep a student's guesses beside the book, with those of other lessons that were kept before.
+
+    Raises: OSError if the file cannot be written.
+    """
     path = course / FOLDER / f"{student}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(_kept(path) | guesses, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def _kept(path: Path) -> dict[str, dict[str, str]]:
+def _kept(path: Path) -> OfOne:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -77,18 +82,18 @@ def class_guesses(course: Path, lessons: list[str]) -> list[Guessed]:
     everyone = [_kept(path) for path in sorted((course / FOLDER).glob("*.json"))]
     found = []
     for lesson in lessons:
-        noted = [one[lesson] for one in everyone if isinstance(one.get(lesson), dict)]
+        noted = [one[lesson] for one in everyone if one.get(lesson)]
         for about, came_out in what_came_out(lesson).items() if noted else ():
             # Small and capital letters, and spaces, make no other guess.
-            words = [" ".join(str(one.get(about, "")).split()) for one in noted]
+            words = [" ".join(one.get(about, "").split()) for one in noted]
             counts = Counter(word.casefold() for word in words if word)
             spelt = {word.casefold(): word for word in reversed(words)}
-            found.append(
-                Guessed(lesson, about, [(spelt[word], count) for word, count in counts.most_common()], came_out)
-            )
+            guesses = [(spelt[word], count) for word, count in counts.most_common()]
+            found.append(Guessed(lesson, about, guesses, came_out))
     return found
 
 
+@functools.cache
 def what_came_out(lesson: str) -> dict[str, str]:
     """Return the answers that a committed lesson gives at its end, by its questions; none if there is no lesson."""
     path = SOURCES / f"{lesson}.ipynb"

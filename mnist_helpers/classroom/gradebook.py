@@ -62,18 +62,19 @@ def sheet_names(choice: str = "") -> list[str]:
 
 @dataclass(frozen=True)
 class CellGrade:
-    """What nbgrader's book says of one cell: points for the check, points given by hand, and the most there are."""
+    """What nbgrader's book says of one cell: points for the check, by hand, the most there are, extra ones."""
 
     cell: str
     auto: float | None
     manual: float | None
     most: float
     waits: bool  # for a person to mark it
+    extra: float = 0.0
 
     @property
     def points(self) -> float:
-        """The points that count: those given by hand, if there are any."""
-        return self.manual if self.manual is not None else self.auto or 0.0
+        """The points that count: those given by hand, if there are any, and extra ones."""
+        return (self.manual if self.manual is not None else self.auto or 0.0) + self.extra
 
 
 class Gradebook:
@@ -111,7 +112,7 @@ class Gradebook:
         source.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(SHEETS / f"{sheet}.ipynb", source / f"{sheet}.ipynb")
         self._do(self._api.generate_assignment, sheet)
-        return self.handed_out(sheet)
+        return nbformat.read(self.folder / "release" / sheet / f"{sheet}.ipynb", as_version=4)
 
     def take_in(self, student: str, sheet: str, page: NotebookNode, handed_in: datetime | None = None) -> None:
         """Write a page that has been run, and whose checks have been judged, into the book of marks.
@@ -132,19 +133,22 @@ class Gradebook:
         same = self.has(student, sheet) and path.exists() and _sources(path) == [cell.source for cell in page.cells]
         waiting = {one.cell for one in self.grades(student, sheet) if one.waits} if same else set()
         nbformat.write(page, path)
-        if handed_in:
-            (path.parent / "timestamp.txt").write_text(f"{handed_in.isoformat(' ')}\n", encoding="utf-8")
-        else:
-            (path.parent / "timestamp.txt").unlink(missing_ok=True)
         self._do(self._api.autograde, sheet, student)
+        self.note_time(student, sheet, handed_in)
         if same:
             with _unwarned(), self._api.gradebook as book:
                 for grade in book.find_submission_notebook(sheet, sheet, student).grades:
                     grade.needs_manual_grade = grade.name in waiting
                 book.db.commit()
 
-    def penalise(self, student: str, sheet: str) -> float:
-        """Have nbgrader work out how many points less a late submission gets now, and return them.
+    def note_time(self, student: str, sheet: str, handed_in: datetime | None) -> None:
+        """Note when a submission in the book was handed in, in UTC; None takes back an earlier one's time."""
+        with _unwarned(), self._api.gradebook as book:
+            book.find_submission(sheet, student).timestamp = handed_in
+            book.db.commit()
+
+    def update_penalty(self, student: str, sheet: str) -> float:
+        """Have nbgrader work out how many points a late submission loses now, and return them.
 
         What it depends on may have changed since: the points given by hand, the date due, the rule.
         """
@@ -156,7 +160,7 @@ class Gradebook:
             with self._api.gradebook as book:
                 return book.find_submission_notebook(sheet, sheet, student).late_submission_penalty or 0.0
 
-    def remark(self, student: str, sheet: str, remarks: dict[str, str]) -> None:
+    def put_remarks(self, student: str, sheet: str, remarks: dict[str, str]) -> None:
         """Put remarks under answers, by the names of their cells; what is empty takes an earlier one away.
 
         What a person has written there by hand is shown in its place.
@@ -165,6 +169,7 @@ class Gradebook:
             for comment in book.find_submission_notebook(sheet, sheet, student).comments:
                 if comment.name in remarks:
                     comment.auto_comment = remarks[comment.name] or None
+                    comment.manual_comment = comment.manual_comment or None  # "" is what the Formgrader leaves of one
             book.db.commit()
 
     def remarks_by_hand(self, sheet: str) -> list[tuple[str, str]]:
@@ -199,7 +204,13 @@ class Gradebook:
 
     def has(self, student: str, sheet: str) -> bool:
         """Say whether a student's sheet is in the book."""
-        return student in self.students_with(sheet)
+        from nbgrader.api import MissingEntry
+
+        with _unwarned(), self._api.gradebook as book:
+            try:
+                return bool(book.find_submission(sheet, student))
+            except MissingEntry:
+                return False
 
     def students_with(self, sheet: str) -> list[str]:
         """Return the ids of those whose sheet is in the book."""
@@ -214,15 +225,23 @@ class Gradebook:
         return {name: nbformat.read(path, as_version=4) for name, path in paths.items() if path.exists()}
 
     def handed_out(self, sheet: str) -> NotebookNode:
-        """Return the students' version of a sheet, which has been made before."""
-        return nbformat.read(self.folder / "release" / sheet / f"{sheet}.ipynb", as_version=4)
+        """Return the students' version of a sheet; where it is gone, it is made again."""
+        path = self.folder / "release" / sheet / f"{sheet}.ipynb"
+        return nbformat.read(path, as_version=4) if path.exists() else self.hand_out(sheet)
 
     def grades(self, student: str, sheet: str) -> list[CellGrade]:
         """Return what the book says of each marked cell, in the order of the sheet's cells."""
         with _unwarned(), self._api.gradebook as book:
             found = book.find_submission_notebook(sheet, sheet, student).grades
             return [
-                CellGrade(one.name, one.auto_score, one.manual_score, one.max_score, bool(one.needs_manual_grade))
+                CellGrade(
+                    one.name,
+                    one.auto_score,
+                    one.manual_score,
+                    one.max_score,
+                    bool(one.needs_manual_grade),
+                    one.extra_credit or 0.0,
+                )
                 for one in found
             ]
 

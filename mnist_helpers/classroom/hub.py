@@ -8,12 +8,16 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
+
+import psutil
 
 from mnist_helpers.classroom.handouts import make_student_edition
 from mnist_helpers.course.runner import BUILD
@@ -27,13 +31,14 @@ PACKAGES = ("jupyterhub>=6.1", "jupyterhub-idle-culler>=2", "nbgitpuller>=1.3")
 EXTRAS = "course,search,app,classroom"
 BRANCH = "main"
 COURSE = "course"  # the folder in a user's home
+PORTS = 4  # the proxy's, the hub's own, the proxy's own, the pad's
 MEMORY = 6 * 2**30  # bytes of data for each process of a user
 SHORTEST_PASSWORD = 8
 
 
 @dataclass(frozen=True)
 class Hub:
-    """A hub's folder, its port (three more after it are used), the names of its users and their common password."""
+    """A hub's folder, the first of its ports, the names of its users and their common password."""
 
     folder: Path
     port: int
@@ -60,7 +65,6 @@ def prepare(hub: Hub) -> None:
     for program, what in (("git", "to hand out the course"), ("npm", "to install the hub's proxy")):
         if shutil.which(program) is None:
             raise CourseError(f"There is no {program} here; it is needed {what}. Install it, and try again.")
-    hub.folder.mkdir(parents=True, exist_ok=True)
     edition = hub.folder / "edition"
     make_student_edition(edition)
     publish(edition, hub.folder / f"{COURSE}.git")
@@ -82,11 +86,12 @@ def publish(edition: Path, repository: Path) -> None:
 
 
 def _make_environment(edition: Path, place: Path) -> None:
-    """Install the student edition with what a hub needs, in an environment of its own: no solutions are in it."""
-    uv = Path(sys.executable).with_name("uv")
-    if not place.exists():
-        _run(uv, "venv", "--quiet", "--python", sys.executable, place)
-    python = place / "bin" / "python"
+    """Install the student edition with what a hub needs, in an environment of its own."""
+    uv, python = Path(sys.executable).with_name("uv"), place / "bin" / "python"
+    if not uv.exists():
+        raise CourseError("There is no uv beside this Python; `make setup` installs it. Start the hub with `make hub`.")
+    if not python.exists():
+        _run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, place)
     constraints = ("--constraints", ROOT / "requirements-lock.txt")
     wanted = (f"{edition}[{EXTRAS}]", *PACKAGES)
     _run(
@@ -126,8 +131,20 @@ def new_password(wanted: str = "") -> str:
     return wanted or secrets.token_urlsafe(9)
 
 
-def start(hub: Hub) -> subprocess.Popen:
-    """Start a hub that has been prepared; whoever starts it ends it."""
+def check_ports(hub: Hub) -> None:
+    """See that nobody listens on the hub's ports.
+
+    Raises: CourseError if somebody does.
+    """
+    for port in range(hub.port, hub.port + PORTS):
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                raise CourseError(f"Port {port} is taken. A hub needs {PORTS} in a row: name another first one.")
+
+
+@contextmanager
+def started(hub: Hub) -> Iterator[subprocess.Popen]:
+    """Start a hub that has been prepared, and end it with all that it has started."""
     own = {
         "MNIST_HUB": str(hub.folder),
         "MNIST_HUB_PORT": str(hub.port),
@@ -139,29 +156,34 @@ def start(hub: Hub) -> subprocess.Popen:
         (hub.folder / "homes" / name).mkdir(parents=True, exist_ok=True)
     program = hub.folder / "env" / "bin" / "jupyterhub"
     path = os.pathsep.join([str(program.parent), os.environ.get("PATH", "")])
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [program, "--config", SETTINGS], cwd=hub.folder, env=os.environ | own | {"PATH": path}, start_new_session=True
     )
-
-
-def wait(process: subprocess.Popen) -> None:
-    """Wait for the end of a hub; whatever ends this process ends the hub, its proxy and its users' servers first.
-
-    Raises: CourseError if the hub ends by itself.
-    """
+    before = signal.signal(signal.SIGHUP, _hang_up) if hasattr(signal, "SIGHUP") else None
     try:
-        status = process.wait()
+        yield process
     finally:
-        end(process)
-    raise CourseError(f"The hub stopped with {status}. What it said is above. Is its port taken by another program?")
+        _end(process)
+        if before is not None:
+            signal.signal(signal.SIGHUP, before)
 
 
-def end(process: subprocess.Popen) -> None:
-    """End a hub with all that it has started; it has half a minute to do so in its own way."""
-    if process.poll() is None:
+def _hang_up(*_: object) -> None:
+    raise SystemExit(1)
+
+
+def _end(process: subprocess.Popen) -> None:
+    """End a hub in its own way, within half a minute, and then what is left of its servers, services and proxy.
+
+    JupyterHub starts each of them in a session of its own, so a signal to the hub's group does not reach them.
+    """
+    with suppress(psutil.NoSuchProcess):
+        others = psutil.Process(process.pid).children(recursive=True)
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(30)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+        for one in others:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+    process.kill()
     process.wait()

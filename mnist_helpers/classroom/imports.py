@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mnist_helpers.classroom.marking import MarkedSubmission
 from mnist_helpers.classroom.platforms import BLIND
+from mnist_helpers.classroom.spreadsheet import plain_cell
 from mnist_helpers.runtime import whole_file
 
 MOODLE = ("Identifier", "Full name", "Grade", "Maximum Grade", "Last modified (grade)")
@@ -20,9 +21,10 @@ CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 def write_imports(marked: Sequence[MarkedSubmission], folder: Path) -> list[Path]:
     """Write a file for each of Moodle's assignments and one for Canvas, as far as submissions came from there.
 
-    Who was not marked, or has no number, is left out: on the platform the mark stays as it is.
+    Who was not marked, handed in nothing that could be read, or has no number, is left out: on the platform the mark
+    stays as it is. Earlier files of these sheets are removed.
     """
-    known = [one for one in marked if one.marks and one.origin.number]
+    known = [one for one in marked if one.marks and not one.unread and one.origin.number]
     moodle = [one for one in known if one.origin.platform == "Moodle"]
     files = {
         f"moodle-{sheet}.csv": _moodle([one for one in moodle if one.sheet == sheet])
@@ -30,13 +32,15 @@ def write_imports(marked: Sequence[MarkedSubmission], folder: Path) -> list[Path
     }
     if canvas := [one for one in known if one.origin.platform == "Canvas"]:
         files["canvas.csv"] = _canvas(canvas)
+    for name in {"canvas.csv", *(f"moodle-{one.sheet}.csv" for one in marked)} - files.keys():
+        (folder / name).unlink(missing_ok=True)
     return [_write(folder / name, rows) for name, rows in files.items()]
 
 
 def _moodle(marked: list[MarkedSubmission]) -> Iterable[Sequence[str]]:
     yield MOODLE
     for one in marked:
-        name = "" if one.origin.name == BLIND else one.origin.name
+        name = "" if one.origin.name == BLIND else plain_cell(one.origin.name)
         yield f"{BLIND} {one.origin.number}", name, f"{one.points:g}", f"{one.most:g}", "-"
 
 
@@ -47,17 +51,12 @@ def _canvas(marked: list[MarkedSubmission]) -> Iterable[Sequence[str]]:
     yield "    Points Possible", *[""] * (len(CANVAS) - 1), *sheets.values()
     for number, name in {one.origin.number: one.origin.name for one in marked}.items():
         # Canvas takes an empty cell for "as it is".
-        yield name, number, "", "", "", *(points.get((number, sheet), "") for sheet in sheets)
+        yield plain_cell(name), number, "", "", "", *(points.get((number, sheet), "") for sheet in sheets)
 
 
 def _write(path: Path, rows: Iterable[Sequence[str]]) -> Path:
     text = io.StringIO()
-    csv.writer(text).writerows([_plain(word) for word in row] for row in rows)
+    csv.writer(text).writerows(rows)
     with whole_file(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
     return path
-
-
-def _plain(word: str) -> str:
-    """Return a word that no spreadsheet takes for a formula; a lone "-" is none, and Moodle's word for "never"."""
-    return f"'{word}" if word != "-" and word.lstrip()[:1] in tuple("=+-@") else word

@@ -3,18 +3,17 @@
 import functools
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import sys
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from importlib.metadata import distributions
 from pathlib import Path
 
-import torch
-
 from mnist_helpers.checks.exercise import Status, Verdict
-from mnist_helpers.classroom.isolation import Limits
+from mnist_helpers.classroom.isolation import Limits, has_bubblewrap
 from mnist_helpers.classroom.platforms import NO_PLATFORM, Origin
 from mnist_helpers.classroom.submissions import Submission, grade_id
-from mnist_helpers.runtime import PACKAGE_PARENT, whole_file
+from mnist_helpers.runtime import PACKAGE_PARENT, shipped, whole_file
 
 FOLDER = "runs"  # beside the book
 
@@ -23,8 +22,10 @@ FOLDER = "runs"  # beside the book
 class KeptRun:
     """What came of a submission: the verdicts by the names of checks' cells, the remarks, and what it was made from.
 
-    `fingerprint` is that of the submission and of the code that judged it; "" if it has to run again, because a machine
-    with more time might have come to another verdict.
+    `fingerprint` is that of the submission and of what judged it; "" if it has to run again, because a machine with
+    more time or memory might have come to another verdict. `remarks` say what was put in order before the run, and
+    `run_remarks` what was noticed in it. `problem` says why nothing could be read; `newest` is what is to be known of a
+    later version that could not be read or marked: these verdicts are those of the one before.
     """
 
     student: str
@@ -33,21 +34,26 @@ class KeptRun:
     verdicts: dict[str, Verdict]
     remarks: list[str]
     origin: Origin = NO_PLATFORM
+    run_remarks: list[str] = field(default_factory=list)
+    problem: str = ""
+    newest: str = ""
 
 
 def fingerprint(submission: Submission, limits: Limits) -> str:
     """Return what changes with anything that a verdict may depend on, but for chance and the machine."""
     cells = [(cell.cell_type, cell.source, grade_id(cell)) for cell in submission.page.cells]
-    told = json.dumps([submission.sheet, cells, asdict(limits), _code()])
+    told = json.dumps([submission.sheet, cells, asdict(limits), has_bubblewrap(), _installed()])
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @functools.cache
-def _code() -> str:
-    """Return the sum of the package's code and torch's version."""
-    found = hashlib.sha256(torch.__version__.encode())
-    for path in sorted((PACKAGE_PARENT / "mnist_helpers").rglob("*.py")):
-        found.update(path.read_bytes())
+def _installed() -> str:
+    """Return the sum of this package's code and networks, of Python's version, and of all that is installed."""
+    versions = sorted({f"{one.name} {one.version}" for one in distributions()})
+    found = hashlib.sha256("\n".join([sys.version, *versions]).encode())
+    for folder, files in ((PACKAGE_PARENT / "mnist_helpers", "*.py"), (shipped("pretrained"), "*.safetensors")):
+        for path in sorted(folder.rglob(files)):
+            found.update(path.read_bytes())
     return found.hexdigest()
 
 
@@ -56,6 +62,10 @@ class KeptRuns:
 
     def __init__(self, course: Path) -> None:
         self.folder = course / FOLDER
+
+    def forget(self, student: str, sheet: str) -> None:
+        """Remove a student's kept run of a sheet, if there is one."""
+        (self.folder / student / f"{sheet}.json").unlink(missing_ok=True)
 
     def keep(self, run: KeptRun) -> None:
         """Write a run's file, in place of an earlier one's."""
@@ -73,13 +83,12 @@ class KeptRuns:
             verdicts = {name: Verdict(Status(status), text) for name, (status, text) in told["verdicts"].items()}
             handed_in = told["origin"].pop("handed_in")
             origin = Origin(**told["origin"], handed_in=datetime.fromisoformat(handed_in) if handed_in else None)
-            return KeptRun(student, sheet, told["fingerprint"], verdicts, told["remarks"], origin)
+            texts = {name: str(told[name]) for name in ("fingerprint", "problem", "newest")}
+            lists = {name: [str(remark) for remark in told[name]] for name in ("remarks", "run_remarks")}
+            return KeptRun(student, sheet, verdicts=verdicts, origin=origin, **texts, **lists)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
-    def all(self, sheets: list[str]) -> Iterator[KeptRun]:
-        """Yield the kept runs of sheets, student by student."""
-        for path in sorted(self.folder.glob("*/*.json")):
-            run = self.find(path.parent.name, path.stem) if path.stem in sheets else None
-            if run:
-                yield run
+    def students_with(self, sheet: str) -> list[str]:
+        """Return the ids of those of whom a run of a sheet was kept."""
+        return sorted(path.parent.name for path in self.folder.glob(f"*/{sheet}.json"))

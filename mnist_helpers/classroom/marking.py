@@ -5,8 +5,8 @@ What a student wrote runs in an isolated process, which can say whatever it like
 
 import json
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from mnist_helpers.errors import CourseError
 CHECK = "-check"  # what the name of a check's cell ends with, after that of the exercise
 LARGEST_RESULT = 50_000_000  # bytes that a run tells of itself
 LONGEST_REASON = 200  # characters
+NOT_KEPT = "What the checks said was not kept."
 TRIES = 2  # of a run that ends without saying why
 
 
@@ -52,7 +53,8 @@ class MarkedSubmission:
     """One submission with its marks; `remarks` say what was put in order, or why it could not be read.
 
     Without `marks` it could not be marked, and the book has nothing of it, or what it had before. `penalty` are the
-    points that nbgrader takes off for a late submission.
+    points that nbgrader takes off for a late submission. `unread` says that nothing could be read, so that 0 points say
+    nothing; `ran`, that it was run this time.
     """
 
     student: str
@@ -62,11 +64,13 @@ class MarkedSubmission:
     feedback: Path | None = None
     penalty: float = 0.0
     origin: Origin = NO_PLATFORM
+    unread: bool = False
+    ran: bool = False
 
     @property
     def points(self) -> float:
-        """The points of all exercises, less the penalty."""
-        return sum(mark.points for mark in self.marks) - self.penalty
+        """The points of all exercises, less the penalty; never less than none."""
+        return max(0.0, round(sum(mark.points for mark in self.marks) - self.penalty, 6))
 
     @property
     def most(self) -> float:
@@ -105,49 +109,94 @@ def mark_class(
     at_once: int,
     again: bool = False,
 ) -> Iterator[MarkedSubmission]:
-    """Mark submissions, some at once, and yield them one after the other; what goes wrong with one stays with it.
+    """Mark submissions, some at once, and yield them as they are done; what goes wrong with one stays with it.
 
-    What was marked before and has not changed since is not run again, unless `again` is asked for.
+    What was marked before and has not changed since is not run again, unless `again` is asked for. If the marking is
+    ended early, what has not begun is not begun; what is yielded is in the book.
     """
     load_part("mnist", "validation")  # unpacked here, because what is isolated cannot
-    with ThreadPoolExecutor(at_once) as pool:
-        running = []
+    pool = ThreadPoolExecutor(at_once)
+    try:
+        running = {}
         for submission in submissions:
-            kept = None if again or submission.problem else _unchanged(submission, records, limits)
-            running.append(kept or pool.submit(_run_and_judge, submission, limits, hidden))
-        for submission, run in zip(submissions, running, strict=True):
-            try:
-                if isinstance(run, KeptRun):
-                    yield _marked(run, records)
-                else:
-                    yield _record(submission, *run.result(), records)
-            except Exception as error:  # a disk that is full, a page that nbgrader stumbles over
-                kind = "" if isinstance(error, CourseError) else f"{type(error).__name__}: "
-                reason = f"It could not be marked: {kind}{harmless(str(error)).rstrip('.')}."
-                yield MarkedSubmission(submission.student, submission.sheet, [], [*submission.remarks, reason])
+            kept = None if again else _unchanged(submission, records, limits)
+            if kept:
+                yield _guarded(submission, lambda run=kept: _marked(run, records))
+            else:
+                running[pool.submit(_run_and_judge, submission, limits, hidden)] = submission
+        for done in as_completed(running):
+            submission = running[done]
+            marked = _guarded(submission, lambda one=submission, ran=done: _record(one, *ran.result(), records))
+            if not marked.marks:
+                _note_newest(submission, marked.remarks[-1], records)
+            yield marked
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _guarded(submission: Submission, mark: Callable[[], MarkedSubmission]) -> MarkedSubmission:
+    """Return what marking gives, or, if it fails, a submission without marks and the reason."""
+    try:
+        return mark()
+    except Exception as error:  # a disk that is full, a book that is locked, a page that nbgrader stumbles over
+        kind = "" if isinstance(error, CourseError) else f"{type(error).__name__}: "
+        reason = f"It could not be marked: {kind}{harmless(str(error)).rstrip('.')}."
+        return MarkedSubmission(submission.student, submission.sheet, [], [*submission.remarks, reason])
+
+
+def _note_newest(submission: Submission, reason: str, records: Records) -> None:
+    """Keep for later tables that the newest version of a submission could not be marked."""
+    student, sheet = submission.student, submission.sheet
+    kept = records.runs.find(student, sheet) or KeptRun(student, sheet, "", {}, [], submission.origin)
+    with suppress(OSError):  # the disk may be what is wrong
+        records.runs.keep(replace(kept, fingerprint="", newest=reason))
 
 
 def marked_before(records: Records, sheets: list[str]) -> Iterator[MarkedSubmission]:
     """Yield what the book has of sheets, with today's points by hand and penalties; nothing is run."""
     for sheet in sheets:
-        for student in records.book.students_with(sheet):
-            unknown = KeptRun(student, sheet, "", {}, ["What the checks said was not kept."])
-            yield _marked(records.runs.find(student, sheet) or unknown, records)
+        in_book = records.book.students_with(sheet)
+        for student in sorted({*in_book, *records.runs.students_with(sheet)}):
+            run = records.runs.find(student, sheet) or KeptRun(student, sheet, "", {}, [NOT_KEPT])
+            if student in in_book:
+                yield _guarded(_as_submission(run), lambda run=run: _marked(run, records))
+            else:
+                yield MarkedSubmission(student, sheet, [], [*run.remarks, run.newest], origin=run.origin)
+
+
+def _as_submission(run: KeptRun) -> Submission:
+    return Submission(run.student, run.sheet, nbformat.v4.new_notebook(), remarks=list(run.remarks), origin=run.origin)
 
 
 def _unchanged(submission: Submission, records: Records, limits: Limits) -> KeptRun | None:
-    """Return what was kept of a submission, if it is the same, and the book says the same."""
-    book, kept = records.book, records.runs.find(submission.student, submission.sheet)
-    if not kept or kept.fingerprint != fingerprint(submission, limits):
+    """Return what was kept of a submission, with what is new about where it came from, if it is the same as before.
+
+    The book has to say the same, too; where it cannot be asked, the submission is run again.
+    """
+    book, student, sheet = records.book, submission.student, submission.sheet
+    kept = records.runs.find(student, sheet)
+    if submission.problem or not kept or kept.fingerprint != fingerprint(submission, limits):
         return None
-    if not book.has(submission.student, submission.sheet):
+    try:
+        in_book = {one.cell: one for one in book.grades(student, sheet)} if book.has(student, sheet) else {}
+        for name, verdict in kept.verdicts.items():
+            if name not in in_book or in_book[name].auto != (in_book[name].most if verdict.right else 0):
+                return None  # the book is an older or a newer one
+        other = _another_number(kept.origin, submission.origin)
+        now = replace(kept, remarks=submission.remarks + other, origin=submission.origin)
+        if now != kept:
+            book.note_time(student, sheet, submission.origin.handed_in)
+            records.runs.keep(now)
+        return now
+    except Exception:
         return None
-    in_book = {one.cell: one for one in book.grades(submission.student, submission.sheet)}
-    for name, verdict in kept.verdicts.items():
-        if name not in in_book or in_book[name].auto != (in_book[name].most if verdict.right else 0):
-            return None  # the book is an older or a newer one
-    new = [remark for remark in submission.remarks if remark not in kept.remarks]
-    return replace(kept, remarks=kept.remarks + new, origin=submission.origin)
+
+
+def _another_number(before: Origin, now: Origin) -> list[str]:
+    """Return a remark if a platform gives a student of the same name another number: it may be somebody else."""
+    if before.platform != now.platform or before.number in ("", now.number):
+        return []
+    return [f"{now.platform} gave this name the number {before.number} before, and {now.number} now: the same person?"]
 
 
 @dataclass(frozen=True)
@@ -168,7 +217,7 @@ def _run_and_judge(submission: Submission, limits: Limits, hidden: list[Path]) -
     """Run a page in isolation, put what it showed into it, and judge it."""
     if submission.problem:
         return _untried(submission)
-    made_from = fingerprint(submission, limits)
+    made_from, before = fingerprint(submission, limits), len(submission.remarks)
     checks = {grade_id(cell): place for place, cell in enumerate(submission.page.cells) if _is_check(cell)}
     seeds = {name: exercise_of(submission.sheet, name.removesuffix(CHECK)).seeds() for name in checks}
     ran = _run(submission, seeds, limits, hidden)
@@ -179,17 +228,17 @@ def _run_and_judge(submission: Submission, limits: Limits, hidden: list[Path]) -
             cell.outputs = shown_outputs(ran.outputs.get(place, []))
     texts = {name.removesuffix(CHECK): text for name, text in found.items() if not isinstance(text, Verdict)}
     verdicts = judged(submission.sheet, texts, {name.removesuffix(CHECK): drawn for name, drawn in seeds.items()})
-    for name in [name for name, verdict in verdicts.items() if verdict == TOO_MUCH]:
+    too_much = [name for name, verdict in verdicts.items() if verdict == TOO_MUCH]
+    for name in too_much:
         submission.remarks.append(f"What {name} returned was too much to be compared. Look at it.")
     verdicts = {
         name: text if isinstance(text, Verdict) else verdicts[name.removesuffix(CHECK)] for name, text in found.items()
     }
-    return submission.page, _run_of(submission, "" if ran.ended or ran.out_of_time else made_from, verdicts)
-
-
-def _run_of(submission: Submission, made_from: str, verdicts: dict[str, Verdict]) -> KeptRun:
-    remarks = [submission.problem] * bool(submission.problem) + submission.remarks
-    return KeptRun(submission.student, submission.sheet, made_from, verdicts, remarks, submission.origin)
+    by_chance = ran.ended or ran.out_of_time or too_much  # another time, or another machine, may give another verdict
+    return submission.page, KeptRun(
+        submission.student, submission.sheet, "" if by_chance else made_from, verdicts, submission.remarks[:before],
+        submission.origin, run_remarks=submission.remarks[before:],
+    )  # fmt: skip
 
 
 def _run(submission: Submission, seeds: dict[str, list[int]], limits: Limits, hidden: list[Path]) -> TrialResult:
@@ -228,7 +277,10 @@ def _untried(submission: Submission) -> tuple[NotebookNode, KeptRun]:
     page, verdict = submission.page, Verdict(Status.NOT_ATTEMPTED, submission.problem)
     verdicts = {grade_id(cell): verdict for cell in page.cells if _is_check(cell)}
     page.cells.insert(0, new_markdown_cell(f"**This could not be marked.** {submission.problem}"))
-    return page, _run_of(submission, "", verdicts)
+    return page, KeptRun(
+        submission.student, submission.sheet, "", verdicts, submission.remarks, submission.origin,
+        problem=submission.problem,
+    )  # fmt: skip
 
 
 def _for_trial(submission: Submission, seeds: dict[str, list[int]]) -> NotebookNode:
@@ -292,10 +344,13 @@ def _outcomes(ran: TrialResult, place: int) -> str | Verdict:
 
 def _record(submission: Submission, page: NotebookNode, run: KeptRun, records: Records) -> MarkedSubmission:
     """Write the verdicts into the page and the page into the book of marks; return the marks that are in the book."""
-    book = records.book
-    if submission.problem and book.has(submission.student, submission.sheet):
-        earlier = replace(run, verdicts={}, remarks=[*run.remarks, "The marks are those of an earlier time."])
-        return _marked(earlier, records)
+    book, student, sheet = records.book, submission.student, submission.sheet
+    kept = records.runs.find(student, sheet)
+    if submission.problem and book.has(student, sheet):
+        _note_newest(submission, f"{submission.problem} The marks are from an earlier version.", records)
+        return _marked(records.runs.find(student, sheet), records)
+    if kept:
+        run = replace(run, remarks=run.remarks + _another_number(kept.origin, run.origin))
     for cell in page.cells:
         verdict = run.verdicts.get(grade_id(cell))
         if verdict:
@@ -304,9 +359,10 @@ def _record(submission: Submission, page: NotebookNode, run: KeptRun, records: R
             cell.outputs = [new_output("stream", name=stream, text=f"{verdict}\n")]
     if submission.remarks and not submission.problem:
         page.cells.insert(0, new_markdown_cell("**Put in order before marking:** " + " ".join(submission.remarks)))
-    book.take_in(submission.student, submission.sheet, page, submission.origin.handed_in)
+    records.runs.forget(student, sheet)  # whatever happens from here on, it is not what the book has
+    book.take_in(student, sheet, page, submission.origin.handed_in)
     records.runs.keep(run)
-    return _marked(run, records)
+    return replace(_marked(run, records), ran=True)
 
 
 def _marked(run: KeptRun, records: Records) -> MarkedSubmission:
@@ -315,9 +371,10 @@ def _marked(run: KeptRun, records: Records) -> MarkedSubmission:
     Where it is not known what the checks said, the points tell which answers were right.
     """
     book = records.book
-    penalty = book.penalise(run.student, run.sheet)
+    penalty = book.update_penalty(run.student, run.sheet)
     verdicts = {name.removesuffix(CHECK): verdict for name, verdict in run.verdicts.items()}
-    book.remark(run.student, run.sheet, records.bank.look_up(run.sheet, verdicts))
+    records.bank.count(run.sheet, verdicts)
+    book.put_remarks(run.student, run.sheet, records.bank.about(run.sheet, verdicts))
     marks = []
     for grade in book.grades(run.student, run.sheet):
         status = Status.RIGHT if grade.points == grade.most else Status.NOT_YET
@@ -326,13 +383,14 @@ def _marked(run: KeptRun, records: Records) -> MarkedSubmission:
         marks.append(
             ExerciseMark(name, grade.points, grade.most, by_hand, grade.waits, verdict.status, verdict.message)
         )
-    feedback, remarks = None, list(run.remarks)
+    feedback, remarks = None, [one for one in (run.problem, *run.remarks, *run.run_remarks, run.newest) if one]
     if penalty:
-        remarks.append(f"It was handed in late: {penalty:g} points less.")
+        remarks.append(f"Handed in late: {penalty:g} points deducted.")
     elif run.origin.late:
-        remarks.append(f"{run.origin.platform} calls it late.")
+        remarks.append(f"Marked as late by {run.origin.platform}.")
     try:
         feedback = book.write_feedback(run.student, run.sheet)
     except CourseError as error:
         remarks.append(f"There is no feedback: {str(error).rstrip('.')}.")
-    return MarkedSubmission(run.student, run.sheet, marks, remarks, feedback, penalty, run.origin)
+    unread = bool(run.problem)
+    return MarkedSubmission(run.student, run.sheet, marks, remarks, feedback, penalty, run.origin, unread)

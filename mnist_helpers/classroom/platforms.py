@@ -22,7 +22,7 @@ CANVAS = re.compile(  # a name has letters and accents, but no space and no punc
     r"_((?P<file>\d{3,})_.+|(text|link)\.html)",
     re.DOTALL,
 )
-BLACKBOARD = re.compile(r"(?P<head>.+)_attempt_(?P<time>\d{4}(-\d\d){5})(?P<file>_.+|\.txt)", re.DOTALL)
+BLACKBOARD = re.compile(r"(?P<head>.+?)_attempt_(?P<time>\d{4}(-\d\d){5})(?P<file>_.+|\.txt)", re.DOTALL)
 ABOUT_FILES = (".txt", ".csv", ".html", ".md")  # what lies beside a class's notebooks and is no student's
 
 
@@ -95,24 +95,34 @@ def _on_platforms(paths: list[PurePosixPath]) -> dict[PurePosixPath, _Owner]:
     assignments = {folder: _assignment(heads[folder]) for folder in heads}
     found = {}
     for path in paths:
-        for place, part in zip([*reversed(path.parents)], path.parts, strict=True):
-            if match := MOODLE.fullmatch(normalize("NFC", part)):
-                who = match["name"] + (match["number"] or "")
-                origin = Origin("Moodle", match["name"], (match["number"] or "").lstrip("_"))
-                found[path] = _Owner(place, who, who if match["name"] == BLIND else match["name"], origin)
-                break
-        else:
-            if match := BLACKBOARD.fullmatch(path.name):
-                assignment = assignments[path.parent] or match["head"].rpartition("_")[0]
-                user = match["head"].removeprefix(f"{assignment}_")
-                origin = Origin("Blackboard", user, handed_in=_time(match["time"]))
-                found[path] = _Owner(path.parent, user, user, origin)
-            elif path in canvas:
-                match = canvas[path]
-                who = match["anonymous"] or match["name"] + match["number"]
-                origin = Origin("Canvas", match["name"] or "", (match["number"] or "").lstrip("_"), bool(match["late"]))
-                found[path] = _Owner(path.parent, who, who, origin)
+        folders = zip([*reversed(path.parents)][:-1], path.parts[:-1], strict=True)
+        moodle = next(((place, match) for place, part in folders if (match := _on_moodle(part))), None)
+        blackboard, flat = BLACKBOARD.fullmatch(path.name), _on_moodle(path.name)
+        # Of two platforms' words in a name, the first is not the student's own.
+        later = flat and blackboard and blackboard.end("head") < flat.end("name")
+        if flat and not (moodle or later or path in canvas):
+            moodle = path.parent, flat
+        if moodle:
+            place, match = moodle
+            who = match["name"] + (match["number"] or "")
+            origin = Origin("Moodle", match["name"], (match["number"] or "").lstrip("_"))
+            found[path] = _Owner(place, who, who if match["name"] == BLIND else match["name"], origin)
+        elif path in canvas:
+            match = canvas[path]
+            who = match["anonymous"] or match["name"] + match["number"]
+            origin = Origin("Canvas", match["name"] or "", (match["number"] or "").lstrip("_"), bool(match["late"]))
+            found[path] = _Owner(path.parent, who, who, origin)
+        elif blackboard:
+            assignment = assignments[path.parent] or blackboard["head"].rpartition("_")[0]
+            user = blackboard["head"].removeprefix(f"{assignment}_")
+            origin = Origin("Blackboard", user, handed_in=_time(blackboard["time"]))
+            found[path] = _Owner(path.parent, user, user, origin)
     return found
+
+
+def _on_moodle(name: str) -> re.Match | None:
+    """Return what the name of a file or a folder says, if Moodle has given it."""
+    return MOODLE.fullmatch(normalize("NFC", name))
 
 
 def _on_canvas(paths: list[PurePosixPath]) -> dict[PurePosixPath, re.Match]:

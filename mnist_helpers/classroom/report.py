@@ -8,7 +8,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,17 +15,19 @@ from urllib.parse import quote
 import nbformat
 from matplotlib.figure import Figure
 
-from mnist_helpers.checks.exercise import Status
+from mnist_helpers.checks.exercise import Status, Verdict
 from mnist_helpers.classroom.alike import alike, page_of_pairs
 from mnist_helpers.classroom.class_guesses import Guessed
 from mnist_helpers.classroom.gradebook import SHEETS, Gradebook
 from mnist_helpers.classroom.marking import MarkedSubmission
+from mnist_helpers.classroom.remark_bank import hint_of
+from mnist_helpers.classroom.spreadsheet import plain_cell
 from mnist_helpers.runtime import whole_file
 
 MOST_GUESSES = 8  # that are shown of each question
 NEEDS_HELP = 0.5  # of the points that checks give: whoever has less is named
 COLUMNS = (
-    *("student", "sheet", "points", "of", "taken off as late"),
+    *("student", "sheet", "points", "of", "deducted as late"),
     *("waiting to be marked by hand", "not attempted", "remarks"),
 )
 STYLE = """body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -45,16 +46,13 @@ def write_marks(marked: Sequence[MarkedSubmission], path: Path) -> None:
         marks = (one.points, one.most, one.penalty, one.waiting, untouched)
         known = marks if one.marks else [""] * len(marks)  # unmarked is not 0
         row = (one.student, one.sheet, *known, " ".join(one.remarks))
-        # A spreadsheet would take such words for formulas, and run them.
-        table.writerow(["'" + word if str(word).lstrip()[:1] in tuple("=+-@") else word for word in row])
+        table.writerow([plain_cell(word) if isinstance(word, str) else word for word in row])
     with whole_file(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
-def summary(
-    marked: Sequence[MarkedSubmission], isolation: Sequence[str], guessed: Sequence[Guessed] = ()
-) -> dict[str, Any]:
-    """Return what there is to know about a class, as plain data: exercises, marks, who needs help, what was guessed."""
+def summary(marked: Sequence[MarkedSubmission], isolation: Sequence[str]) -> dict[str, Any]:
+    """Return what there is to know about a class, as plain data: exercises, marks, who needs help."""
     exercises: dict[tuple[str, str], list] = {}
     for one in marked:
         for mark in one.marks:
@@ -77,13 +75,11 @@ def summary(
         "need help": [f"{one.student} ({one.sheet})" for one in marked if one.marks and _share(one) < NEEDS_HELP],
         "not marked": [f"{one.student} ({one.sheet})" for one in marked if not one.marks],
         "isolation": list(isolation),
-        "guesses": [asdict(one) for one in guessed],
     }
 
 
 def _exercise(sheet: str, name: str, marks: list) -> dict[str, Any]:
-    # An example in a hint is another one for each student; without it, equal mistakes are equal.
-    hints = Counter(mark.message.partition(" For example,")[0] for mark in marks if mark.status is Status.NOT_YET)
+    hints = Counter(hint for mark in marks if (hint := hint_of(Verdict(mark.status, mark.message))))
     hint, count = hints.most_common(1)[0] if hints else ("", 0)
     return {
         "sheet": sheet,
@@ -102,11 +98,9 @@ def _share(one: MarkedSubmission) -> float:
     return sum(mark.points for mark in one.marks if not mark.by_hand) / most if most else 0.0
 
 
-def write_class(
-    marked: Sequence[MarkedSubmission], isolation: Sequence[str], folder: Path, guessed: Sequence[Guessed] = ()
-) -> None:
+def write_class(marked: Sequence[MarkedSubmission], isolation: Sequence[str], folder: Path) -> None:
     """Write class.json and class.html into a folder."""
-    found = summary(marked, isolation, guessed)
+    found = summary(marked, isolation)
     texts = {
         "class.json": json.dumps(found, indent=1, ensure_ascii=False) + "\n",
         "class.html": _page(marked, found, folder),
@@ -157,24 +151,34 @@ def _page(marked: Sequence[MarkedSubmission], found: dict[str, Any], folder: Pat
         else "<p>Nobody.</p>",
         "<ul>" + "".join(f"<li>{html.escape(name)}</li>" for name in found["need help"]) + "</ul>",
         "<h2>Students</h2>",
-        _table(("student", "sheet", "points", "wait for you", "remarks", "feedback"), students),
-        *_guesses(found["guesses"]),
+        _table(("student", "sheet", "points", "to be marked", "remarks", "feedback"), students),
         "<h2>How they were run</h2>",
         "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in found["isolation"]) + "</ul></html>\n",
     ]
     return "\n".join(parts)
 
 
-def _guesses(guessed: list[dict[str, Any]]) -> list[str]:
-    rows = []
+def write_guesses(guessed: Sequence[Guessed], folder: Path) -> Path | None:
+    """Write guesses.html, to be shown to the class: no names are in it. Without guesses there is no such page."""
+    path, rows = folder / "guesses.html", []
     for one in guessed:
-        shown = [f"{guess} ({count}×)" for guess, count in one["guesses"][:MOST_GUESSES]]
-        others = sum(count for _, count in one["guesses"][MOST_GUESSES:])
+        shown = [f"{guess} ({count}×)" for guess, count in one.guesses[:MOST_GUESSES]]
+        others = sum(count for _, count in one.guesses[MOST_GUESSES:])
         said = ", ".join([*shown, *([f"others ({others}×)"] if others else [])])
-        rows.append((one["lesson"], one["about"], said or "nobody noted a guess", one["came_out"]))
-    return ["<h2>What the class guessed</h2>", _table(("lesson", "to guess", "guesses", "what came out"), rows)] * bool(
-        rows
-    )
+        rows.append((one.lesson, one.about, said or "nobody noted a guess", one.came_out))
+    if not rows:
+        path.unlink(missing_ok=True)
+        return None
+    parts = [
+        "<!doctype html><html lang='en'><meta charset='utf-8'><title>What the class guessed</title>",
+        f"<style>{STYLE}</style>",
+        "<h1>What the class guessed</h1>",
+        _table(("lesson", "to guess", "guesses", "what came out"), rows),
+        "</html>\n",
+    ]
+    with whole_file(path) as temporary:
+        temporary.write_text("\n".join(parts), encoding="utf-8")
+    return path
 
 
 class _Link(str):

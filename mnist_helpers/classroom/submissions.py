@@ -32,8 +32,9 @@ LONGEST_OUTPUT = 20_000  # characters
 MOST_PARTS = 300_000  # lists and objects in a notebook's JSON
 MOST_OUTPUTS = 50  # of a cell
 SHOWN = 3  # of many names or remarks
+LONGEST_ID = 120  # bytes of a student's id, which names files
 LONGEST_NAME = 100  # characters of a file's name that are shown
-OLDER = "It was made with an older edition of the sheet; what is not to be changed is as in this one."
+OLDER = "It was made with an older edition of the sheet; its locked cells are those of this one."
 NUMBERED = re.compile(r" \(\d+\)$")  # as the second of one name is called
 LARGEST_PICTURE = 2_000_000  # characters
 DEFINED = re.compile(r"^(?:def|class)\s+(\w+)", re.MULTILINE)
@@ -185,7 +186,8 @@ def student_ids(names: list[str], known: dict[str, str]) -> dict[str, str]:
     taken = {one.casefold() for one in known.values()}
     for name in names:
         if name not in known:
-            plain = re.sub(r"[^\w@-]+", "_", normalize("NFC", NUMBERED.sub("", name))).strip("_-")[:60] or "student"
+            plain = re.sub(r"[^\w@-]+", "_", normalize("NFC", NUMBERED.sub("", name))).strip("_-")[:60]
+            plain = plain.encode()[:LONGEST_ID].decode(errors="ignore") or "student"
             number, chosen = 1, plain
             while chosen.casefold() in taken:
                 number += 1
@@ -254,7 +256,7 @@ def _without_doubles(found: dict[tuple[str, str], Submission]) -> list[Submissio
 
 def _few(remarks: list[str]) -> list[str]:
     """Return the first of many remarks of a kind, and how many there are."""
-    return remarks if len(remarks) <= SHOWN else [*remarks[:SHOWN], f"So it is with {len(remarks) - SHOWN} more."]
+    return remarks if len(remarks) <= SHOWN else [*remarks[:SHOWN], f"And {len(remarks) - SHOWN} more like this."]
 
 
 def _remark_differences(found: list[Submission], sheets: dict[str, NotebookNode]) -> None:
@@ -272,9 +274,9 @@ def _remark_differences(found: list[Submission], sheets: dict[str, NotebookNode]
         changed = [mark for mark, source in own if source is not None]
         locked = sum(cell.metadata.get("nbgrader", {}).get("locked", False) for cell in sheets[one.sheet].cells)
         if 2 * len(changed) > locked:
-            one.remarks.append(f"{len(changed)} cells were changed in what is not to be changed; that is undone.")
+            one.remarks.append(f"{len(changed)} locked cells were edited; the originals have been restored.")
         else:
-            said = "The cell {} was changed in what is not to be changed; that is undone."
+            said = "The cell {} was edited although it is locked; the original has been restored."
             one.remarks += _few([said.format(mark) for mark in changed])
         said = "The cell {} was deleted; it is back as it was handed out."
         one.remarks += _few([said.format(mark) for mark, source in own if source is None])

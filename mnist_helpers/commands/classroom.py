@@ -71,7 +71,7 @@ def grade(
         records, lines = marking.open_records(), ["Nothing was run: these are the marks in the book."]
         found = marking.marked_before(records, names)
     else:
-        records, lines, found = _run(submissions, names, limits, rerun is Rerun.ALL)
+        records, lines, found = _begin(submissions, names, limits, rerun is Rerun.ALL)
     marked = []
     for one in found:
         marked.append(one)
@@ -79,16 +79,18 @@ def grade(
         say(f"{one.student:24} {one.sheet:26} {points}  {' '.join(one.remarks)}".rstrip())
     if not marked:
         raise CourseError(f"There are no marks of these sheets in {records.book.folder}: {', '.join(names)}.")
-    _write_tables(marked, lines, records)
+    if kept := sum(not one.ran for one in marked) if submissions else 0:
+        lines.append(f"{kept} of {len(marked)} were not run this time: nothing had changed, or nothing could be read.")
+    _write_tables(sorted(marked, key=lambda one: (one.student, one.sheet)), lines, records)
 
 
-def _run(
+def _begin(
     submissions: Path, names: list[str], limits: "Limits", again: bool
 ) -> "tuple[Records, list[str], Iterator[MarkedSubmission]]":
     """Sort out what was handed in; return the records, how it is run, and the submissions as they get marked."""
-    from mnist_helpers.classroom import isolation, marking
+    from mnist_helpers.classroom import hub, isolation, marking
     from mnist_helpers.classroom.class_guesses import guesses_apart, keep_guesses
-    from mnist_helpers.classroom.submissions import handed_in, left_out, sort_out
+    from mnist_helpers.classroom.submissions import handed_in, left_out, short, sort_out
 
     files, guesses = guesses_apart(handed_in(submissions))
     lines = isolation.what_is_isolated(limits)
@@ -100,35 +102,87 @@ def _run(
     found = sort_out(files, given, known)
     book.remember_students(known)
     for name, own in guesses.items():
-        keep_guesses(book.folder, known[name], own)
-    hidden = [book.folder, submissions.resolve()]
+        try:
+            keep_guesses(book.folder, known[name], own)
+        except KeyError:
+            say(f"{short(name)} handed in guesses and no sheet; they were left out.")
+        except OSError as error:
+            say(f"The guesses of {known[name]} could not be kept ({error.strerror}).", err=True)
+    hidden = [book.folder, submissions.resolve(), *([hub.FOLDER] if hub.FOLDER.exists() else [])]
     return records, lines, marking.mark_class(found, records, limits, hidden, at_once=cores(), again=again)
 
 
 def _write_tables(marked: "list[MarkedSubmission]", lines: list[str], records: "Records") -> None:
-    """Write the marks and the pages about the class, and say where they are and what is left to do."""
-    from mnist_helpers.classroom import imports, report
+    """Write the marks and the pages about the class, and say where they are and what is left to do.
+
+    A table that cannot be written keeps none of the others from being written.
+    """
+    failed = 0
+    say("")
+    for write in (_marks, _class_page, _guesses, _imports, _similar_code, _remarks):
+        try:
+            if told := write(marked, lines, records):
+                say(told)
+        except Exception as error:  # a disk that is full, a table that is open elsewhere, a page of a stranger's
+            failed += 1
+            kind = "" if isinstance(error, CourseError) else f"{type(error).__name__}: "
+            say(f"error: A table could not be written. {kind}{error}", err=True)
+    say(f"Feedback for each student: {records.book.folder / 'feedback'}")
+    if waiting := sum(mark.waits for one in marked for mark in one.marks):
+        say(f"Written answers still to be marked: {waiting} (docs/instructor.md says how)")
+    if unmarked := sum(not one.marks for one in marked):
+        say(f"Not marked: {unmarked} of {len(marked)}. The remarks say why; earlier marks stay.", err=True)
+    if unmarked or failed:
+        raise typer.Exit(1)
+
+
+def _marks(marked: "list[MarkedSubmission]", _lines: list[str], records: "Records") -> str:
+    from mnist_helpers.classroom import report
+
+    path = records.book.folder / "marks" / "marks.csv"
+    report.write_marks(marked, path)
+    return f"Marks: {path}"
+
+
+def _class_page(marked: "list[MarkedSubmission]", lines: list[str], records: "Records") -> str:
+    from mnist_helpers.classroom import report
+
+    folder = records.book.folder / "marks"
+    report.write_class(marked, lines, folder)
+    return f"The class: {folder / 'class.html'} and class.json"
+
+
+def _guesses(marked: "list[MarkedSubmission]", _lines: list[str], records: "Records") -> str:
+    from mnist_helpers.classroom import report
     from mnist_helpers.classroom.class_guesses import class_guesses
 
-    book = records.book
-    folder, sheets = book.folder / "marks", sorted({one.sheet for one in marked})
-    report.write_marks(marked, folder / "marks.csv")
-    report.write_class(marked, lines, folder, class_guesses(book.folder, sheets))
-    say(f"\nMarks: {folder / 'marks.csv'}\nThe class: {folder / 'class.html'} and class.json")
-    for path in imports.write_imports(marked, folder):
-        say(f"For {path.stem.partition('-')[0].capitalize()}'s import: {path}")
-    pairs = report.write_alike(book, sheets, folder)
-    say(f"Whose code is alike: {folder / 'alike.html'} ({pairs} pairs to look at)")
-    by_hand = [(sheet, task, text) for sheet in sheets for task, text in book.remarks_by_hand(sheet)]
-    say(f"Hints, and what you say about them: {records.bank.write(by_hand)}")
-    say(f"Feedback for each student: {book.folder / 'feedback'}")
-    waiting = sum(mark.waits for one in marked for mark in one.marks)
-    if waiting:
-        say(f"Answers in words that wait to be marked by hand: {waiting} (docs/instructor.md says how)")
-    unmarked = sum(not one.marks for one in marked)
-    if unmarked:
-        say(f"Not marked: {unmarked} of {len(marked)}. The remarks say why; earlier marks stay.", err=True)
-        raise typer.Exit(1)
+    guessed = class_guesses(records.book.folder, _sheets(marked))
+    path = report.write_guesses(guessed, records.book.folder / "marks")
+    return f"What the class guessed, without names: {path}" if path else ""
+
+
+def _imports(marked: "list[MarkedSubmission]", _lines: list[str], records: "Records") -> str:
+    from mnist_helpers.classroom import imports
+
+    written = imports.write_imports(marked, records.book.folder / "marks")
+    return "\n".join(f"For {path.stem.partition('-')[0].capitalize()}'s import: {path}" for path in written)
+
+
+def _similar_code(marked: "list[MarkedSubmission]", _lines: list[str], records: "Records") -> str:
+    from mnist_helpers.classroom import report
+
+    folder = records.book.folder / "marks"
+    pairs = report.write_alike(records.book, _sheets(marked), folder)
+    return f"Similar code: {folder / 'alike.html'} (pairs to look at: {pairs})"
+
+
+def _remarks(marked: "list[MarkedSubmission]", _lines: list[str], records: "Records") -> str:
+    by_hand = [(sheet, task, text) for sheet in _sheets(marked) for task, text in records.book.remarks_by_hand(sheet)]
+    return f"Hints, and your remarks on them: {records.bank.write(by_hand)}"
+
+
+def _sheets(marked: "list[MarkedSubmission]") -> list[str]:
+    return sorted({one.sheet for one in marked})
 
 
 def hub(
@@ -138,13 +192,19 @@ def hub(
     """Start a JupyterHub on this machine, with the student edition for each user and the pad as a service."""
     from mnist_helpers.classroom import hub as hubs
 
-    password = hubs.new_password(os.environ.get("MNIST_HUB_PASSWORD", ""))
-    ours = hubs.Hub(hubs.FOLDER, port, hubs.check_users(users), password)
+    ours = hubs.Hub(
+        hubs.FOLDER, port, hubs.check_users(users), hubs.new_password(os.environ.get("MNIST_HUB_PASSWORD", ""))
+    )
+    hubs.check_ports(ours)
     say("Preparing the course, its environment and the proxy; the first time that takes some minutes …")
     hubs.prepare(ours)
-    process = hubs.start(ours)
-    say(
-        f"\nThe hub: {ours.address} (this machine only)\nUsers: {', '.join(ours.users)}. Their password: {password}\n"
-        f"The link to hand out: {ours.link()}\nThe pad: {ours.address}/services/digits/\nControl-C ends it.\n"
-    )
-    hubs.wait(process)
+    with hubs.started(ours) as process:
+        say(
+            f"\nThe hub: {ours.address} (this machine only)\n"
+            f"Users: {', '.join(ours.users)}. Their password: {ours.password}\n"
+            f"The link to hand out: {ours.link()}\nThe pad: {ours.address}/services/digits/\n"
+            "Everybody's server runs as you, and can read what you can: this is for trying out a hub.\n"
+            "Control-C ends it.\n"
+        )
+        status = process.wait()
+    raise CourseError(f"The hub stopped with {status}. What it said is above.")

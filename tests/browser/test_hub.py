@@ -41,12 +41,9 @@ def hub() -> Iterator[Hub]:
         shutil.rmtree(ours.folder / left, ignore_errors=True)
     (ours.folder / "hub.sqlite").unlink(missing_ok=True)
     hubs.prepare(ours)
-    process = hubs.start(ours)
-    try:
+    with hubs.started(ours) as process:
         wait_for(f"{ours.address}/hub/api", process)
         yield ours
-    finally:
-        hubs.end(process)
 
 
 def wait_for(address: str, process: subprocess.Popen) -> None:

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from threading import Event
 
 import pytest
 from hypothesis import given
@@ -14,11 +15,11 @@ from hypothesis import strategies as st
 from pupils import ALL, NAME, page, written
 from traitlets.config import Config
 
-from mnist_helpers.classroom import marking
+from mnist_helpers.classroom import kept_runs, marking
 from mnist_helpers.classroom.gradebook import FOLDER_VARIABLE, Gradebook
 from mnist_helpers.classroom.imports import write_imports
 from mnist_helpers.classroom.isolation import Limits
-from mnist_helpers.classroom.kept_runs import KeptRun, KeptRuns
+from mnist_helpers.classroom.kept_runs import KeptRun, KeptRuns, fingerprint
 from mnist_helpers.classroom.late import DAY, ShareADay
 from mnist_helpers.classroom.marking import (
     ExerciseMark,
@@ -29,8 +30,10 @@ from mnist_helpers.classroom.marking import (
     open_records,
 )
 from mnist_helpers.classroom.platforms import NO_PLATFORM, Origin, origins
+from mnist_helpers.classroom.report import write_marks
 from mnist_helpers.classroom.submissions import HandedInFile, Submission, sort_out
 from mnist_helpers.cli import main
+from mnist_helpers.errors import CourseError
 
 LIMITS = Limits()
 
@@ -125,12 +128,10 @@ def test_points_given_by_hand_are_in_the_tables_and_the_feedback_without_running
     assert (after.points, after.waiting, runs) == (2, 0, ["ann"])
     assert "score: 2.0" in after.feedback.read_text().lower() or "2.0 / " in after.feedback.read_text()
     assert [one for one in after.marks if not one.by_hand] == [one for one in before.marks if not one.by_hand]
-    (kept,) = KeptRuns(book.folder).all([NAME])
     (book.folder / "runs" / "ann" / f"{NAME}.json").unlink()
     (without,) = marked_before(open_records(), [NAME])
     assert without.points == 2
     assert "was not kept" in without.remarks[0]
-    assert kept.student == "ann"
 
 
 def test_what_is_late_loses_points_by_the_rule_and_a_later_date_gives_them_back(book, runs):
@@ -149,7 +150,7 @@ def test_what_is_late_loses_points_by_the_rule_and_a_later_date_gives_them_back(
 
     late = due("2026-12-01 12:00 UTC")  # two days have begun
     assert (late.penalty, late.points) == (1, 1)
-    assert "It was handed in late: 1 points less." in late.remarks
+    assert "Handed in late: 1 points deducted." in late.remarks
     assert due("2026-12-03 12:00 UTC").points == 2
     assert due("2020-12-03 12:00 UTC").points == 0  # but never less
     book.hand_out(NAME)  # which leaves the date as it is
@@ -179,6 +180,15 @@ def test_the_names_of_files_say_who_it_is_on_a_platform():
             "Blackboard", "alee", handed_in=datetime(2026, 11, 26, 10)
         ),
         "d/Sheet 1_bob_attempt_2026-99-26-10-00-00_sheet.ipynb": Origin("Blackboard", "bob"),
+        # What a student writes into a name of one's own changes nothing.
+        "d/Sheet 1_cid_attempt_2026-12-02-10-00-00_x_attempt_2020-01-01-00-00-00_s.ipynb": Origin(
+            "Blackboard", "cid", handed_in=datetime(2026, 12, 2, 10)
+        ),
+        "d/Sheet 1_dan_attempt_2026-12-02-10-00-00_Ann_77_assignsubmission_file_s.ipynb": Origin(
+            "Blackboard", "dan", handed_in=datetime(2026, 12, 2, 10)
+        ),
+        "c/eve_34567_678904_Ann_77_assignsubmission_file_s.ipynb": Origin("Canvas", "eve", "34567"),
+        "e/Ann Lee_5_assignsubmission_file_x_attempt_2020-01-01-00-00-00_s.ipynb": Origin("Moodle", "Ann Lee", "5"),
     }
     assert origins([PurePosixPath(path) for path in paths]) == {
         PurePosixPath(path): origin for path, origin in paths.items()
@@ -200,6 +210,7 @@ def test_moodle_and_canvas_get_the_marks_in_their_own_columns(tmp_path):
         marked(Origin("Moodle", "Participant", "77"), 0),
         marked(Origin("Moodle", "=cmd()", "5"), 3, "02_model", 24),
         marked(Origin("Moodle", "No Number"), 3),
+        marked(Origin("Moodle", "Un Readable", "9"), 0, unread=True),
         marked(Origin("Canvas", "leeann", "12345", late=True), 12),
         marked(Origin("Canvas", "leeann", "12345"), 20, "02_model", 24),
         marked(Origin("Canvas", "bob", "23456"), 1, "02_model", 24),
@@ -221,7 +232,10 @@ def test_moodle_and_canvas_get_the_marks_in_their_own_columns(tmp_path):
         ["leeann", "12345", "", "", "", "12", "20"],
         ["bob", "23456", "", "", "", "", "1"],
     ]
-    assert write_imports(found[-1:], tmp_path) == []
+    assert write_imports([marked(NO_PLATFORM, 9)], tmp_path) == []
+    assert not (tmp_path / "canvas.csv").exists()  # nobody uploads last week's
+    assert not (tmp_path / "moodle-01_data.csv").exists()
+    assert (tmp_path / "moodle-02_model.csv").exists()  # of a sheet that was not marked this time
 
 
 def test_a_kept_run_comes_back_as_it_was(tmp_path):
@@ -229,7 +243,11 @@ def test_a_kept_run_comes_back_as_it_was(tmp_path):
     run = KeptRun("ann", NAME, "f", {}, ["zoë"], Origin("Blackboard", "ann", handed_in=datetime(2026, 1, 2, 3, 4, 5)))
     runs.keep(run)
     assert runs.find("ann", NAME) == run
-    assert list(runs.all(["02_model"])) == []
+    assert runs.students_with(NAME) == ["ann"]
+    assert runs.students_with("02_model") == []
+    runs.forget("ann", NAME)
+    runs.forget("ann", NAME)
+    assert runs.find("ann", NAME) is None
 
 
 @pytest.mark.parametrize(
@@ -248,3 +266,101 @@ def test_what_cannot_be_meant_is_said_in_a_line(tmp_path, monkeypatch, capsys, w
         main()
     assert ended.value.code in (1, 2)
     assert said in capsys.readouterr().err
+
+
+def test_where_and_when_it_came_from_is_renewed_though_nothing_is_run(book, runs):
+    mark(book, ann={})
+    (ann,) = handed_in(book, ann={})
+    ann.origin = Origin("Moodle", "Ann", "77")
+    list(mark_class([ann], open_records(), LIMITS, [], 1))
+    (later,) = marked_before(open_records(), [NAME])
+    assert later.origin == ann.origin
+    ann.origin = Origin("Moodle", "Ann", "78")
+    (other,) = mark_class([ann], open_records(), LIMITS, [], 1)
+    assert "the number 77 before, and 78 now" in " ".join(other.remarks)
+    ann.origin = Origin("Blackboard", "ann", handed_in=datetime(2026, 12, 2, 15, 0))
+    list(mark_class([ann], open_records(), LIMITS, [], 1))
+    with book._api.gradebook as there:
+        assert there.find_submission(NAME, "ann").timestamp == datetime(2026, 12, 2, 15, 0)
+    mark(book, ann={})
+    with book._api.gradebook as there:
+        assert there.find_submission(NAME, "ann").timestamp is None
+    assert runs == ["ann"]
+
+
+def test_extra_points_count_and_lateness_never_leaves_less_than_none(book, runs, tmp_path):
+    mark(book, ann={})
+    with book._api.gradebook as there:
+        grade = there.find_grade("which_digits", NAME, NAME, "ann")
+        grade.manual_score, grade.extra_credit, grade.needs_manual_grade = 2, 3, False
+        there.db.commit()
+    (ann,) = marked_before(open_records(), [NAME])
+    assert ann.points == 5
+    late = replace(ann, penalty=7.5)
+    assert late.points == 0
+    write_marks([late], tmp_path / "marks.csv")
+    assert rows(tmp_path / "marks.csv")[1][2:5] == ["0.0", f"{ann.most}", "7.5"]
+
+
+def test_what_could_not_be_read_or_marked_last_is_still_said_later(book, runs, monkeypatch):
+    mark(book, ann={})
+    sheets = {NAME: book.hand_out(NAME)}
+    (broken,) = sort_out([HandedInFile("ann", "ann/sheet.pdf", lambda: b"%PDF")], sheets, {})
+    list(mark_class([broken], open_records(), LIMITS, [], 1))
+    (later,) = marked_before(open_records(), [NAME])
+    assert "is not a notebook" in " ".join(later.remarks)
+    assert "earlier version" in " ".join(later.remarks)
+    assert not later.unread  # the marks are those of what could be read
+    mark(book, ann={})  # what is handed in again is run again, and nothing is said any more
+    (again,) = marked_before(open_records(), [NAME])
+    assert "earlier version" not in " ".join(again.remarks)
+    assert runs == ["ann", "ann"]
+
+    def fails(*_: object) -> None:
+        raise CourseError("no room")
+
+    monkeypatch.setattr(marking, "_run", fails)
+    mark(book, bob={})
+    assert [(one.student, bool(one.marks)) for one in marked_before(open_records(), [NAME])] == [
+        ("ann", True),
+        ("bob", False),
+    ]
+
+
+def test_a_book_that_cannot_be_asked_loses_no_run(book, runs, monkeypatch):
+    mark(book, ann={}, bob={})
+    monkeypatch.setattr(Gradebook, "grades", lambda *_: (_ for _ in ()).throw(OSError("database is locked")))
+    found = mark(book, ann={}, bob={})
+    assert runs == ["ann", "bob"] * 2
+    assert all("database is locked" in one.remarks[-1] for one in found)
+
+
+def test_who_ends_the_marking_keeps_what_was_marked_and_begins_nothing_more(book, monkeypatch):
+    begun, go_on = [], Event()
+
+    def run(submission: Submission, *_: object) -> TrialResult:
+        begun.append(submission.student)
+        assert len(begun) == 1 or go_on.wait(60)
+        return TrialResult({}, set())
+
+    monkeypatch.setattr(marking, "_run", run)
+    marking_class = mark_class(handed_in(book, ann={}, bob={}, cid={}, dora={}), open_records(), LIMITS, [], 1)
+    first = next(marking_class)
+    go_on.set()
+    marking_class.close()
+    assert book.students_with(NAME) == [first.student]
+    assert len(begun) <= 3  # the one in hand comes to its end
+
+
+def test_what_may_change_a_verdict_changes_the_fingerprint(book, monkeypatch):
+    (ann,) = handed_in(book, ann={})
+    before = fingerprint(ann, LIMITS)
+    assert fingerprint(ann, LIMITS) == before
+    with monkeypatch.context() as patch:
+        patch.setattr(kept_runs, "has_bubblewrap", lambda: "no more")
+        assert fingerprint(ann, LIMITS) != before
+    with monkeypatch.context() as patch:
+        patch.setattr(kept_runs, "_installed", lambda: "another torch")
+        assert fingerprint(ann, LIMITS) != before
+    ann.page.cells[0].source += " "
+    assert fingerprint(ann, LIMITS) != before

@@ -172,7 +172,7 @@ def test_a_zip_gives_the_same_as_a_folder(tmp_path):
     (ann,) = json.loads(marks.read_text())["submissions"]
     assert ann["points"] == 2
     assert ann["right"] == ["sizes"]
-    assert "earlier time" in done.stdout
+    assert "earlier version" in done.stdout
 
 
 @pytest.mark.parametrize(

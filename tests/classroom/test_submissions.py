@@ -381,7 +381,7 @@ def test_of_many_stray_files_the_first_are_named(tmp_path):
     (one,) = sort_out(
         handed_in(zip_of(tmp_path / "class.zip", *files, ("ann/a.ipynb", written(page(ALL))))), SHEETS, {}
     )
-    assert one.remarks[3:] == ["So it is with 497 more."]
+    assert one.remarks[3:] == ["And 497 more like this."]
 
 
 def older(change) -> bytes:
@@ -413,7 +413,7 @@ def test_a_class_with_sheets_of_an_older_edition_gets_one_sentence_each():
     content = older(lambda source: f"{source}\nprint('older')")
     for one in sort_out([handed(name, f"{name}/a.ipynb", content) for name in ("ann", "bob", "cem")], SHEETS, {}):
         assert one.remarks == [submissions.OLDER]
-    assert sorted_out(content).remarks == ["8 cells were changed in what is not to be changed; that is undone."]
+    assert sorted_out(content).remarks == ["8 locked cells were edited; the originals have been restored."]
 
 
 def test_what_a_class_has_alike_is_an_older_edition_and_what_one_has_is_not():
@@ -433,7 +433,7 @@ def test_what_a_class_has_alike_is_an_older_edition_and_what_one_has_is_not():
     assert ann.remarks == [submissions.OLDER]
     assert bob.remarks == [
         submissions.OLDER,
-        "The cell sizes-check was changed in what is not to be changed; that is undone.",
+        "The cell sizes-check was edited although it is locked; the original has been restored.",
     ]
     (alone,) = sort_out(files[:1], SHEETS, {})
     assert "setup was changed" in alone.remarks[0]
@@ -445,7 +445,7 @@ def test_remarks_stay_short_whatever_was_deleted_or_doubled():
     notebook.cells = [cell for cell in notebook.cells if grade_id(cell) in ("", "sizes", "image_at")] * 3
     one = sorted_out(written(notebook))
     assert len(" ".join(one.remarks)) < 500
-    assert "So it is with" in " ".join(one.remarks)
+    assert "more like this" in " ".join(one.remarks)
 
 
 def nameless(notebook) -> bytes:
