@@ -40,6 +40,8 @@ if shutil.which("prlimit"):  # Linux; memory in bytes that each process may take
 c.Spawner.environment = {"MNIST_THREADS": "1", "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 # A kernel that nobody has used for half an hour ends, and then the server without kernels.
 c.Spawner.args = ["--MappingKernelManager.cull_idle_timeout=1800", "--MappingKernelManager.cull_interval=60"]
+if os.geteuid() == 0:  # in a container
+    c.Spawner.args.append("--allow-root")
 c.Spawner.default_url = "/lab"
 c.Spawner.start_timeout = c.Spawner.http_timeout = 120
 

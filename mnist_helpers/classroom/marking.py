@@ -348,7 +348,7 @@ def _record(submission: Submission, page: NotebookNode, run: KeptRun, records: R
     kept = records.runs.find(student, sheet)
     if submission.problem and book.has(student, sheet):
         _note_newest(submission, f"{submission.problem} The marks are from an earlier version.", records)
-        return _marked(records.runs.find(student, sheet), records)
+        return _marked(records.runs.find(student, sheet) or replace(run, verdicts={}), records)
     if kept:
         run = replace(run, remarks=run.remarks + _another_number(kept.origin, run.origin))
     for cell in page.cells:
