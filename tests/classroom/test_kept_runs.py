@@ -268,6 +268,7 @@ def test_what_cannot_be_meant_is_said_in_a_line(tmp_path, monkeypatch, capsys, w
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_where_and_when_it_came_from_is_renewed_though_nothing_is_run(book, runs):
     mark(book, ann={})
     (ann,) = handed_in(book, ann={})
@@ -302,6 +303,7 @@ def test_extra_points_count_and_lateness_never_leaves_less_than_none(book, runs,
     assert rows(tmp_path / "marks.csv")[1][2:5] == ["0.0", f"{ann.most}", "7.5"]
 
 
+@pytest.mark.slow
 def test_what_could_not_be_read_or_marked_last_is_still_said_later(book, runs, monkeypatch):
     mark(book, ann={})
     sheets = {NAME: book.hand_out(NAME)}
@@ -327,6 +329,7 @@ def test_what_could_not_be_read_or_marked_last_is_still_said_later(book, runs, m
     ]
 
 
+@pytest.mark.slow
 def test_a_book_that_cannot_be_asked_loses_no_run(book, runs, monkeypatch):
     mark(book, ann={}, bob={})
     monkeypatch.setattr(Gradebook, "grades", lambda *_: (_ for _ in ()).throw(OSError("database is locked")))

@@ -107,6 +107,7 @@ def test_a_remark_comes_back_as_it_was_written(tmp_path, remark):
     assert read_bank(tmp_path).about(NAME, {"sizes": wrong})["sizes"] == remark.strip()
 
 
+@pytest.mark.slow
 def test_a_remark_is_in_the_feedback_of_all_who_got_the_hint_unless_a_person_wrote_another(tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     page = Gradebook().hand_out(NAME)

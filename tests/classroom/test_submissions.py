@@ -436,7 +436,7 @@ def test_what_a_class_has_alike_is_an_older_edition_and_what_one_has_is_not():
         "The cell sizes-check was edited although it is locked; the original has been restored.",
     ]
     (alone,) = sort_out(files[:1], SHEETS, {})
-    assert "setup was changed" in alone.remarks[0]
+    assert "setup was edited" in alone.remarks[0]
     assert "shift-check was deleted" in alone.remarks[1]
 
 
