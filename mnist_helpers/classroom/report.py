@@ -30,7 +30,8 @@ COLUMNS = (
     *("student", "sheet", "points", "of", "deducted as late"),
     *("waiting to be marked by hand", "not attempted", "remarks"),
 )
-STYLE = """body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+STYLE = """:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid #999; text-align: left; }
 img { max-width: 100%; }"""
