@@ -49,9 +49,9 @@ def disguised(source: str) -> str:
 
 def a_class(seed: int, planted: list[tuple[int, int]]) -> dict[str, NotebookNode]:
     chance = random.Random(seed)
-    chosen = [{name: chance.choice(pool(name)) for name in ALL} for _ in range(37)]
+    chosen = [{name: chance.choice(pool(name)) for name in sorted(ALL)} for _ in range(37)]
     for one, other in planted:
-        own = {name: chance.choice(pool(name)) for name in ALL}
+        own = {name: chance.choice(pool(name)) for name in sorted(ALL)}
         for name in sorted(ALL)[:5]:  # an answer of one's own, made of two that are known
             own[name] = own[name].replace("return", f"kept = [{one}, {one + 1}, len({name!r})]\n    return", 1)
         chosen[one] = own
