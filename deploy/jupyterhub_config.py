@@ -38,6 +38,8 @@ if shutil.which("prlimit"):  # Linux; memory in bytes that each process may take
     c.Spawner.cmd = ["prlimit", f"--data={int(os.environ['MNIST_HUB_MEMORY'])}", *c.Spawner.cmd]
 # One thread for each kernel: many kernels share the cores (docs/speed.md has what the other way costs).
 c.Spawner.environment = {"MNIST_THREADS": "1", "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+# JupyterLab as `make lab` has it: of nbgrader only the button that validates.
+c.Spawner.environment["JUPYTER_CONFIG_PATH"] = str(folder / "edition" / "lab")
 # A kernel that nobody has used for half an hour ends, and then the server without kernels.
 c.Spawner.args = ["--MappingKernelManager.cull_idle_timeout=1800", "--MappingKernelManager.cull_interval=60"]
 if os.geteuid() == 0:  # in a container
