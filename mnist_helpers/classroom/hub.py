@@ -159,13 +159,16 @@ def started(hub: Hub) -> Iterator[subprocess.Popen]:
     process = subprocess.Popen(
         [program, "--config", SETTINGS], cwd=hub.folder, env=os.environ | own | {"PATH": path}, start_new_session=True
     )
-    before = signal.signal(signal.SIGHUP, _hang_up) if hasattr(signal, "SIGHUP") else None
+    # A terminal that is closed ends it, too, unless somebody has asked for the contrary (nohup).
+    heard = hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    if heard:
+        signal.signal(signal.SIGHUP, _hang_up)
     try:
         yield process
     finally:
         _end(process)
-        if before is not None:
-            signal.signal(signal.SIGHUP, before)
+        if heard:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _hang_up(*_: object) -> None:
@@ -185,5 +188,6 @@ def _end(process: subprocess.Popen) -> None:
         for one in others:
             with suppress(psutil.NoSuchProcess):
                 one.kill()
+        psutil.wait_procs(others, timeout=10)  # their ports are free then
     process.kill()
     process.wait()

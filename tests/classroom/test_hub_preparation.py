@@ -1,10 +1,13 @@
 """What a hub is prepared with; that it works is for tests/browser/test_hub.py."""
 
 import shutil
+import signal
 import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import psutil
 import pytest
 
 from mnist_helpers.classroom import hub as hubs
@@ -77,3 +80,35 @@ def test_a_program_that_is_missing_is_named_before_anything_is_made(tmp_path, mo
     with pytest.raises(CourseError, match=f"no {missing} here"):
         hubs.prepare(Hub(folder, 8000, ("ann",), "x"))
     assert not folder.exists()
+
+
+SERVER = """#!{python}
+import os, pathlib, subprocess, sys
+server = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], start_new_session=True)
+place = pathlib.Path(os.environ["MNIST_HUB"])
+(place / "new").write_text(str(server.pid))
+(place / "new").rename(place / "pid")
+server.wait()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="This system knows no closed terminals.")
+@pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN])
+def test_a_hub_ends_with_the_servers_that_it_has_started_in_sessions_of_their_own(tmp_path, before):
+    program = tmp_path / "env" / "bin" / "jupyterhub"
+    program.parent.mkdir(parents=True)
+    program.write_text(SERVER.format(python=sys.executable))
+    program.chmod(0o755)
+    usual = signal.signal(signal.SIGHUP, before)
+    try:
+        with hubs.started(Hub(tmp_path, 8000, ("ann",), "x")) as process:
+            while not (tmp_path / "pid").exists():
+                assert process.poll() is None
+            server = psutil.Process(int((tmp_path / "pid").read_text()))
+            assert (signal.getsignal(signal.SIGHUP) is before) is (before is signal.SIG_IGN)  # nohup is heeded
+        assert process.poll() is not None
+        assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+        assert signal.getsignal(signal.SIGHUP) is before
+        assert (tmp_path / "homes" / "ann").is_dir()
+    finally:
+        signal.signal(signal.SIGHUP, usual)
