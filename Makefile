@@ -11,8 +11,10 @@ PORT ?= 8866
 SHEETS ?=
 SUBMISSIONS ?=
 RERUN ?=
+# How many notebooks to run at once; empty: one a core, four at most.
+JOBS ?=
 # Recipes read them from the environment, where a quote or a backslash in them means nothing to the shell.
-export NOTEBOOKS PARAMS SHEETS SUBMISSIONS RERUN
+export NOTEBOOKS PARAMS SHEETS SUBMISSIONS RERUN JOBS
 
 UV_VERSION = 0.13.8
 VENV = .venv
@@ -60,8 +62,8 @@ $(READY): requirements-lock.txt pyproject.toml mnist_helpers/course/kernel.py
 lab: $(READY) ## open JupyterLab on your own copies of the notebooks, in workspace/
 	@$(RUN) lab
 
-run-notebooks: $(READY) ## run all notebooks end to end (NOTEBOOKS="01 04", PARAMS="epochs=1 dataset=fashion_mnist")
-	@$(RUN) run-notebooks --notebooks "$$NOTEBOOKS" --params "$$PARAMS"
+run-notebooks: $(READY) ## run all notebooks end to end (NOTEBOOKS="01 04", PARAMS="epochs=1 dataset=fashion_mnist", JOBS=1)
+	@$(RUN) run-notebooks --notebooks "$$NOTEBOOKS" --params "$$PARAMS" $${JOBS:+--jobs "$$JOBS"}
 
 TESTS = MNIST_ARTIFACTS="$(CURDIR)/build/test-artifacts" MNIST_THREADS=1 OMP_NUM_THREADS=1 \
 	$(VENV)/bin/python -m pytest --numprocesses=logical --maxprocesses=4 --no-loadscope-reorder

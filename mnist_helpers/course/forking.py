@@ -35,6 +35,8 @@ FREE = (
     *("CUDA_VISIBLE_DEVICES", "MNIST_", "PWD", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR"),
 )
 
+FIRST = threading.Lock()  # of the pages that begin at once one starts the process for all
+
 
 def fixed(environment: dict[str, str]) -> dict[str, str]:
     """Return the variables that must be those under which the libraries were loaded."""
@@ -94,7 +96,8 @@ def loaded() -> Loaded:
 def can_be_forked(command: list[str], environment: dict[str, str]) -> bool:
     """Say whether a kernel may be forked: the course's own, with this Python and what has been loaded."""
     own = system_forks() and command[:3] == [sys.executable, "-m", MODULE]
-    return own and loaded().fits(environment)
+    with FIRST:
+        return own and loaded().fits(environment)
 
 
 def system_forks() -> bool:

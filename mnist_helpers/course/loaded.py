@@ -77,7 +77,12 @@ def begin_differently() -> None:
     import matplotlib as mpl
     import numpy as np
     import torch
+    from threadpoolctl import threadpool_limits
 
+    from mnist_helpers.startup import limit_threads
+
+    limit_threads()
+    threadpool_limits(torch.get_num_threads(), user_api="blas")  # NumPy's are counted as it is loaded
     np.random.seed()  # noqa: NPY002 - the old generator is the one that all would share
     torch.seed()
     mpl.rcParams["backend"] = os.environ.setdefault(BACKEND, INLINE)

@@ -22,12 +22,13 @@ from typing import Any
 
 import nbformat
 import papermill
+from jupyter_core.utils import ensure_event_loop
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 from PIL import Image
 from tqdm import tqdm
 
-from mnist_helpers.course.forking import ForkingKernelManager
+from mnist_helpers.course.at_once import Kernels, environment, run_at_once, shared_cores
 from mnist_helpers.course.kernel import NAME, RUNNING
 from mnist_helpers.datasets import DATASETS
 from mnist_helpers.errors import DISK_FULL, CourseError
@@ -186,24 +187,46 @@ def check_parameters(parameters: dict[str, Any], paths: list[Path]) -> None:
             parameters[name] = str(Path(parameters[name]).resolve())
 
 
-def run_notebooks(paths: list[Path], parameters: dict[str, Any], output: Path = BUILD / "notebooks") -> list[RunResult]:
-    """Run notebooks in order, each in a fresh kernel, and put the executed copies into `output`.
+def run_notebooks(
+    paths: list[Path], parameters: dict[str, Any], output: Path = BUILD / "notebooks", at_once: int = 1
+) -> list[RunResult]:
+    """Run notebooks, each in a fresh kernel, and put the executed copies into `output`.
 
-    A notebook that fails does not stop the others. Each is given the parameters that it declares.
+    One by one they run in the order given. Several at once share the cores; one whose `after` names others waits for
+    them. A notebook that fails does not stop the others. Each is given the parameters that it declares.
 
     Raises: CourseError before anything runs if a parameter is wrong.
     """
     check_parameters(parameters, paths)
-    cells = sum(len(read_notebook(path).cells) for path in paths)
-    with _apart() as staging, _bar(cells) as bar:
-        results = []
-        for path in paths:
-            bar.set_description(path.stem)
-            results.append(_run_one(path, parameters, staging, bar))
-            output.mkdir(parents=True, exist_ok=True)
-            (staging / path.name).replace(output / path.name)
+    pages = {path: read_notebook(path) for path in paths}
+    output.mkdir(parents=True, exist_ok=True)
+
+    def run(path: Path) -> RunResult:
+        with contextlib.closing(ensure_event_loop()):  # this thread's, in which its kernel is talked to
+            result = _run_one(path, parameters, staging, bar, kernels)
+        kernels.go_on()  # else the page is no more than what was done until then
+        (staging / path.name).replace(output / path.name)
+        return result
+
+    kernels = Kernels()
+    cells = sum(len(page.cells) for page in pages.values())
+    with _apart() as staging, shared_cores(at_once), _bar(cells) as bar:
+        results = run_at_once(run, _waits_for(pages, at_once), at_once, kernels.end)
     copy_drawings(paths[0].parent, output)
-    return results
+    return [results[path] for path in paths]
+
+
+def _waits_for(pages: dict[Path, NotebookNode], at_once: int) -> dict[Path, list[Path]]:
+    """Return for each page those that it is to run after, in the order in which to begin.
+
+    Several at once end soonest if those begin first for which others wait, and then the longest.
+    """
+    named = {path.stem: path for path in pages}
+    after = {path: [named[name] for name in _said(page, "after", []) if name in named] for path, page in pages.items()}
+    if at_once == 1:
+        return after
+    needed = {path for paths in after.values() for path in paths}
+    return {path: after[path] for path in sorted(pages, key=lambda path: (path not in needed, -budget_of(pages[path])))}
 
 
 def copy_drawings(lessons: Path, folder: Path) -> None:
@@ -222,17 +245,10 @@ def _apart() -> Iterator[Path]:
     """Give a run its own folder and artifacts, so that runs at the same time do not mix; publish them at the end."""
     BUILD.mkdir(exist_ok=True)
     published = artifacts_folder()
-    before = os.environ.get(ARTIFACTS_VARIABLE)
     with held_folder(BUILD, "run-") as staging:
         places = [staging / "artifacts", *artifacts_folders()]  # written to the first, looked for in all
-        os.environ[ARTIFACTS_VARIABLE] = "\n".join(map(str, places))
-        try:
+        with environment(ARTIFACTS_VARIABLE, "\n".join(map(str, places))):
             yield staging
-        finally:
-            if before is None:
-                del os.environ[ARTIFACTS_VARIABLE]
-            else:
-                os.environ[ARTIFACTS_VARIABLE] = before
         for file in (staging / "artifacts").rglob("*"):
             # The state for going on with a training is of use only where it was interrupted.
             if file.is_file() and file.parent.name != "resume":
@@ -240,21 +256,30 @@ def _apart() -> Iterator[Path]:
                     shutil.copyfile(file, target)
 
 
-def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm) -> RunResult:
+def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm, kernels: Kernels) -> RunResult:
     notebook = read_notebook(path)
     mine = {name: value for name, value in parameters.items() if name in declared_parameters(notebook)}
+    bar.set_description(path.stem)
+    begun = []  # for each cell whether it is one of code, which are counted
+
+    def begin(cell: NotebookNode, **_: Any) -> None:
+        kernels.go_on()
+        begun.append(cell.cell_type == "code" and bool(cell.source.strip()))
+        bar.update()
+
     started, failure = time.perf_counter(), ""
-    done_before = bar.n
     try:
         papermill.execute_notebook(
             _without_fields(path),
             _without_fields(staging / path.name),
             mine,
-            cwd=path.parent,
             language="python",
             progress_bar=False,
-            on_cell_start=lambda **_: bar.update(),
-            **RUNNING | {"kernel_manager_class": ForkingKernelManager},
+            request_save_on_cell_execute=False,  # to check and write a page hundreds of times takes a core's time
+            on_cell_start=begin,
+            # Not papermill's `cwd`, which is the whole process's: other pages begin at the same time.
+            resources={"metadata": {"path": str(path.parent)}},
+            **RUNNING | {"kernel_manager_class": kernels.manager_class},
         )
     except PapermillExecutionError as error:
         failure = f"{path.name}, cell In [{error.exec_count}]: {error.ename}: {error.evalue}"
@@ -262,10 +287,11 @@ def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm) -
         if isinstance(error, OSError) and error.errno in DISK_FULL:  # where they would find no room either
             error.filename = error.filename or str(BUILD)
             raise
-        failure = f"{path.name}: {type(error).__name__}: {error}"
+        cell = f", cell In [{sum(begun)}]" if any(begun) else ""
+        failure = f"{path.name}{cell}: {type(error).__name__}: {error}"
     if not (staging / path.name).exists():
         nbformat.write(notebook, staging / path.name)
-    bar.update(done_before + len(notebook.cells) - bar.n)
+    bar.update(len(notebook.cells) - len(begun))
     seconds = time.perf_counter() - started
     page = read_notebook(staging / path.name)
     return RunResult(path.stem, seconds, budget_of(notebook), slowest_cell(page), _reported(page), failure)
@@ -278,7 +304,11 @@ def _without_fields(path: Path) -> str:
 
 def budget_of(notebook: NotebookNode) -> float:
     """Return the seconds that a notebook may take on two cores, from its metadata."""
-    return float(notebook.metadata.get("mnist_course", {}).get("budget_seconds", 120))
+    return float(_said(notebook, "budget_seconds", 120))
+
+
+def _said(page: NotebookNode, name: str, otherwise: Any) -> Any:
+    return page.metadata.get("mnist_course", {}).get(name, otherwise)
 
 
 def slowest_cell(page: NotebookNode) -> tuple[int, float]:

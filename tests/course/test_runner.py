@@ -10,6 +10,7 @@ from base64 import b64decode
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -148,7 +149,7 @@ def test_a_failure_is_named_the_other_notebooks_still_run_and_a_log_gets_no_bar(
     ]
     bad, dies, good = run_notebooks(paths, {}, tmp_path / "out")
     assert "01_bad.ipynb, cell In [2]: ZeroDivisionError: division by zero" in bad.failure
-    assert "02_dies.ipynb" in dies.failure
+    assert "02_dies.ipynb, cell In [1]: DeadKernelError" in dies.failure
     assert "died" in dies.failure
     assert good.numbers == {"value": 7}
     assert not good.failure
@@ -213,30 +214,34 @@ def test_two_runs_at_once_do_not_see_each_others_results(write_notebook, tmp_pat
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_who_is_stopped_leaves_the_old_page_whole_and_no_kernel_behind(write_notebook, tmp_path, stop):
     started = tmp_path / "started"
-    forever = f"import os, pathlib, time\npathlib.Path({str(started)!r}).write_text(str(os.getpid()))\ntime.sleep(600)"
-    path = write_notebook("01_a.ipynb", forever)
+    started.mkdir()
+    forever = f"import os, pathlib, time\n(pathlib.Path({str(started)!r}) / str(os.getpid())).touch()\ntime.sleep(600)"
+    paths = [str(write_notebook(name, forever)) for name in ("01_a.ipynb", "02_b.ipynb", "03_not_begun.ipynb")]
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "01_a.ipynb").write_text("the old page")
     program = (
         "import pathlib, sys\nfrom mnist_helpers import cli\nfrom mnist_helpers.course import runner\n"
         f"runner.BUILD = pathlib.Path({str(tmp_path / BUILD)!r})\n"
-        f"runner.find_notebooks = lambda choice: [pathlib.Path({str(path)!r})]\n"
+        f"runner.find_notebooks = lambda choice: [pathlib.Path(path) for path in {paths}]\n"
         f"run = runner.run_notebooks\n"
-        f"runner.run_notebooks = lambda paths, p: run(paths, p, pathlib.Path({str(tmp_path / 'out')!r}))\n"
-        "sys.argv = ['mnist-helpers', 'run-notebooks']\ncli.main()"
+        f"out = pathlib.Path({str(tmp_path / 'out')!r})\n"
+        "runner.run_notebooks = lambda paths, p, at_once: run(paths, p, out, at_once)\n"
+        "sys.argv = ['mnist-helpers', 'run-notebooks', '--jobs', '2']\ncli.main()"
     )
     # Where the tests themselves run in the background, a shell has them ignore Ctrl-C, and children inherit that.
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     run = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
     signal.signal(signal.SIGINT, before)
-    wait_for(lambda: started.exists() and started.read_text())
+    wait_for(lambda: len(list(started.iterdir())) == 2)
     run.send_signal(stop)
     _, errors = run.communicate(timeout=60)
     assert run.returncode == 130
     assert "Stopped. Every file that was written is whole." in errors
     assert (tmp_path / "out" / "01_a.ipynb").read_text() == "the old page"
     assert list((tmp_path / BUILD).iterdir()) == []
-    wait_for(lambda: not Path(f"/proc/{started.read_text()}").exists() or sys.platform != "linux")
+    kernels = [int(path.name) for path in started.iterdir()]
+    assert len(kernels) == 2, "a page was begun when the run had been stopped"
+    wait_for(lambda: not any(map(psutil.pid_exists, kernels)))
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next_and_a_living_one_s_folder_stays(write_notebook, tmp_path):
