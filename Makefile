@@ -11,6 +11,8 @@ PORT ?= 8866
 SHEETS ?=
 SUBMISSIONS ?=
 RERUN ?=
+# "no": mark where nothing can shut a submission in.
+SHUT_IN ?=
 # How many notebooks to run at once; empty: one a core, four at most.
 JOBS ?=
 # Recipes read them from the environment, where a quote or a backslash in them means nothing to the shell.
@@ -152,7 +154,8 @@ solutions: $(READY) ## run the exercise sheets with their solutions, and notes f
 grade: $(READY) ## mark a class (SUBMISSIONS=folder-or-zip SHEETS="01"); marks and feedback in course/
 	@test -n "$$SUBMISSIONS" || test "$$RERUN" = no || \
 		{ echo "Say what to mark: make grade SUBMISSIONS=folder-or-zip"; exit 2; }
-	@$(RUN) grade $${SUBMISSIONS:+"$$SUBMISSIONS"} --sheets "$$SHEETS" --rerun "$${RERUN:-changed}"
+	@$(RUN) grade $${SUBMISSIONS:+"$$SUBMISSIONS"} --sheets "$$SHEETS" --rerun "$${RERUN:-changed}" \
+		$(if $(filter no,$(SHUT_IN)),--not-shut-in)
 
 hub: $(READY) ## start a JupyterHub for the course on this machine (deploy/); needs git and npm
 	@$(RUN) hub --users "$${HUB_USERS:-instructor ann bob cid}" --port "$${HUB_PORT:-8000}"

@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 import psutil
 
+from mnist_helpers.errors import CourseError
 from mnist_helpers.runtime import PACKAGE_PARENT, held_folder
 
 FILES_IN_MEMORY = 100_000_000  # bytes that may be written to each folder in memory: its own, the home, /tmp
@@ -55,6 +56,23 @@ def has_bubblewrap() -> bool:
     return tried.returncode == 0
 
 
+def need_bubblewrap() -> None:
+    """Do nothing where bubblewrap does its work.
+
+    Raises: CourseError elsewhere, saying what to do.
+    """
+    if has_bubblewrap():
+        return
+    found = shutil.which("bwrap")
+    missing = f"{found} may not make namespaces here" if found else "There is no bubblewrap here"
+    install = "allow it to" if found else "install it (Debian, Ubuntu: apt-get install bubblewrap)"
+    raise CourseError(
+        f"{missing}, and without it a submission can read, change and send away all that you can. "
+        + (f"Either {install}, or mark" if sys.platform == "linux" else "It exists on Linux only. Mark there, or")
+        + " on a machine that holds nothing else, with --not-shut-in (make: SHUT_IN=no)."
+    )
+
+
 def what_is_isolated(limits: Limits) -> list[str]:
     """Say plainly what a submission can and cannot do while it is marked."""
     lines = [
@@ -74,7 +92,6 @@ def what_is_isolated(limits: Limits) -> list[str]:
         lines.append("It can read the other files of this machine that you can read, outside your home folder.")
     else:
         lines.append("It is NOT isolated: it can reach the network and your files, and fill the disk.")
-        lines[-1] += " Install bubblewrap (Linux) to change that."
     return lines
 
 

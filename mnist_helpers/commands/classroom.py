@@ -55,6 +55,9 @@ def grade(
     seconds: Annotated[int, typer.Option(min=10, help="for a whole submission")] = 300,
     cell_seconds: Annotated[int, typer.Option(min=1, help="for one cell")] = 60,
     memory: Annotated[float, typer.Option(min=1, help="GiB for each process of a submission")] = 2,
+    not_shut_in: Annotated[
+        bool, typer.Option("--not-shut-in", help="mark without bubblewrap, on a machine that holds nothing else")
+    ] = False,
 ) -> None:
     """Mark a class with nbgrader: marks as CSV, feedback as HTML, and a page about the class."""
     from mnist_helpers.classroom import gradebook, isolation, marking, report  # noqa: F401 - all that may be missing
@@ -65,6 +68,8 @@ def grade(
             if submissions is None
             else "--rerun no writes the tables from the book of marks, and reads no submissions. Leave them out."
         )
+    if submissions is not None and not not_shut_in:
+        isolation.need_bubblewrap()
     names = gradebook.sheet_names(sheets)
     limits = isolation.Limits(seconds, cell_seconds, int(memory * 2**30))
     if submissions is None:

@@ -7,6 +7,7 @@ import sys
 
 import nbformat
 from playwright.sync_api import expect
+from processes import UNSHUT
 from test_lab import open_notebook
 from visitor import PATIENCE, screenshot
 
@@ -49,7 +50,7 @@ def test_an_exercise_is_done_validated_and_marked(lab, workspace, visit, tmp_pat
     handed_in = tmp_path / "class" / "ann"
     handed_in.mkdir(parents=True)
     shutil.move(sheet, handed_in)
-    command = [sys.executable, "-m", "mnist_helpers", "grade", str(tmp_path / "class"), "--sheets", "01"]
+    command = [sys.executable, "-m", "mnist_helpers", "grade", str(tmp_path / "class"), "--sheets", "01", *UNSHUT]
     subprocess.run(command, cwd=ROOT, check=True)
     (mark,) = json.loads((tmp_path / "course" / "marks" / "class.json").read_text())["submissions"]
     assert mark["right"] == ["class_shares"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from playwright.sync_api import expect
+from processes import UNSHUT
 from visitor import screenshot
 
 from mnist_helpers.classroom.gradebook import SHEETS
@@ -36,7 +37,7 @@ def handed_in(tmp_path) -> Path:
 
 def grade(handed_in: Path) -> dict:
     course = handed_in.parent / "course"
-    command = [sys.executable, "-m", "mnist_helpers", "grade", str(handed_in), "--sheets", "01"]
+    command = [sys.executable, "-m", "mnist_helpers", "grade", str(handed_in), "--sheets", "01", *UNSHUT]
     subprocess.run(command, cwd=ROOT, check=True, env=os.environ | {"MNIST_COURSE": str(course)})
     (mark,) = json.loads((course / "marks" / "class.json").read_text())["submissions"]
     return mark

@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
+from mnist_helpers import cli
 from mnist_helpers.classroom import isolation
 from mnist_helpers.classroom.isolation import FILES_IN_MEMORY, Limits, Ran, has_bubblewrap, run_shut_in
+from mnist_helpers.errors import CourseError
 from mnist_helpers.runtime import RUNNING_FILE
 
 MEGABYTE = 2**20
@@ -108,3 +110,36 @@ def test_thousands_of_folders_in_each_other_end_nothing(tmp_path, monkeypatch):
     assert ran == Ran(b"done\n")
     for left in tmp_path.iterdir():  # pytest would stumble, too, before Python 3.13
         subprocess.run(["rm", "-r", left], check=True)
+
+
+@pytest.mark.parametrize(
+    ("found", "system", "said"),
+    [
+        (None, "linux", "There is no bubblewrap here, .* Either install it .*, or mark on a machine"),
+        ("/usr/bin/bwrap", "linux", "/usr/bin/bwrap may not make namespaces here, .* Either allow it to, or mark"),
+        (None, "darwin", "There is no bubblewrap here, .* It exists on Linux only. Mark there, or on a machine"),
+    ],
+)
+def test_where_nothing_shuts_a_submission_in_marking_is_refused_unless_one_says_so(monkeypatch, found, system, said):
+    monkeypatch.setattr(isolation, "has_bubblewrap", lambda: False)
+    monkeypatch.setattr(isolation.shutil, "which", lambda _: found)
+    monkeypatch.setattr(isolation.sys, "platform", system)
+    with pytest.raises(CourseError, match=f"{said}.*--not-shut-in .make: SHUT_IN=no"):
+        isolation.need_bubblewrap()
+
+
+@pytest.mark.parametrize(
+    ("words", "marked"), [([], False), pytest.param(["--not-shut-in"], True, marks=pytest.mark.slow)]
+)
+def test_the_command_marks_nothing_unless_it_is_told_to(monkeypatch, tmp_path, capsys, words, marked):
+    monkeypatch.setattr(isolation, "has_bubblewrap", lambda: False)
+    monkeypatch.setenv("MNIST_COURSE", str(tmp_path / "course"))
+    (tmp_path / "class" / "ann").mkdir(parents=True)
+    (tmp_path / "class" / "ann" / "sheet.ipynb").write_text("no notebook")
+    monkeypatch.setattr(sys, "argv", ["mnist-helpers", "grade", str(tmp_path / "class"), "--sheets", "01", *words])
+    with pytest.raises(SystemExit):
+        cli.main()
+    said = capsys.readouterr()
+    assert ("NOT isolated" in said.out) is marked
+    assert ("--not-shut-in" in said.err) is not marked
+    assert (tmp_path / "course").exists() is marked

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from processes import UNSHUT
 from pupils import ALL, NAME, POINTS, STAYING, Pupil, page, pupils, written
 
 from mnist_helpers.classroom import isolation
@@ -47,7 +48,7 @@ class Class:
 
 
 def grade(submissions: Path, folder: Path, *options: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "mnist_helpers", "grade", str(submissions), *options]
+    command = [sys.executable, "-m", "mnist_helpers", "grade", str(submissions), *UNSHUT, *options]
     return subprocess.run(
         command, env=os.environ | {"MNIST_COURSE": str(folder)}, capture_output=True, text=True, cwd=ROOT
     )
@@ -187,7 +188,7 @@ def test_a_place_without_submissions_is_refused_in_a_line(tmp_path, monkeypatch,
     place = tmp_path / "place"
     make(place)
     monkeypatch.setenv("MNIST_COURSE", str(tmp_path / "course"))
-    monkeypatch.setattr(sys, "argv", ["mnist-helpers", "grade", str(place)])
+    monkeypatch.setattr(sys, "argv", ["mnist-helpers", "grade", str(place), *UNSHUT])
     with pytest.raises(SystemExit, match="1"):
         main()
     (line,) = capsys.readouterr().err.splitlines()
