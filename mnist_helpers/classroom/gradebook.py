@@ -21,6 +21,7 @@ from nbformat import NotebookNode
 from traitlets import List
 from traitlets.config import PyFileConfigLoader
 
+from mnist_helpers.classroom.platforms import NO_PLATFORM, OF_EXCHANGE, Origin
 from mnist_helpers.course.runner import SOURCES, find_notebooks
 from mnist_helpers.errors import CourseError, MissingExtraError
 from mnist_helpers.runtime import ROOT, whole_file
@@ -179,8 +180,11 @@ class Gradebook:
             comments = [one for notebook in notebooks for one in notebook.comments]
             return [(one.name, one.manual_comment) for one in comments if one.manual_comment]
 
-    def write_feedback(self, student: str, sheet: str) -> Path:
+    def write_feedback(self, student: str, sheet: str, origin: Origin = NO_PLATFORM) -> Path:
         """Have nbgrader write a student's feedback, and return the page.
+
+        What came through nbgrader's exchange can go back through it (`nbgrader release_feedback`): it finds beside
+        the page whose it is.
 
         Raises: CourseError if nbgrader refuses, or takes too long.
         """
@@ -190,6 +194,11 @@ class Gradebook:
         text = path.read_text(encoding="utf-8")
         path.chmod(0o644)
         path.write_text(text.replace("<head>", f"<head>{NO_SCRIPTS}{WHOLE_LINES}", 1), encoding="utf-8")
+        for name, content in zip(OF_EXCHANGE, (origin.secret, f"{origin.handed_in} UTC"), strict=True):
+            beside = path.with_name(name)
+            beside.unlink(missing_ok=True)
+            if origin.secret:
+                beside.write_text(content, encoding="ascii")
         return path
 
     def known_students(self) -> dict[str, str]:

@@ -389,7 +389,7 @@ def _marked(run: KeptRun, records: Records) -> MarkedSubmission:
     elif run.origin.late:
         remarks.append(f"Marked as late by {run.origin.platform}.")
     try:
-        feedback = book.write_feedback(run.student, run.sheet)
+        feedback = book.write_feedback(run.student, run.sheet, run.origin)
     except CourseError as error:
         remarks.append(f"There is no feedback: {str(error).rstrip('.')}.")
     unread = bool(run.problem)

@@ -1,5 +1,6 @@
 """What a class hands in: renamed notebooks, deleted and doubled cells, zips, and files that are no notebooks."""
 
+import contextlib
 import copy
 import json
 import re
@@ -8,7 +9,7 @@ import zipfile
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -20,7 +21,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
 from mnist_helpers.classroom.outcomes import harmless
-from mnist_helpers.classroom.platforms import NO_PLATFORM, Origin, is_notebook, origins, owners
+from mnist_helpers.classroom.platforms import NO_PLATFORM, SECRET, Origin, is_notebook, origins, owners
 from mnist_helpers.errors import CourseError
 
 LARGEST = 20_000_000  # bytes of a notebook
@@ -38,6 +39,7 @@ OLDER = "It was made with an older edition of the sheet; its locked cells are th
 NUMBERED = re.compile(r" \(\d+\)$")  # as the second of one name is called
 LARGEST_PICTURE = 2_000_000  # characters
 DEFINED = re.compile(r"^(?:def|class)\s+(\w+)", re.MULTILINE)
+SECRETS = re.compile(r"[0-9a-f]{64,256}")  # by which nbgrader's exchange gives out feedback
 PICTURES = ("image/png", "image/jpeg")
 
 
@@ -87,7 +89,7 @@ def handed_in(place: Path) -> list[HandedInFile]:
     except zipfile.BadZipFile as error:
         raise SubmissionsError(f"{place} cannot be read as a zip ({error}). Give a folder or a whole zip.") from error
     paths = [path for path, _ in files]
-    students, named = owners(paths), origins(paths)
+    students, named = owners(paths), _with_secrets(origins(paths), dict(files))
     found = [
         HandedInFile(student, str(path), read, named.get(path, NO_PLATFORM))
         for (path, read), student in zip(files, students, strict=True)
@@ -100,6 +102,19 @@ def handed_in(place: Path) -> list[HandedInFile]:
             "learning platform gives."
         )
     return found
+
+
+def _with_secrets(
+    named: dict[PurePosixPath, Origin], files: dict[PurePosixPath, Callable[[], bytes]]
+) -> dict[PurePosixPath, Origin]:
+    """Put into the origins of what came from nbgrader's exchange what lies beside it there."""
+    for path, origin in named.items():
+        beside = (folder / SECRET for folder in path.parents)
+        if origin.platform == "nbgrader" and (read := next(filter(None, map(files.get, beside)), None)):
+            with contextlib.suppress(ValueError):
+                secret = read().decode("ascii")
+                named[path] = replace(origin, secret=secret if SECRETS.fullmatch(secret) else "")
+    return named
 
 
 def left_out(files: list[HandedInFile]) -> list[str]:

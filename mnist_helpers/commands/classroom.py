@@ -93,11 +93,13 @@ def _begin(
     submissions: Path, names: list[str], limits: "Limits", again: bool
 ) -> "tuple[Records, list[str], Iterator[MarkedSubmission]]":
     """Sort out what was handed in; return the records, how it is run, and the submissions as they get marked."""
-    from mnist_helpers.classroom import hub, isolation, marking
+    from mnist_helpers.classroom import gradebook, hub, isolation, marking
     from mnist_helpers.classroom.class_guesses import guesses_apart, keep_guesses
     from mnist_helpers.classroom.submissions import handed_in, left_out, short, sort_out
 
     files, guesses = guesses_apart(handed_in(submissions))
+    not_now = {*gradebook.sheet_names()} - {*names}  # in nbgrader's exchange all sheets lie side by side
+    files = [file for file in files if file.origin.sheet not in not_now]
     lines = isolation.what_is_isolated(limits)
     say("\n".join([*lines, *left_out(files)]) + "\n")
     records = marking.open_records()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import nbformat
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 from processes import UNSHUT
 from test_lab import open_notebook
 from visitor import PATIENCE, screenshot
@@ -17,11 +17,8 @@ from mnist_helpers.runtime import ROOT
 ANSWER = "    return torch.bincount(labels, minlength=10) / len(labels)"
 
 
-def test_an_exercise_is_done_validated_and_marked(lab, workspace, visit, tmp_path, monkeypatch):
-    monkeypatch.setenv("MNIST_COURSE", str(tmp_path / "course"))
-    sheet = workspace / "handed_out.ipynb"
-    nbformat.write(Gradebook().hand_out("01_data"), sheet)
-    page = open_notebook(visit, lab, sheet.name)
+def solve_class_shares(page: Page) -> None:
+    """Type the answer to one exercise of sheet 1, and run its check."""
     cells = page.locator(".jp-Notebook .jp-CodeCell")
     cells.nth(0).locator(".cm-content").click()
     page.keyboard.press("Shift+Enter")
@@ -37,6 +34,14 @@ def test_an_exercise_is_done_validated_and_marked(lab, workspace, visit, tmp_pat
     check.locator(".cm-content").click()
     page.keyboard.press("Shift+Enter")
     expect(check.locator(".jp-OutputArea")).to_contain_text("Right.")
+
+
+def test_an_exercise_is_done_validated_and_marked(lab, workspace, visit, tmp_path, monkeypatch):
+    monkeypatch.setenv("MNIST_COURSE", str(tmp_path / "course"))
+    sheet = workspace / "handed_out.ipynb"
+    nbformat.write(Gradebook().hand_out("01_data"), sheet)
+    page = open_notebook(visit, lab, sheet.name)
+    solve_class_shares(page)
     screenshot(page, "lab-exercise")
     page.keyboard.press("Control+s")
     # Validate saves too; two savings at once would find the file changed by each other.
