@@ -205,6 +205,30 @@ def fast(dropout: float) -> nn.Sequential:
     )
 
 
+def quick(dropout: float) -> nn.Sequential:
+    """Between `fast` and `accurate`: three convolutions without padding on the cut image, then a dense layer."""
+    return _network(
+        margin=nn.ZeroPad2d(-2),  # (B, 1, 24, 24)
+        conv1=nn.Conv2d(1, 32, 5),  # (B, 32, 20, 20)
+        pool1=nn.MaxPool2d(2),  # (B, 32, 10, 10)
+        norm1=nn.BatchNorm2d(32),
+        relu1=nn.ReLU(),
+        conv2=nn.Conv2d(32, 64, 3),  # (B, 64, 8, 8)
+        norm2=nn.BatchNorm2d(64),
+        relu2=nn.ReLU(),
+        conv3=nn.Conv2d(64, 64, 3),  # (B, 64, 6, 6)
+        pool3=nn.MaxPool2d(2),  # (B, 64, 3, 3)
+        norm3=nn.BatchNorm2d(64),
+        relu3=nn.ReLU(),
+        flatten=nn.Flatten(),  # (B, 576)
+        dense1=nn.Linear(576, 256),
+        norm4=nn.BatchNorm1d(256),
+        relu4=nn.ReLU(),
+        dropout=nn.Dropout(dropout),
+        dense2=nn.Linear(256, 10),
+    )
+
+
 class Residual(nn.Module):
     """Two 3×3 convolutions whose result is added to their input.
 

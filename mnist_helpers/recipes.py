@@ -158,6 +158,23 @@ def fastest_99() -> Recipe:
     )
 
 
+def fastest_99_5() -> Recipe:
+    """Our own: 99.5% in as little time as we could; every setting was chosen on validation images."""
+    return Recipe(
+        "fastest-99.5",
+        "quick",
+        epochs=3,
+        batch_size=256,
+        lr=2e-2,
+        beta1=0.8,
+        beta2=0.95,
+        weight_decay=0.01,
+        augment="shift",
+        label_smoothing=0.1,
+        bfloat16=True,
+    )
+
+
 def most_accurate() -> Recipe:
     """Our own: made to be as accurate as one network can be after ten minutes on two cores (see `ablation`).
 
@@ -202,6 +219,7 @@ RECIPES = {
         vgg(),
         resnet(),
         fastest_99(),
+        fastest_99_5(),
         most_accurate(),
         handwriting(),
         drawings(),

@@ -1,10 +1,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import ndimage
 from torchvision.transforms.v2.functional import InterpolationMode, affine
 
-from mnist_helpers.augmentation import AUGMENTATIONS, random_affine, random_coarseness, random_strokes
+from mnist_helpers.augmentation import AUGMENTATIONS, random_affine, random_coarseness, random_shift, random_strokes
 from mnist_helpers.data import to_float
 
 
@@ -45,6 +47,30 @@ def test_random_affine_is_different_for_each_image_and_the_same_for_the_same_see
     again = random_affine(images, torch.Generator().manual_seed(1))
     assert torch.equal(first, again)
     assert len(first.flatten(1).unique(dim=0)) == 5
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 3), st.integers(0, 1000), st.integers(1, 2))
+def test_random_shift_moves_whole_pixels_as_padding_and_cutting_do(most, seed, channels):
+    images = torch.rand(20, channels, 9, 11)
+    moved = random_shift(images, torch.Generator().manual_seed(seed), most)
+    padded = F.pad(images, (most,) * 4)
+    offsets = [(row, column) for row in range(2 * most + 1) for column in range(2 * most + 1)]
+    found = [
+        {offset for offset in offsets if torch.equal(padded[one][:, offset[0] :, offset[1] :][:, :9, :11], moved[one])}
+        for one in range(20)
+    ]
+    assert all(found)
+    assert len(set.union(*found)) > most, "all images move alike"
+
+
+def test_random_shift_reaches_every_move_and_no_other():
+    dots = torch.zeros(2_000, 1, 9, 9)
+    dots[:, :, 4, 4] = 1
+    moved = random_shift(dots, torch.Generator().manual_seed(0))
+    assert torch.equal(moved.sum(dim=(1, 2, 3)), torch.ones(2_000))
+    places = {tuple(place) for place in moved[:, 0].nonzero()[:, 1:].tolist()}
+    assert places == {(row, column) for row in range(2, 7) for column in range(2, 7)}
 
 
 def test_squeeze_and_slant_move_pixels_where_geometry_says():

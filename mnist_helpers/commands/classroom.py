@@ -77,16 +77,19 @@ def grade(
         found = marking.marked_before(records, names)
     else:
         records, lines, found = _begin(submissions, names, limits, rerun is Rerun.ALL)
-    marked = []
-    for one in found:
-        marked.append(one)
-        points = f"{one.points:4g} of {one.most:g}" if one.marks else "not marked"
-        say(f"{one.student:24} {one.sheet:26} {points}  {' '.join(one.remarks)}".rstrip())
+    marked = [_told(one) for one in found]
     if not marked:
         raise CourseError(f"There are no marks of these sheets in {records.book.folder}: {', '.join(names)}.")
     if kept := sum(not one.ran for one in marked) if submissions else 0:
         lines.append(f"{kept} of {len(marked)} were not run this time: nothing had changed, or nothing could be read.")
     _write_tables(sorted(marked, key=lambda one: (one.student, one.sheet)), lines, records)
+
+
+def _told(one: "MarkedSubmission") -> "MarkedSubmission":
+    """Print what came of a submission, and return it."""
+    points = f"{one.points:4g} of {one.most:g}" if one.marks else "not marked"
+    say(f"{one.student:24} {one.sheet:26} {points}  {' '.join(one.remarks)}".rstrip())
+    return one
 
 
 def _begin(
