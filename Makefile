@@ -13,7 +13,7 @@ SUBMISSIONS ?=
 RERUN ?=
 # "no": mark where nothing can shut a submission in.
 SHUT_IN ?=
-# How many notebooks to run at once; empty: one a core, four at most.
+# How many notebooks to run at once; empty: one per core, four at most, and one where a GPU computes.
 JOBS ?=
 # Recipes read them from the environment, where a quote or a backslash in them means nothing to the shell.
 export NOTEBOOKS PARAMS SHEETS SUBMISSIONS RERUN JOBS

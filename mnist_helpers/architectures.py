@@ -206,7 +206,7 @@ def fast(dropout: float) -> nn.Sequential:
 
 
 def quick(dropout: float) -> nn.Sequential:
-    """Between `fast` and `accurate`: three convolutions without padding on the cut image, then a dense layer."""
+    """Between `fast` and `accurate`: three convolutions without padding on the cut image, then a hidden dense layer."""
     return _network(
         margin=nn.ZeroPad2d(-2),  # (B, 1, 24, 24)
         conv1=nn.Conv2d(1, 32, 5),  # (B, 32, 20, 20)

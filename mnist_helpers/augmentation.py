@@ -61,9 +61,9 @@ def _smooth_moves(shape: torch.Size, bend: float, generator: Generator) -> Tenso
 
 
 def random_shift(images: Tensor, generator: Generator, most: int = 2) -> Tensor:
-    """Move each image of a batch by whole pixels, up to `most` of them both ways; what comes in is 0.
+    """Move each image of a batch by up to `most` whole pixels in each direction; the pixels that come in are 0.
 
-    Nothing is interpolated, so this takes a small part of the time that `random_affine` takes.
+    Nothing is interpolated, so this takes a fraction of the time that `random_affine` takes.
 
     Shapes: images (B, C, H, W) → the same.
     """

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import secrets
 import shutil
 import signal
 import sys
@@ -21,7 +22,7 @@ from nbformat import NotebookNode
 from traitlets import List
 from traitlets.config import PyFileConfigLoader
 
-from mnist_helpers.classroom.platforms import NO_PLATFORM, OF_EXCHANGE, Origin
+from mnist_helpers.classroom.platforms import NO_PLATFORM, Origin
 from mnist_helpers.course.runner import SOURCES, find_notebooks
 from mnist_helpers.errors import CourseError, MissingExtraError
 from mnist_helpers.runtime import ROOT, whole_file
@@ -35,6 +36,8 @@ NO_SCRIPTS = (
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
     "style-src 'unsafe-inline'; img-src data:; font-src data:\">"
 )
+SECRET, TIME = "submission_secret.txt", "timestamp.txt"  # in each folder of nbgrader's exchange
+NO_TIME = datetime(1970, 1, 1)
 SECONDS = 30  # of a processor, to make one page harmless or to render it: text can be made to take hours
 WHOLE_LINES = "<style>pre { white-space: pre-wrap !important; }</style>"  # a hint is longer than a page is wide
 
@@ -183,22 +186,20 @@ class Gradebook:
     def write_feedback(self, student: str, sheet: str, origin: Origin = NO_PLATFORM) -> Path:
         """Have nbgrader write a student's feedback, and return the page.
 
-        What came through nbgrader's exchange can go back through it (`nbgrader release_feedback`): it finds beside
-        the page whose it is.
+        Beside it lies what `nbgrader release_feedback` needs to give it, through the exchange, to whoever has handed
+        this in. What came another way gets a secret that nobody has: that command stops at a page without one.
 
         Raises: CourseError if nbgrader refuses, or takes too long.
         """
+        beside = self.folder / "autograded" / student / sheet  # from where nbgrader takes it on
+        (beside / SECRET).write_text(origin.secret or secrets.token_hex(64), encoding="ascii")
+        (beside / TIME).write_text(f"{origin.handed_in or NO_TIME} UTC", encoding="ascii")
         with _soon_done():
             self._do(self._api.generate_feedback, sheet, student)
         path = self.folder / "feedback" / student / sheet / f"{sheet}.html"
         text = path.read_text(encoding="utf-8")
         path.chmod(0o644)
         path.write_text(text.replace("<head>", f"<head>{NO_SCRIPTS}{WHOLE_LINES}", 1), encoding="utf-8")
-        for name, content in zip(OF_EXCHANGE, (origin.secret, f"{origin.handed_in} UTC"), strict=True):
-            beside = path.with_name(name)
-            beside.unlink(missing_ok=True)
-            if origin.secret:
-                beside.write_text(content, encoding="ascii")
         return path
 
     def known_students(self) -> dict[str, str]:

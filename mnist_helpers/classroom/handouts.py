@@ -11,7 +11,6 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
 from mnist_helpers.classroom.gradebook import SHEETS, Gradebook, sheet_names
-from mnist_helpers.course.at_once import pages_at_once
 from mnist_helpers.course.runner import (
     BUILD,
     SLOW_BY,
@@ -126,7 +125,7 @@ def make_solutions(folder: Path = SOLUTIONS, choice: str = "") -> list[RunResult
             paths.append(staging / f"{name}.ipynb")
             _write_page(page, paths[-1])
         sheets = folder / "notebooks" / "exercises"
-        results = run_notebooks(paths, {}, output=sheets, at_once=pages_at_once(len(paths)))
+        results = run_notebooks(paths, {}, output=sheets)
     for result in results:
         result.numbers |= slow_exercises(read_notebook(sheets / f"{result.name}.ipynb"))
     return results

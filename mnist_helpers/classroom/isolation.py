@@ -64,10 +64,10 @@ def need_bubblewrap() -> None:
     if has_bubblewrap():
         return
     found = shutil.which("bwrap")
-    missing = f"{found} may not make namespaces here" if found else "There is no bubblewrap here"
+    missing = f"{found} is not allowed to create namespaces here" if found else "There is no bubblewrap here"
     install = "allow it to" if found else "install it (Debian, Ubuntu: apt-get install bubblewrap)"
     raise CourseError(
-        f"{missing}, and without it a submission can read, change and send away all that you can. "
+        f"{missing}, and without it a submission can read and change whatever you can, and send it anywhere. "
         + (f"Either {install}, or mark" if sys.platform == "linux" else "It exists on Linux only. Mark there, or")
         + " on a machine that holds nothing else, with --not-shut-in (make: SHUT_IN=no)."
     )

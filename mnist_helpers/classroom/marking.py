@@ -183,9 +183,12 @@ def _unchanged(submission: Submission, records: Records, limits: Limits) -> Kept
             if name not in in_book or in_book[name].auto != (in_book[name].most if verdict.right else 0):
                 return None  # the book is an older or a newer one
         other = _another_number(kept.origin, submission.origin)
-        now = replace(kept, remarks=submission.remarks + other, origin=submission.origin)
+        origin = submission.origin
+        if origin.secret and origin.handed_in and kept.origin.handed_in:  # the same once more is no later
+            origin = replace(origin, handed_in=min(origin.handed_in, kept.origin.handed_in))
+        now = replace(kept, remarks=submission.remarks + other, origin=origin)
         if now != kept:
-            book.note_time(student, sheet, submission.origin.handed_in)
+            book.note_time(student, sheet, origin.handed_in)
             records.runs.keep(now)
         return now
     except Exception:

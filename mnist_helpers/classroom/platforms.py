@@ -1,10 +1,9 @@
-"""Whose a handed-in file is: as Canvas, Moodle and Blackboard name it, or nbgrader's exchange; plain folders.
+"""Whose a handed-in file is: how Canvas, Moodle and Blackboard name what they give for "download all"; plain folders.
 
 Canvas       leeann_LATE_12345_678901_sheet.ipynb                    name, student's number, file's number
 Moodle       Ann Lee_123456_assignsubmission_file_/sheet.ipynb       another number for each assignment;
              Ann Lee_123456_assignsubmission_file_sheet.ipynb        so, too, without folders
 Blackboard   Sheet 1_alee_attempt_2026-11-26-10-00-00_sheet.ipynb    and a .txt that has no name after the date
-nbgrader     alee+01_data+2026-11-26 10:00:00.123456 UTC+aB3_dE6-gH9j/01_data.ipynb    the exchange's folder "inbound"
 a folder     Ann Lee/sheet.ipynb                                     or a notebook named after its student
 """
 
@@ -24,11 +23,6 @@ CANVAS = re.compile(  # a name has letters and accents, but no space and no punc
     re.DOTALL,
 )
 BLACKBOARD = re.compile(r"(?P<head>.+?)_attempt_(?P<time>\d{4}(-\d\d){5})(?P<file>_.+|\.txt)", re.DOTALL)
-EXCHANGE = re.compile(  # the last part is left to chance, so that nobody finds another's folder
-    r"(?P<user>[^+]+)\+(?P<sheet>[^+]+)\+(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6} \S+?)(\+[\w-]{12})?"
-)
-SECRET = "submission_secret.txt"  # which the exchange leaves in each of its folders, beside timestamp.txt
-OF_EXCHANGE = (SECRET, "timestamp.txt")
 ABOUT_FILES = (".txt", ".csv", ".html", ".md")  # what lies beside a class's notebooks and is no student's
 
 
@@ -37,7 +31,7 @@ class Origin:
     """What a platform's name for a file says of its student besides the name: who it is when the marks go back.
 
     `number` is Canvas's number of the student, or Moodle's of the student in this assignment. `late` is what Canvas
-    says; `handed_in` is Blackboard's, by its own clock, or the exchange's, in UTC. The exchange says for which `sheet`
+    says; `handed_in` is Blackboard's, by its own clock, or nbgrader's, in UTC. Its exchange also says for which `sheet`
     it was handed in, and by `secret` gives the feedback to whoever has done so, and to nobody else.
     """
 
@@ -66,11 +60,8 @@ class _Owner:
 def owners(paths: list[PurePosixPath]) -> list[str | None]:
     """Return for each path whose it is: one name for a person in all downloads; "" for nobody's, None for a mere note.
 
-    Of two students of one name in a download the second is called "Ann Lee (2)". In nbgrader's exchange all that a
-    student has handed in is kept; what is older than the newest of a sheet counts as a note.
+    Of two students of one name in a download the second is called "Ann Lee (2)".
     """
-    if exchange := _in_exchange(paths):
-        return [exchange[path].name if path in exchange else None for path in paths]
     found = _on_platforms(paths)
     downloads = {one.download for one in found.values()}
     rest = [path for path in paths if path not in found and path.parent not in downloads]
@@ -94,30 +85,7 @@ def owners(paths: list[PurePosixPath]) -> list[str | None]:
 
 def origins(paths: list[PurePosixPath]) -> dict[PurePosixPath, Origin]:
     """Return what the names of files say that are named as a platform names them."""
-    return {path: one.origin for path, one in (_in_exchange(paths) or _on_platforms(paths)).items()}
-
-
-def _in_exchange(paths: list[PurePosixPath]) -> dict[PurePosixPath, _Owner]:
-    """Return the owners of the newest of each student and sheet, if all lies as in the folder of nbgrader's exchange.
-
-    One folder that is named otherwise, and it is another place: a student may have named one as the exchange does.
-    """
-    for depth in (0, 1):  # in the folder itself, or in a zip of it
-        tries = {path: EXCHANGE.fullmatch(path.parts[depth]) for path in paths if len(path.parts) > depth + 1}
-        if paths and len(tries) == len(set(paths)) and all(tries.values()):
-            break
-    else:
-        return {}
-    newest: dict[tuple[str, str], str] = {}
-    for match in tries.values():
-        key = match["user"], match["sheet"]
-        newest[key] = max(match["time"], newest.get(key, ""))
-    found = {}
-    for path, match in tries.items():
-        if match["time"] == newest[match["user"], match["sheet"]] and path.name not in OF_EXCHANGE:
-            origin = Origin("nbgrader", match["user"], handed_in=_utc(match["time"]), sheet=match["sheet"])
-            found[path] = _Owner(path.parent, match["user"], match["user"], origin)
-    return found
+    return {path: one.origin for path, one in _on_platforms(paths).items()}
 
 
 def _on_platforms(paths: list[PurePosixPath]) -> dict[PurePosixPath, _Owner]:
@@ -177,14 +145,6 @@ def _time(text: str) -> datetime | None:
     """Return the time in a name of Blackboard's, if there is such a time."""
     try:
         return datetime.strptime(text, "%Y-%m-%d-%H-%M-%S")
-    except ValueError:
-        return None
-
-
-def _utc(text: str) -> datetime | None:
-    """Return the time in a name of the exchange's, if there is such a time, and it is in UTC, as is usual."""
-    try:
-        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f UTC")
     except ValueError:
         return None
 

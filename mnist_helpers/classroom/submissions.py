@@ -1,6 +1,5 @@
 """What a class hands in: renamed notebooks, deleted and doubled cells, zips, and files that are no notebooks."""
 
-import contextlib
 import copy
 import json
 import re
@@ -9,7 +8,7 @@ import zipfile
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -21,7 +20,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
 from mnist_helpers.classroom.outcomes import harmless
-from mnist_helpers.classroom.platforms import NO_PLATFORM, SECRET, Origin, is_notebook, origins, owners
+from mnist_helpers.classroom.platforms import NO_PLATFORM, Origin, is_notebook, origins, owners
 from mnist_helpers.errors import CourseError
 
 LARGEST = 20_000_000  # bytes of a notebook
@@ -39,7 +38,6 @@ OLDER = "It was made with an older edition of the sheet; its locked cells are th
 NUMBERED = re.compile(r" \(\d+\)$")  # as the second of one name is called
 LARGEST_PICTURE = 2_000_000  # characters
 DEFINED = re.compile(r"^(?:def|class)\s+(\w+)", re.MULTILINE)
-SECRETS = re.compile(r"[0-9a-f]{64,256}")  # by which nbgrader's exchange gives out feedback
 PICTURES = ("image/png", "image/jpeg")
 
 
@@ -51,13 +49,14 @@ class SubmissionsError(CourseError):
 class HandedInFile:
     """A file as it came: whose ("" for nobody's), its name, and how its bytes are read: a class does not fit in memory.
 
-    `read` raises ValueError with the reason if the bytes cannot be had.
+    `read` raises ValueError with the reason if the bytes cannot be had. `remarks` are about how it came.
     """
 
     student: str
     name: str
     read: Callable[[], bytes]
     origin: Origin = NO_PLATFORM
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass
@@ -89,7 +88,7 @@ def handed_in(place: Path) -> list[HandedInFile]:
     except zipfile.BadZipFile as error:
         raise SubmissionsError(f"{place} cannot be read as a zip ({error}). Give a folder or a whole zip.") from error
     paths = [path for path, _ in files]
-    students, named = owners(paths), _with_secrets(origins(paths), dict(files))
+    students, named = owners(paths), origins(paths)
     found = [
         HandedInFile(student, str(path), read, named.get(path, NO_PLATFORM))
         for (path, read), student in zip(files, students, strict=True)
@@ -102,19 +101,6 @@ def handed_in(place: Path) -> list[HandedInFile]:
             "learning platform gives."
         )
     return found
-
-
-def _with_secrets(
-    named: dict[PurePosixPath, Origin], files: dict[PurePosixPath, Callable[[], bytes]]
-) -> dict[PurePosixPath, Origin]:
-    """Put into the origins of what came from nbgrader's exchange what lies beside it there."""
-    for path, origin in named.items():
-        beside = (folder / SECRET for folder in path.parents)
-        if origin.platform == "nbgrader" and (read := next(filter(None, map(files.get, beside)), None)):
-            with contextlib.suppress(ValueError):
-                secret = read().decode("ascii")
-                named[path] = replace(origin, secret=secret if SECRETS.fullmatch(secret) else "")
-    return named
 
 
 def left_out(files: list[HandedInFile]) -> list[str]:
@@ -177,13 +163,13 @@ def _refuse_too_many(count: int, place: Path) -> None:
 
 def _meant(name: str) -> PurePosixPath | None:
     """Return the path of a file that was handed in on purpose; None for what a system or JupyterLab left there."""
-    parts = [_escaped(part) for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    parts = [escaped(part) for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     if not parts or any(part.startswith(".") or part == "__MACOSX" for part in parts):  # ".." is among these
         return None
     return PurePosixPath(*parts)
 
 
-def _escaped(part: str) -> str:
+def escaped(part: str) -> str:
     """Write out what files and terminals stumble over; names that differ stay different."""
     return "".join(one if category(one) not in ("Cc", "Cs") else f"\\x{ord(one):02x}" for one in part)
 
@@ -227,7 +213,7 @@ def sort_out(files: list[HandedInFile], sheets: dict[str, NotebookNode], known: 
     ids = student_ids(list(dict.fromkeys(file.student for file in files)), known)
     sums: Counter[str] = Counter()
     read = [(ids[file.student], file, *read_notebook(file, sums)) for file in files]
-    sheet_of = {file: best_sheet(page, sheets) if page else ("", 0) for _, file, page, _ in read}
+    sheet_of = {file: _sheet_of(file, page, sheets) if page else ("", 0) for _, file, page, _ in read}
     counts = Counter(sheet for sheet, _ in sheet_of.values() if sheet)
     usual = counts.most_common(1)[0][0] if counts else next(iter(sheets))
     found: dict[tuple[str, str], Submission] = {}
@@ -238,13 +224,14 @@ def sort_out(files: list[HandedInFile], sheets: dict[str, NotebookNode], known: 
             earlier = found.get((student, sheet))
             found[student, sheet] = restored(student, sheet, page, sheets[sheet])
             found[student, sheet].origin = file.origin
+            found[student, sheet].remarks += file.remarks
             if earlier:
                 remark = f"There is more than one notebook; {short(file.name)} was marked."
                 found[student, sheet].remarks.append(remark)
         else:
             reason = problem or f"{short(file.name)} holds no cell of the sheets that are marked."
-            empty = copy.deepcopy(sheets[usual])
-            unread = Submission(student, usual, empty, reason, origin=file.origin)
+            name = file.origin.sheet or usual
+            unread = Submission(student, name, copy.deepcopy(sheets[name]), reason, [*file.remarks], origin=file.origin)
             found.setdefault((student, f"? {file.name}"), unread)
     sorted_out = _without_doubles(found)
     _remark_differences(sorted_out, sheets)
@@ -255,17 +242,23 @@ def sort_out(files: list[HandedInFile], sheets: dict[str, NotebookNode], known: 
     return sorted_out
 
 
+def _sheet_of(file: HandedInFile, page: NotebookNode, sheets: dict[str, NotebookNode]) -> tuple[str, int]:
+    """Return the sheet of a page: that for which it was handed in, if that is known, or that of which it has most."""
+    return best_sheet(page, {name: sheets[name] for name in [file.origin.sheet or name for name in sheets]})
+
+
 def _without_doubles(found: dict[tuple[str, str], Submission]) -> list[Submission]:
     """Of a student who has a notebook that can be read, leave out what cannot, but mention it there."""
     good = [one for one in found.values() if not one.problem]
-    first: dict[str, Submission] = {}
-    problems: dict[str, list[str]] = defaultdict(list)
+    first: dict[tuple[str, str], Submission] = {}
+    problems: dict[tuple[str, str], list[str]] = defaultdict(list)
     for one in [*good, *(one for one in found.values() if one.problem)]:
-        kept = first.setdefault(one.student, one)
+        key = one.student, one.origin.sheet  # where that is known, each sheet counts for itself
+        kept = first.setdefault(key, one)
         if one.problem and kept is not one:
-            problems[one.student].append(one.problem)
-    for student, said in problems.items():
-        first[student].remarks += _few(said)
+            problems[key].append(one.problem)
+    for key, said in problems.items():
+        first[key].remarks += _few(said)
     return sorted([*good, *(one for one in first.values() if one.problem)], key=lambda one: (one.student, one.sheet))
 
 

@@ -96,13 +96,13 @@ def _begin(
     submissions: Path, names: list[str], limits: "Limits", again: bool
 ) -> "tuple[Records, list[str], Iterator[MarkedSubmission]]":
     """Sort out what was handed in; return the records, how it is run, and the submissions as they get marked."""
-    from mnist_helpers.classroom import gradebook, hub, isolation, marking
+    from mnist_helpers.classroom import exchange, hub, isolation, marking
     from mnist_helpers.classroom.class_guesses import guesses_apart, keep_guesses
     from mnist_helpers.classroom.submissions import handed_in, left_out, short, sort_out
 
-    files, guesses = guesses_apart(handed_in(submissions))
-    not_now = {*gradebook.sheet_names()} - {*names}  # in nbgrader's exchange all sheets lie side by side
-    files = [file for file in files if file.origin.sheet not in not_now]
+    in_exchange = exchange.is_inbound(submissions)
+    came = exchange.handed_in(submissions, names) if in_exchange else handed_in(submissions)
+    files, guesses = guesses_apart(came)
     lines = isolation.what_is_isolated(limits)
     say("\n".join([*lines, *left_out(files)]) + "\n")
     records = marking.open_records()
@@ -118,7 +118,8 @@ def _begin(
             say(f"{short(name)} handed in guesses and no sheet; they were left out.")
         except OSError as error:
             say(f"The guesses of {known[name]} could not be kept ({error.strerror}).", err=True)
-    hidden = [book.folder, submissions.resolve(), *([hub.FOLDER] if hub.FOLDER.exists() else [])]
+    others = exchange.hidden(submissions) if in_exchange else [submissions.resolve()]
+    hidden = [book.folder, *others, *([hub.FOLDER] if hub.FOLDER.exists() else [])]
     return records, lines, marking.mark_class(found, records, limits, hidden, at_once=cores(), again=again)
 
 

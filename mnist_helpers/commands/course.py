@@ -13,18 +13,20 @@ from mnist_helpers.runtime import ROOT, environment_report
 def run_notebooks(
     params: Annotated[str, typer.Option(help='parameters: "epochs=1 dataset=fashion_mnist device=cpu"')] = "",
     notebooks: Annotated[str, typer.Option(help='which ones: "01 04"; all if empty')] = "",
-    jobs: Annotated[int | None, typer.Option(min=1, help="how many at once (else one a core, four at most)")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="how many at once (else one per core, four at most; one with a GPU)")
+    ] = None,
 ) -> None:
     """Run the notebooks from end to end into build/notebooks/ and print a table."""
     from mnist_helpers.course import at_once, runner
 
     given, paths = runner.read_parameters(params), runner.find_notebooks(notebooks)
     device = given.get("device", "auto")
-    jobs, begun = jobs or at_once.pages_at_once(len(paths), device), time.perf_counter()
+    jobs, begun = min(jobs or at_once.pages_at_once(len(paths), device), len(paths)), time.perf_counter()
     results = runner.run_notebooks(paths, given, at_once=jobs)
     say(f"\n{environment_report(device)}\n{runner.results_table(results)}")
     if jobs > 1:
-        say(f"{jobs} at once, which shared the cores: {time.perf_counter() - begun:.1f} seconds in all")
+        say(f"{jobs} at a time, sharing the cores: {time.perf_counter() - begun:.1f} seconds in all")
     raise typer.Exit(int(any(result.failure for result in results)))
 
 

@@ -1,6 +1,7 @@
 """Run several pages at once: each begins when those that it waits for are done, and whoever ends the run ends all."""
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -9,25 +10,29 @@ from graphlib import TopologicalSorter
 from typing import Any, TypeVar
 
 import psutil
+import torch
 
 from mnist_helpers.course.forking import ForkingKernelManager
 from mnist_helpers.runtime import pick_device
 from mnist_helpers.startup import THREADS_VARIABLE, cores
 
-MOST_AT_ONCE = 4  # each kernel takes about a gigabyte
+MOST_AT_ONCE = 4
+MEMORY = 2 * 2**30  # bytes that a lesson's kernel may come to need
 Page, Result = TypeVar("Page"), TypeVar("Result")
 
 
 def pages_at_once(pages: int, device: str = "auto") -> int:
-    """Return how many of so many pages to run at once: one a core, and one by one where something else computes."""
-    return max(1, min(pages, cores(), MOST_AT_ONCE)) if pick_device(device).type == "cpu" else 1
+    """Return how many of so many pages to run at once: one per core, if memory allows; one where a GPU computes."""
+    if pick_device(device).type != "cpu":
+        return 1
+    return max(1, min(pages, cores(), MOST_AT_ONCE, psutil.virtual_memory().available // MEMORY))
 
 
 def shared_cores(at_once: int) -> AbstractContextManager:
-    """Let each of the kernels that run at once use its share of the cores, unless their threads are counted already."""
-    if at_once == 1 or {THREADS_VARIABLE, "OMP_NUM_THREADS"} & os.environ.keys():
-        return nullcontext()
-    return environment(THREADS_VARIABLE, str(max(1, cores() // at_once)))
+    """Let each of the kernels that run at once use its share of the threads that this process may use."""
+    return (
+        environment(THREADS_VARIABLE, str(max(1, torch.get_num_threads() // at_once))) if at_once > 1 else nullcontext()
+    )
 
 
 class RunEnded(Exception):  # noqa: N818 - nothing went wrong
@@ -51,11 +56,12 @@ class Kernels:
     def end(self) -> None:
         """End those that run, and let none begin a cell any more."""
         self.ended.set()
-        for manager in self.begun:
-            process = getattr(manager.provisioner, "process", None)
-            with suppress(psutil.NoSuchProcess):
-                if process is not None:
-                    process.kill()
+        for provisioner in [manager.provisioner for manager in self.begun]:
+            with suppress(psutil.NoSuchProcess, ProcessLookupError):
+                if getattr(provisioner, "pgid", None):  # the kernel with what it has started
+                    os.killpg(provisioner.pgid, signal.SIGKILL)
+                elif getattr(provisioner, "process", None):
+                    provisioner.process.kill()
 
     def go_on(self) -> None:
         """Do nothing, unless the run was ended.
@@ -87,7 +93,8 @@ def run_at_once(
                 while ready and len(running) < at_once:
                     page = ready.pop(0)
                     running[pool.submit(work, page)] = page
-                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                # Without a timeout nothing would interrupt it on Windows.
+                for done in wait(running, timeout=0.5, return_when=FIRST_COMPLETED).done:
                     page = running.pop(done)
                     results[page] = done.result()
                     order.done(page)

@@ -35,7 +35,7 @@ FREE = (
     *("CUDA_VISIBLE_DEVICES", "MNIST_", "PWD", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR"),
 )
 
-FIRST = threading.Lock()  # of the pages that begin at once one starts the process for all
+FIRST = threading.Lock()  # of pages that begin at once, only one starts the process, for all of them
 
 
 def fixed(environment: dict[str, str]) -> dict[str, str]:

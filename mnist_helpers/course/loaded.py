@@ -82,7 +82,8 @@ def begin_differently() -> None:
     from mnist_helpers.startup import limit_threads
 
     limit_threads()
-    threadpool_limits(torch.get_num_threads(), user_api="blas")  # NumPy's are counted as it is loaded
+    if not {"OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"} & os.environ.keys():  # else a reader has set them
+        threadpool_limits(torch.get_num_threads(), user_api="blas")  # NumPy's are counted as it is loaded
     np.random.seed()  # noqa: NPY002 - the old generator is the one that all would share
     torch.seed()
     mpl.rcParams["backend"] = os.environ.setdefault(BACKEND, INLINE)

@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from mnist_helpers.course.at_once import Kernels, environment, run_at_once, shared_cores
 from mnist_helpers.course.kernel import NAME, RUNNING
+from mnist_helpers.course.stripping import without_outputs
 from mnist_helpers.datasets import DATASETS
 from mnist_helpers.errors import DISK_FULL, CourseError
 from mnist_helpers.pages import REPORT_MIME, readable
@@ -198,11 +199,14 @@ def run_notebooks(
     Raises: CourseError before anything runs if a parameter is wrong.
     """
     check_parameters(parameters, paths)
+    at_once = min(at_once, len(paths))
     pages = {path: read_notebook(path) for path in paths}
     output.mkdir(parents=True, exist_ok=True)
 
     def run(path: Path) -> RunResult:
-        with contextlib.closing(ensure_event_loop()):  # this thread's, in which its kernel is talked to
+        with contextlib.closing(
+            ensure_event_loop(prefer_selector_loop=True)
+        ):  # this thread's, in which its kernel is talked to
             result = _run_one(path, parameters, staging, bar, kernels)
         kernels.go_on()  # else the page is no more than what was done until then
         (staging / path.name).replace(output / path.name)
@@ -260,11 +264,11 @@ def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm, k
     notebook = read_notebook(path)
     mine = {name: value for name, value in parameters.items() if name in declared_parameters(notebook)}
     bar.set_description(path.stem)
-    begun = []  # for each cell whether it is one of code, which are counted
+    begun = []
 
     def begin(cell: NotebookNode, **_: Any) -> None:
         kernels.go_on()
-        begun.append(cell.cell_type == "code" and bool(cell.source.strip()))
+        begun.append(cell)
         bar.update()
 
     started, failure = time.perf_counter(), ""
@@ -287,14 +291,23 @@ def _run_one(path: Path, parameters: dict[str, Any], staging: Path, bar: tqdm, k
         if isinstance(error, OSError) and error.errno in DISK_FULL:  # where they would find no room either
             error.filename = error.filename or str(BUILD)
             raise
-        cell = f", cell In [{sum(begun)}]" if any(begun) else ""
-        failure = f"{path.name}{cell}: {type(error).__name__}: {error}"
+        count = sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in begun)
+        failure = f"{path.name}{f', cell In [{count}]' if count else ''}: {type(error).__name__}: {error}"
     if not (staging / path.name).exists():
-        nbformat.write(notebook, staging / path.name)
+        nbformat.write(_as_far_as_it_went(notebook, begun), staging / path.name)
     bar.update(len(notebook.cells) - len(begun))
     seconds = time.perf_counter() - started
     page = read_notebook(staging / path.name)
     return RunResult(path.stem, seconds, budget_of(notebook), slowest_cell(page), _reported(page), failure)
+
+
+def _as_far_as_it_went(notebook: NotebookNode, begun: list[NotebookNode]) -> NotebookNode:
+    """Return a page whose kernel died with what its cells showed until then, and nothing of an earlier run."""
+    page, shown = without_outputs(notebook), {cell.get("id"): cell for cell in begun}
+    for cell in page.cells:
+        if cell.cell_type == "code" and (ran := shown.get(cell.get("id"))):
+            cell.outputs, cell.execution_count = ran.outputs, ran.execution_count
+    return page
 
 
 def _without_fields(path: Path) -> str:

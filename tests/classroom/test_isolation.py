@@ -116,7 +116,11 @@ def test_thousands_of_folders_in_each_other_end_nothing(tmp_path, monkeypatch):
     ("found", "system", "said"),
     [
         (None, "linux", "There is no bubblewrap here, .* Either install it .*, or mark on a machine"),
-        ("/usr/bin/bwrap", "linux", "/usr/bin/bwrap may not make namespaces here, .* Either allow it to, or mark"),
+        (
+            "/usr/bin/bwrap",
+            "linux",
+            "/usr/bin/bwrap is not allowed to create namespaces here, .* Either allow it to, or mark",
+        ),
         (None, "darwin", "There is no bubblewrap here, .* It exists on Linux only. Mark there, or on a machine"),
     ],
 )

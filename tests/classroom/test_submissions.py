@@ -3,12 +3,10 @@
 import copy
 import json
 import re
-import shutil
 import tracemalloc
 import warnings
 import zipfile
-from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import nbformat
 import numpy as np
@@ -250,19 +248,6 @@ CLASSES = {  # what is handed in, and whose it is
         "gradebook 2/Sheet_2_b_kim_attempt_2026-12-03-10-00-00_02.ipynb": "b_kim",
     },
     "Blackboard, one": {"Sheet 1_alee_attempt_2026-11-26-10-00-00_01_data.ipynb": "alee"},
-    "nbgrader's exchange": {
-        "alee+01_data+2026-11-26 10:00:00.000001 UTC+aB3_dE6-gH9j/01_data.ipynb": None,  # she has tried again
-        "alee+01_data+2026-11-26 11:00:00.000001 UTC+aB3_dE6-gH9k/01_data.ipynb": "alee",
-        "alee+01_data+2026-11-26 11:00:00.000001 UTC+aB3_dE6-gH9k/figures/notes.txt": "alee",
-        "alee+01_data+2026-11-26 11:00:00.000001 UTC+aB3_dE6-gH9k/submission_secret.txt": None,
-        "alee+01_data+2026-11-26 11:00:00.000001 UTC+aB3_dE6-gH9k/timestamp.txt": None,
-        "alee+02_model+2026-11-25 11:00:00.000001 UTC+aB3_dE6-gH9k/02_model.ipynb": "alee",
-        "b.kim+01_data+2026-11-26 09:00:00.000001 CET/01_data.ipynb": "b.kim",
-    },
-    "one who calls a folder as the exchange does": {
-        "ann+01_data+2026-11-26 10:00:00.000001 UTC/01_data.ipynb": "ann+01_data+2026-11-26 10:00:00.000001 UTC",
-        "bob/01_data.ipynb": "bob",
-    },
     "a folder a student": {
         "class/Ann/01.ipynb": "Ann",
         "class/Ann/data/notes.txt": "Ann",
@@ -337,35 +322,6 @@ def test_the_text_that_blackboard_writes_is_no_student_and_no_remark(tmp_path):
     assert submissions.left_out(found) == [f"Left out, as no student's: {head.format('cem')}.txt."]
     assert not submissions.left_out([one for one in found if one.student])
     assert "d.txt" not in submissions.left_out([handed("", f"{name}.txt", b"") for name in "abcdef"])[0]
-
-
-def test_what_the_exchange_says_of_a_submission_is_kept_but_nothing_that_is_no_secret(tmp_path):
-    secret = "0f" * 64
-    folders = {
-        "ann+01_data+2026-11-26 10:00:00.250000 UTC+aB3_dE6-gH9j": secret.encode(),
-        "bob+01_data+2026-11-26 09:00:00.000001 CET+aB3_dE6-gH9j": b"../../" + secret.encode(),
-        "cem+01_data+2026-13-26 09:00:00.000001 UTC": b"\xff" * 128,
-        "dan+01_data+2026-11-26 09:00:00.000001 UTC": None,
-    }
-    for zipped in (False, True):
-        place = tmp_path / str(zipped) / "inbound"
-        for name, content in folders.items():
-            (place / name / "more").mkdir(parents=True)
-            (place / name / "more" / "01_data.ipynb").write_bytes(written(page(ALL)))
-            if content is not None:
-                (place / name / "submission_secret.txt").write_bytes(content)
-        found = handed_in(Path(shutil.make_archive(str(place), "zip", place.parent, place.name)) if zipped else place)
-        assert {one.student: (one.origin.platform, one.origin.sheet, one.origin.secret) for one in found} == {
-            "ann": ("nbgrader", "01_data", secret),
-            **dict.fromkeys(("bob", "cem", "dan"), ("nbgrader", "01_data", "")),
-        }
-        times = {one.student: one.origin.handed_in for one in found}
-        assert times == {
-            "ann": datetime(2026, 11, 26, 10, 0, 0, 250000),
-            "bob": None,  # of another zone, which nobody here knows
-            "cem": None,
-            "dan": datetime(2026, 11, 26, 9, 0, 0, 1),
-        }
 
 
 def test_a_place_with_nothing_but_notes_is_refused_with_their_names(tmp_path):

@@ -32,6 +32,7 @@ from mnist_helpers.course.runner import (
     slowest_cell,
 )
 from mnist_helpers.errors import CourseError
+from mnist_helpers.pages import REPORT_MIME
 from mnist_helpers.runtime import ROOT, RUNNING_FILE, artifacts_folder, hold
 
 BUILD = "build {x} {0}"  # papermill would put parameters into its braces
@@ -159,6 +160,21 @@ def test_a_failure_is_named_the_other_notebooks_still_run_and_a_log_gets_no_bar(
     assert capsys.readouterr().err == ""
 
 
+def test_a_page_whose_kernel_dies_shows_what_it_did_until_then_and_nothing_of_an_earlier_run(write_notebook, tmp_path):
+    path = write_notebook("01_a.ipynb", "print('alive')", "import os\nos._exit(1)", REPORT.format("1"))
+    page = nbformat.read(path, 4)
+    for cell in page.cells:
+        cell.execution_count = 7
+        cell.outputs = [nbformat.v4.new_output("display_data", data={REPORT_MIME: {"accuracy": 0.99}})]
+    nbformat.write(page, path)
+    (result,) = run_notebooks([path], {}, tmp_path / "out")
+    assert "cell In [2]" in result.failure
+    assert result.numbers == {}
+    first, *rest = nbformat.read(tmp_path / "out" / "01_a.ipynb", 4).cells
+    assert (first.outputs[0].text, first.execution_count) == ("alive\n", 1)
+    assert [cell.outputs for cell in rest] == [[], []]
+
+
 def test_a_full_disk_ends_the_run_and_is_named(write_notebook, tmp_path, monkeypatch, capsys):
     def half(_: str, target: str, *__: object, **___: object) -> None:
         Path(target.format()).write_text("{")
@@ -215,7 +231,11 @@ def test_two_runs_at_once_do_not_see_each_others_results(write_notebook, tmp_pat
 def test_who_is_stopped_leaves_the_old_page_whole_and_no_kernel_behind(write_notebook, tmp_path, stop):
     started = tmp_path / "started"
     started.mkdir()
-    forever = f"import os, pathlib, time\n(pathlib.Path({str(started)!r}) / str(os.getpid())).touch()\ntime.sleep(600)"
+    forever = (
+        "import os, pathlib, subprocess, time\nchild = subprocess.Popen(['sleep', '600'])\n"
+        f"for number in (child.pid, os.getpid()): (pathlib.Path({str(started)!r}) / str(number)).touch()\n"
+        "time.sleep(600)"
+    )
     paths = [str(write_notebook(name, forever)) for name in ("01_a.ipynb", "02_b.ipynb", "03_not_begun.ipynb")]
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "01_a.ipynb").write_text("the old page")
@@ -232,7 +252,7 @@ def test_who_is_stopped_leaves_the_old_page_whole_and_no_kernel_behind(write_not
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     run = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
     signal.signal(signal.SIGINT, before)
-    wait_for(lambda: len(list(started.iterdir())) == 2)
+    wait_for(lambda: len(list(started.iterdir())) == 4)  # two kernels, each with a process that it has started
     run.send_signal(stop)
     _, errors = run.communicate(timeout=60)
     assert run.returncode == 130
@@ -240,8 +260,8 @@ def test_who_is_stopped_leaves_the_old_page_whole_and_no_kernel_behind(write_not
     assert (tmp_path / "out" / "01_a.ipynb").read_text() == "the old page"
     assert list((tmp_path / BUILD).iterdir()) == []
     kernels = [int(path.name) for path in started.iterdir()]
-    assert len(kernels) == 2, "a page was begun when the run had been stopped"
-    wait_for(lambda: not any(map(psutil.pid_exists, kernels)))
+    assert len(kernels) == 4, "a page was begun when the run had been stopped"
+    wait_for(lambda: not any(map(lives, kernels)))
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next_and_a_living_one_s_folder_stays(write_notebook, tmp_path):
@@ -263,6 +283,14 @@ def test_what_a_killed_refreshing_left_is_removed_by_the_next(write_notebook, tm
     os.utime(left, (0, 0))
     assert not refresh_notebooks([write_notebook("01_a.ipynb", "1 + 1")])[0].failure
     assert list((tmp_path / BUILD).iterdir()) == []
+
+
+def lives(number: int) -> bool:
+    """Say whether a process runs; one that nobody has waited for does not."""
+    try:
+        return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def wait_for(condition, seconds: float = 60) -> None:
