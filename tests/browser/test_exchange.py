@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from conftest import free_port, lab_command, serving
@@ -38,11 +40,22 @@ def variables(tmp_path) -> dict[str, str]:
 
 @pytest.fixture
 def students_lab(tmp_path, variables) -> Iterator[str]:
-    """Serve JupyterLab to a student whose folder is empty."""
+    """Serve JupyterLab in an empty folder, as the student edition does once the Assignment List is switched on."""
     folder, home, port = tmp_path / "lab", tmp_path / "home", free_port()
     folder.mkdir()
     home.mkdir()
-    with serving(lab_command(port, home, folder), port, folder / "log", cwd=home, **variables) as address:
+    edition = Path(shutil.copytree(ROOT / "lab", tmp_path / "edition"))
+    for name, off, switched in (
+        ("labconfig/page_config.json", "true", ("menu", "assignment-list")),
+        ("jupyter_server_config.json", "false", ("assignment_list",)),
+    ):
+        lines = (edition / name).read_text().splitlines()
+        on = {"true": "false", "false": "true"}[off]
+        found = [line.replace(off, on) if any(f'{one}": {off}' in line for one in switched) else line for line in lines]
+        assert found != lines
+        (edition / name).write_text("\n".join(found))
+    own = {**variables, "JUPYTER_CONFIG_PATH": str(edition)}
+    with serving(lab_command(port, home, folder), port, folder / "log", cwd=home, **own) as address:
         yield address
 
 

@@ -41,6 +41,10 @@ def inbound(tmp_path):
     return hand_in
 
 
+def stubs(notebook) -> int:
+    return sum("raise NotImplementedError" in cell.source for cell in notebook.cells)
+
+
 def sorted_out(place: Path, *sheets: str):
     return sort_out(handed_in(place, list(sheets or [NAME])), {name: GIVEN[name] for name in sheets or [NAME]}, {})
 
@@ -58,8 +62,7 @@ def test_the_newest_of_each_student_and_sheet_counts_by_the_clock_and_not_by_the
         "bob_k@x": datetime(2026, 11, 26, 10, 0, 1),
         "c_d": datetime(2026, 11, 26, 10, 0, 0, 500000),
     }
-    solved = {name: sum("NotImplementedError" in cell.source for cell in one.page.cells) for name, one in found.items()}
-    assert set(solved.values()) == {0}
+    assert all(stubs(one.page) < stubs(page(set())) for one in found.values())
     assert all(not one.remarks and not one.problem for one in found.values())
 
 

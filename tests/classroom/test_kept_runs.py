@@ -279,6 +279,11 @@ def test_where_and_when_it_came_from_is_renewed_though_nothing_is_run(book, runs
     ann.origin = Origin("Moodle", "Ann", "78")
     (other,) = mark_class([ann], open_records(), LIMITS, [], 1)
     assert "the number 77 before, and 78 now" in " ".join(other.remarks)
+    for day, secret in ((3, "first"), (5, "second")):  # once more without a change: no later, but with another secret
+        ann.origin = Origin("nbgrader", "ann", handed_in=datetime(2026, 12, day), sheet=NAME, secret=secret)
+        (same,) = mark_class([ann], open_records(), LIMITS, [], 1)
+        assert (same.origin.handed_in, same.origin.secret) == (datetime(2026, 12, 3), secret)
+        assert (same.feedback.parent / "submission_secret.txt").read_text() == secret
     ann.origin = Origin("Blackboard", "ann", handed_in=datetime(2026, 12, 2, 15, 0))
     list(mark_class([ann], open_records(), LIMITS, [], 1))
     with book._api.gradebook as there:

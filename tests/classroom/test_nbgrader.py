@@ -3,13 +3,16 @@
 import os
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from nbformat.v4 import new_output
+from nbgrader.utils import notebook_hash
 from pupils import ALL, NAME, POINTS, edited, page, written
 
 from mnist_helpers.classroom.gradebook import SHEETS, Gradebook
+from mnist_helpers.classroom.platforms import Origin
 from mnist_helpers.runtime import ROOT
 
 pytestmark = pytest.mark.slow
@@ -73,3 +76,27 @@ def test_points_given_by_hand_stay_when_a_class_is_marked_again(tmp_path, monkey
     by_hand = {one.cell: one for one in course.grades("ann", NAME)}["which_digits"]
     assert by_hand.points == 2
     assert by_hand.waits
+
+
+def test_feedback_goes_out_through_the_exchange_to_whoever_came_through_it(tmp_path, monkeypatch):
+    """nbgrader stops at the first student whose feedback has no secret."""
+    course, exchange, settings = tmp_path / "course", tmp_path / "exchange", tmp_path / "settings"
+    exchange.mkdir(mode=0o777)
+    settings.mkdir()
+    (settings / "nbgrader_config.py").write_text(f"c.Exchange.root = {str(exchange)!r}")
+    monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(settings))
+    monkeypatch.setenv("MNIST_COURSE", str(course))
+    book = Gradebook()
+    notebook = book.hand_out(NAME)
+    secret, when = "0f" * 64, datetime(2026, 11, 26, 10)
+    origins = {"adam": Origin("Moodle", "Adam", "7"), "ann": Origin("nbgrader", "ann", handed_in=when, secret=secret)}
+    for student, origin in origins.items():
+        book.take_in(student, NAME, notebook, origin.handed_in)
+        book.write_feedback(student, NAME, origin)
+    for again in (False, True):
+        if again:  # as the Formgrader does, which makes these folders anew
+            nbgrader(course, "generate_feedback", NAME, "--force")
+        nbgrader(course, "release_feedback", NAME)
+        given = {path.name for path in (exchange / "mnist-cnn-notebooks" / "feedback").iterdir()}
+        assert f"{notebook_hash(secret=secret, notebook_id=NAME)}.html" in given
+        assert len(given) == 2, "and one that nobody finds"
