@@ -61,12 +61,13 @@ def test_three_hundred_are_marked_with_a_break_in_between(tmp_path):
     assert first.returncode == 130
     assert UNTIL_THE_BREAK <= len(seen) < STUDENTS / 2, "what had not begun was begun all the same"
 
-    second = begin(place, folder)
-    command, megabytes = psutil.Process(second.pid), []
-    for line in second.stdout:
-        if A_LINE_OF_MARKS.match(line):
-            megabytes.append(command.memory_info().rss / 1e6)
-    assert second.wait() == 0
+    megabytes = []
+    with begin(place, folder) as second:
+        command = psutil.Process(second.pid)
+        for line in second.stdout:
+            if A_LINE_OF_MARKS.match(line):
+                megabytes.append(command.memory_info().rss / 1e6)
+    assert second.returncode == 0
     minutes = (time.monotonic() - started) / 60
     found = json.loads((folder / "marks" / "class.json").read_text())["submissions"]
     assert {one["student"]: one["points"] for one in found} == points

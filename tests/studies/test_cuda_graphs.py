@@ -63,7 +63,7 @@ def test_each_run_begins_anew_and_the_same_seed_ends_the_same(train):
     assert not torch.equal(weights[0], weights[1])
 
 
-@pytest.mark.parametrize("name", ["most-accurate", "handwriting"])
+@pytest.mark.parametrize("name", ["most-accurate", "handwriting", "fastest-99.5"])
 def test_a_recipe_with_augmentation_learns_as_a_graph_would(train, val, name):
     recipe = replace(get_recipe(name), epochs=2, batch_size=32)
     training = GraphedTraining(lambda: build_model(recipe.architecture, recipe.dropout), train, recipe)
