@@ -30,9 +30,9 @@ def pages_at_once(pages: int, device: str = "auto") -> int:
 
 def shared_cores(at_once: int) -> AbstractContextManager:
     """Let each of the kernels that run at once use its share of the threads that this process may use."""
-    return (
-        environment(THREADS_VARIABLE, str(max(1, torch.get_num_threads() // at_once))) if at_once > 1 else nullcontext()
-    )
+    if at_once == 1:
+        return nullcontext()
+    return environment(THREADS_VARIABLE, str(max(1, torch.get_num_threads() // at_once)))
 
 
 class RunEnded(Exception):  # noqa: N818 - nothing went wrong

@@ -204,9 +204,8 @@ def run_notebooks(
     output.mkdir(parents=True, exist_ok=True)
 
     def run(path: Path) -> RunResult:
-        with contextlib.closing(
-            ensure_event_loop(prefer_selector_loop=True)
-        ):  # this thread's, in which its kernel is talked to
+        # The loop of this thread, in which its kernel is talked to: nobody else would close it.
+        with contextlib.closing(ensure_event_loop(prefer_selector_loop=True)):
             result = _run_one(path, parameters, staging, bar, kernels)
         kernels.go_on()  # else the page is no more than what was done until then
         (staging / path.name).replace(output / path.name)

@@ -3,6 +3,7 @@
 import copy
 import os
 import sys
+import tempfile
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mnist_helpers.classroom.exchange import handed_in, is_inbound
 from mnist_helpers.classroom.isolation import Limits, has_bubblewrap, run_shut_in
 from mnist_helpers.classroom.submissions import left_out, sort_out
 from mnist_helpers.course.stripping import without_solutions
+from mnist_helpers.runtime import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nbgrader's exchange is not for Windows.")
 SECRET = "0f" * 64
@@ -82,7 +84,9 @@ def test_each_sheet_counts_for_itself_whatever_else_lies_in_its_folder(inbound):
     draft = written(page(set()))
     inbound("ann", "2026-12-03 10:00:00 UTC", {f"{OTHER}.ipynb": b"{", f"{NAME}.ipynb": draft}, OTHER)
     inbound("bob", "2026-12-03 10:00:00 UTC", {"report.ipynb": GOOD}, "project")
-    one, two = sorted_out(inbound.place, NAME, OTHER)
+    inbound("cem", "2026-12-03 10:00:00 UTC", {f"{NAME}.ipynb": GOOD}, OTHER)  # into the wrong folder
+    one, two, cem = sorted_out(inbound.place, NAME, OTHER)
+    assert (cem.sheet, cem.problem.partition(".ipynb ")[2]) == (OTHER, "holds no cell of the sheets that are marked.")
     assert (one.sheet, one.problem, one.origin.handed_in.month) == (NAME, "", 11)
     assert two.sheet == OTHER
     assert "cannot be read as a notebook" in two.problem
@@ -149,15 +153,26 @@ def test_a_class_in_which_one_folder_is_so_named_is_no_exchange(inbound, tmp_pat
     assert not is_inbound(tmp_path / "class.zip")
 
 
-@pytest.mark.skipif(not has_bubblewrap(), reason="bubblewrap is not installed, or may not make namespaces here")
-def test_a_submission_sees_nothing_of_the_exchange(inbound, tmp_path):
+def test_what_is_hidden_is_the_whole_exchange_and_of_a_copy_only_the_copy(inbound, tmp_path):
     course = inbound.place.parent
-    for name in ("outbound", "feedback"):
-        (course / name).mkdir()
-    (course / "feedback" / "x.html").write_text("marks of another")
-    (tmp_path / "exchange" / "another course").mkdir()
-    look = f"import os; print([len(os.listdir(p)) for p in ({str(course.parent)!r}, {str(tmp_path)!r})])"
-    ran = run_shut_in([sys.executable, "-c", look], b"", Limits(), 1000, exchange.hidden(inbound.place))
-    assert ran.output.decode().startswith("[0, ") or ran.output == b""  # in a temporary folder all is hidden anyway
+    assert exchange.hidden(inbound.place) == [inbound.place.resolve()], "whose neighbours are none of the exchange's"
+    (course / "outbound").mkdir()
     assert exchange.hidden(inbound.place) == [course.parent.resolve()]
-    assert exchange.hidden(tmp_path) == [tmp_path.resolve()], "a copy, whose neighbours are none of the exchange's"
+
+
+@pytest.mark.skipif(not has_bubblewrap(), reason="bubblewrap is not installed, or may not make namespaces here")
+def test_a_submission_sees_nothing_of_the_exchange():
+    build = ROOT / "build"  # what lies in a temporary folder is hidden in any case
+    build.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=build) as place:
+        course = Path(place) / "exchange" / "course"
+        for name in ("inbound", "outbound", "feedback"):
+            (course / name).mkdir(parents=True)
+        (course / "feedback" / "x.html").write_text("marks of another")
+        look = f"from pathlib import Path; print([one.name for one in Path({place!r}).rglob('*')])"
+        seen = [
+            run_shut_in([sys.executable, "-c", look], b"", Limits(), 1000, hidden).output.decode()
+            for hidden in ([], exchange.hidden(course / "inbound"))
+        ]
+    assert "x.html" in seen[0]
+    assert seen[1] == "['exchange']\n"
