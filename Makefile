@@ -11,12 +11,15 @@ PORT ?= 8866
 SHEETS ?=
 SUBMISSIONS ?=
 RERUN ?=
+# Which mock exam, and a file with the names of those who get a paper.
+SEED ?=
+STUDENTS ?=
 # "no": mark where nothing can shut a submission in.
 SHUT_IN ?=
 # How many notebooks to run at once; empty: one per core, four at most, and one where a GPU computes.
 JOBS ?=
 # Recipes read them from the environment, where a quote or a backslash in them means nothing to the shell.
-export NOTEBOOKS PARAMS SHEETS SUBMISSIONS RERUN JOBS
+export NOTEBOOKS PARAMS SHEETS SUBMISSIONS RERUN SEED STUDENTS JOBS
 
 UV_VERSION = 0.13.8
 VENV = .venv
@@ -31,7 +34,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export OMP_WAIT_POLICY = passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab run-notebooks test quick test-all test-weekly oldest lint refresh-notebooks pretrained reproduce robustness bench gpu app widget-pictures contact-sheet site links student solutions grade hub lock clean
+.PHONY: help setup lab run-notebooks test quick test-all test-weekly oldest lint refresh-notebooks pretrained reproduce robustness bench gpu app widget-pictures contact-sheet site links student solutions exam grade hub lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -150,6 +153,9 @@ student: $(READY) ## make the edition for students, in build/student/ and as a z
 
 solutions: $(READY) ## run the exercise sheets with their solutions, and notes for teaching, into build/solutions/
 	@$(RUN) solutions --sheets "$$SHEETS"
+
+exam: $(READY) ## make a mock exam, with a paper for each student (SEED=7 STUDENTS=names.txt)
+	@$(RUN) exam $${SEED:+--seed "$$SEED"} $${STUDENTS:+--students "$$STUDENTS"}
 
 grade: $(READY) ## mark a class (SUBMISSIONS=folder-or-zip SHEETS="01"); marks and feedback in course/
 	@test -n "$$SUBMISSIONS" || test "$$RERUN" = no || \

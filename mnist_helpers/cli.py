@@ -107,7 +107,7 @@ def _app() -> typer.Typer:
     if find_spec("mnist_helpers.classroom"):  # the student edition comes without
         from mnist_helpers.commands import classroom
 
-        for command in (classroom.student, classroom.solutions, classroom.grade, classroom.hub):
+        for command in (classroom.student, classroom.solutions, classroom.exam, classroom.grade, classroom.hub):
             app.command()(command)
     return app
 

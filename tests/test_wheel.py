@@ -195,6 +195,7 @@ ALONE = {
     "site": (["site", "site"], 1, HERE, set()),
     "student": (["student"], 1, HERE, set()),
     "solutions": (["solutions"], 1, HERE, set()),
+    "exam": (["exam", "--seed", "7"], 1, HERE, set()),
     "grade": (["grade", "class.zip"], 1, HERE, set()),
     "hub": (["hub"], 1, HERE, set()),
 }  # fmt: skip

@@ -11,7 +11,7 @@ import secrets
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -115,6 +115,19 @@ class Exercise:
         seeds = self.seeds()
         with usual_torch():
             return self.judge(seeds, self.try_out(answer, seeds))
+
+    def look(self, answer: Callable[..., Any]) -> str:
+        """Say whether an answer can be called and returns the right kind of thing, but not whether it is right."""
+        seeds = self.seeds()
+        plainly = replace(self, mistakes=(), gaps=())  # whose hints would say more
+        with usual_torch():
+            for seed, outcome in zip(seeds, self.try_out(answer, seeds), strict=False):
+                truth, value = self._call(self.solve, seed).value, outcome.value
+                open_end = isinstance(truth, list) and isinstance(value, list | tuple)  # its length is an answer
+                amiss = "" if open_end else difference_in_form(value, truth)
+                if outcome.error or outcome.changed_input or amiss:
+                    return str(plainly.judge([seed], [outcome]))
+        return f"{self.name} runs, and returns the right kind of thing. Whether it is right, the marking says."
 
     def try_out(
         self, answer: Callable[..., Any], seeds: Sequence[int], without: Sequence[str] | None = None

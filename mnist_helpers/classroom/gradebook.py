@@ -5,7 +5,6 @@ import logging
 import os
 import re
 import secrets
-import shutil
 import signal
 import sys
 import time
@@ -22,8 +21,10 @@ from nbformat import NotebookNode
 from traitlets import List
 from traitlets.config import PyFileConfigLoader
 
+from mnist_helpers.checks.chapters import EXAM
+from mnist_helpers.classroom.exams import exam_page, is_exam
 from mnist_helpers.classroom.platforms import NO_PLATFORM, Origin
-from mnist_helpers.course.runner import SOURCES, find_notebooks
+from mnist_helpers.course.runner import SOURCES, as_text, find_notebooks, read_notebook
 from mnist_helpers.errors import CourseError, MissingExtraError
 from mnist_helpers.runtime import ROOT, whole_file
 
@@ -62,6 +63,28 @@ def sheet_names(choice: str = "") -> list[str]:
     Raises: CourseError for a word that fits none.
     """
     return [path.stem for path in find_notebooks(choice, SHEETS, option="SHEETS")]
+
+
+def names_to_mark(choice: str = "") -> list[str]:
+    """Return the names of the sheets and the mock exams that `choice` names ("01 exam-7"), or of all.
+
+    Raises: CourseError for a word that fits none.
+    """
+    made = sorted(path.name for path in (course_folder() / "source").glob("exam-*") if is_exam(path.name))
+    words = choice.split()
+    exams = [word for word in words if word.startswith(EXAM)]
+    if unknown := [word for word in exams if word not in made]:
+        known = f"There are: {', '.join(made)}." if made else "None has been made."
+        raise CourseError(f"SHEETS={choice!r}: there is no exam {unknown[0]!r}. {known} See make exam SEED=7.")
+    sheets = " ".join(word for word in words if word not in exams)
+    return (sheet_names(sheets) if sheets or not words else []) + (exams if words else made)
+
+
+def with_solutions(sheet: str) -> NotebookNode:
+    """Return a sheet, or a sample paper of an exam, with its solutions."""
+    if is_exam(sheet):
+        return exam_page(int(sheet.removeprefix(EXAM)))
+    return read_notebook(SHEETS / f"{sheet}.ipynb")
 
 
 @dataclass(frozen=True)
@@ -114,7 +137,7 @@ class Gradebook:
         """
         source = self.folder / "source" / sheet
         source.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(SHEETS / f"{sheet}.ipynb", source / f"{sheet}.ipynb")
+        (source / f"{sheet}.ipynb").write_text(as_text(with_solutions(sheet)), encoding="utf-8")
         self._do(self._api.generate_assignment, sheet)
         return nbformat.read(self.folder / "release" / sheet / f"{sheet}.ipynb", as_version=4)
 

@@ -50,7 +50,7 @@ NOT_FOR_STUDENTS = [
         "contact-sheet",
         "lock",
     ),
-    *("student", "solutions", "grade", "hub"),
+    *("student", "solutions", "exam", "grade", "hub"),
 ]
 QUICK = 5  # seconds that the solution of an exercise and its check may take; one that takes longer says so
 READABLE = ("__init__.py", "exercise.py", "inputs.py", "networks.py")  # of the checks: they hold no solutions

@@ -12,35 +12,12 @@ from multiprocessing.connection import Connection
 
 import psutil
 
-from mnist_helpers.checks import (
-    backpropagation,
-    beyond,
-    clinic,
-    data,
-    evaluation,
-    filters,
-    honesty,
-    model,
-    numbers,
-    training,
-)
-from mnist_helpers.checks.exercise import Exercise, Status, Verdict, usual_torch
+from mnist_helpers.checks.chapters import CHAPTERS, exercise_of
+from mnist_helpers.checks.exercise import Status, Verdict, usual_torch
 from mnist_helpers.classroom.outcomes import read_outcomes
 from mnist_helpers.classroom.trial import limit
 from mnist_helpers.errors import CourseError
 
-CHAPTERS = {
-    "01": data,
-    "02": model,
-    "03": training,
-    "04": evaluation,
-    "05": filters,
-    "06": clinic,
-    "08": backpropagation,
-    "09": beyond,
-    "10": honesty,
-    "11": numbers,
-}
 SECONDS, MEMORY = 20, 2 * 2**30  # of a processor's time for one exercise; bytes
 TO_BEGIN = 120  # seconds of a processor, where each judging process loads torch anew
 PATIENCE = 10  # times these seconds a busy machine may take for them
@@ -50,7 +27,7 @@ TOO_MUCH = Verdict(Status.NOT_YET, "What was returned is too large, or too entan
 TOO_BUSY = "this machine was too busy to judge it. Mark it again when it is quieter"
 # Where processes can be forked, they are forked from one that has torch already, and no threads yet. It also has what
 # torch loads for ten seconds when the first optimizer is made.
-LOADED = [__name__, "torch._dynamo"]
+LOADED = [__name__, "torch._dynamo", *(f"mnist_helpers.checks.{one}" for one in (*CHAPTERS.values(), "papers"))]
 LONGEST_FOLDER = 70  # characters of the temporary folder in which that process can have its socket
 
 
@@ -58,15 +35,10 @@ class UnfinishedError(CourseError):
     """What a student handed in could not be run or judged to the end, and it is not known to be the student's fault."""
 
 
-def exercise_of(sheet: str, name: str) -> Exercise:
-    """Return an exercise by its sheet and name."""
-    return getattr(CHAPTERS[sheet[:2]], name)
-
-
 def judged(
     sheet: str, results: Mapping[str, str], seeds: Mapping[str, Sequence[int]], seconds: float = SECONDS
 ) -> dict[str, Verdict]:
-    """Return a verdict for each exercise of a sheet, by the text that `write_outcomes` made of its results.
+    """Return a verdict for each exercise of a sheet or a paper, by the text that `write_outcomes` made of its results.
 
     Each has `seconds` of a processor. One that takes more, or more memory than there is, gets `TOO_MUCH`; those after
     it are judged in another process.

@@ -15,10 +15,12 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
+from mnist_helpers.checks.chapters import exercise_of
 from mnist_helpers.checks.exercise import Status, Verdict
+from mnist_helpers.classroom.exams import is_exam, whose_paper
 from mnist_helpers.classroom.gradebook import Gradebook
 from mnist_helpers.classroom.isolation import Limits, Ran, run_shut_in
-from mnist_helpers.classroom.judging import CHAPTERS, TOO_MUCH, UnfinishedError, exercise_of, judged
+from mnist_helpers.classroom.judging import TOO_MUCH, UnfinishedError, judged
 from mnist_helpers.classroom.kept_runs import KeptRun, KeptRuns, fingerprint
 from mnist_helpers.classroom.outcomes import harmless
 from mnist_helpers.classroom.platforms import NO_PLATFORM, Origin
@@ -222,15 +224,16 @@ def _run_and_judge(submission: Submission, limits: Limits, hidden: list[Path]) -
         return _untried(submission)
     made_from, before = fingerprint(submission, limits), len(submission.remarks)
     checks = {grade_id(cell): place for place, cell in enumerate(submission.page.cells) if _is_check(cell)}
-    seeds = {name: exercise_of(submission.sheet, name.removesuffix(CHECK)).seeds() for name in checks}
-    ran = _run(submission, seeds, limits, hidden)
+    sheet = _sheet_or_paper(submission)
+    seeds = {name: exercise_of(sheet, name.removesuffix(CHECK)).seeds() for name in checks}
+    ran = _run(submission, sheet, seeds, limits, hidden)
     _remark(submission, ran, limits)
     found = {name: _outcomes(ran, place) for name, place in checks.items()}
     for place, cell in enumerate(submission.page.cells):
         if cell.cell_type == "code":
             cell.outputs = shown_outputs(ran.outputs.get(place, []))
     texts = {name.removesuffix(CHECK): text for name, text in found.items() if not isinstance(text, Verdict)}
-    verdicts = judged(submission.sheet, texts, {name.removesuffix(CHECK): drawn for name, drawn in seeds.items()})
+    verdicts = judged(sheet, texts, {name.removesuffix(CHECK): drawn for name, drawn in seeds.items()})
     too_much = [name for name, verdict in verdicts.items() if verdict == TOO_MUCH]
     for name in too_much:
         submission.remarks.append(f"What {name} returned was too much to be compared. Look at it.")
@@ -244,13 +247,24 @@ def _run_and_judge(submission: Submission, limits: Limits, hidden: list[Path]) -
     )  # fmt: skip
 
 
-def _run(submission: Submission, seeds: dict[str, list[int]], limits: Limits, hidden: list[Path]) -> TrialResult:
+def _sheet_or_paper(submission: Submission) -> str:
+    """Return where its exercises are found: the sheet, or, of an exam, whose paper it is; a foreign one is remarked."""
+    if not is_exam(submission.sheet):
+        return submission.sheet
+    owner, remark = whose_paper(submission.page, submission.student)
+    submission.remarks += [remark] if remark else []
+    return f"{submission.sheet}/{owner}"
+
+
+def _run(
+    submission: Submission, sheet: str, seeds: dict[str, list[int]], limits: Limits, hidden: list[Path]
+) -> TrialResult:
     """Run a page in isolation.
 
     Raises: UnfinishedError if it ended without saying why, twice: then it is not known what the answers are worth.
     """
     command = [sys.executable, "-m", "mnist_helpers.classroom.trial", str(limits.cell_seconds), str(limits.memory)]
-    given = nbformat.writes(_for_trial(submission, seeds)).encode()
+    given = nbformat.writes(_for_trial(submission, sheet, seeds)).encode()
     for _ in range(TRIES):
         ran = run_shut_in(command, given, limits, LARGEST_RESULT, hidden)
         result = _result(ran, len(submission.page.cells))
@@ -286,22 +300,14 @@ def _untried(submission: Submission) -> tuple[NotebookNode, KeptRun]:
     )  # fmt: skip
 
 
-def _for_trial(submission: Submission, seeds: dict[str, list[int]]) -> NotebookNode:
+def _for_trial(submission: Submission, sheet: str, seeds: dict[str, list[int]]) -> NotebookNode:
     """Return the page as it runs: in place of each check, the call of the student's function with fresh input."""
     cells = []
     for cell in submission.page.cells:
         name = grade_id(cell)
-        source = (
-            check_cell(_module(submission.sheet), name.removesuffix(CHECK), seeds[name])
-            if name in seeds
-            else cell.source
-        )
+        source = check_cell(sheet, name.removesuffix(CHECK), seeds[name]) if name in seeds else cell.source
         cells.append(new_code_cell(source) if cell.cell_type == "code" else new_markdown_cell(""))
     return nbformat.v4.new_notebook(cells=cells)
-
-
-def _module(sheet: str) -> str:
-    return CHAPTERS[sheet[:2]].__name__.rpartition(".")[2]
 
 
 def _result(ran: Ran, cells: int) -> TrialResult | None:

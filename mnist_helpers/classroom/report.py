@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import nbformat
 from matplotlib.figure import Figure
 
 from mnist_helpers.checks.exercise import Status, Verdict
 from mnist_helpers.classroom.alike import alike, page_of_pairs
 from mnist_helpers.classroom.class_guesses import Guessed
-from mnist_helpers.classroom.gradebook import SHEETS, Gradebook
+from mnist_helpers.classroom.gradebook import Gradebook, with_solutions
 from mnist_helpers.classroom.marking import MarkedSubmission
 from mnist_helpers.classroom.remark_bank import hint_of
 from mnist_helpers.classroom.spreadsheet import plain_cell
@@ -115,8 +114,7 @@ def write_alike(book: Gradebook, sheets: Sequence[str], folder: Path) -> int:
     """Write alike.html, with the pairs whose code of these sheets is alike, and return how many there are."""
     pairs = []
     for sheet in sheets:
-        solution = nbformat.read(SHEETS / f"{sheet}.ipynb", as_version=4)
-        pairs += alike(sheet, book.pages(sheet), book.handed_out(sheet), solution)
+        pairs += alike(sheet, book.pages(sheet), book.handed_out(sheet), with_solutions(sheet))
     with whole_file(folder / "alike.html") as temporary:
         temporary.write_text(page_of_pairs(pairs), encoding="utf-8")
     return len(pairs)

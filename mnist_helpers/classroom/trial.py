@@ -6,7 +6,6 @@ Nothing is judged here. A check cell only shows what the student's function retu
 changes the checks, torch or Python itself changes them for itself alone.
 """
 
-import importlib
 import json
 import os
 import sys
@@ -31,22 +30,22 @@ LIBRARIES = 6 * 2**30  # bytes of addresses that torch takes for itself; mapped 
 FILES_AT_MOST = 50_000_000  # bytes of a file that a submission writes
 
 
-def check_cell(chapter: str, exercise: str, seeds: list[int]) -> str:
-    """Return the code that stands in for a check while a submission runs."""
+def check_cell(sheet: str, exercise: str, seeds: list[int]) -> str:
+    """Return the code that stands in for a check of a sheet, or of an exam's paper, while a submission runs."""
     return (
         "from mnist_helpers.classroom.trial import show_outcomes\n"
-        f"show_outcomes({chapter!r}, {exercise!r}, {seeds}, lambda: {exercise})"
+        f"show_outcomes({sheet!r}, {exercise!r}, {seeds}, lambda: {exercise})"
     )
 
 
-def show_outcomes(chapter: str, exercise: str, seeds: list[int], answer: Callable[[], Callable]) -> None:
+def show_outcomes(sheet: str, exercise: str, seeds: list[int], answer: Callable[[], Callable]) -> None:
     """Try an answer with the input of each seed, and show what came of it; `answer` finds the function by its name."""
     from IPython.display import display
 
+    from mnist_helpers.checks.chapters import exercise_of
     from mnist_helpers.classroom.outcomes import write_outcomes
 
-    check = getattr(importlib.import_module(f"mnist_helpers.checks.{chapter}"), exercise)
-    outcomes = check.try_out(lambda *given: answer()(*given), seeds)
+    outcomes = exercise_of(sheet, exercise).try_out(lambda *given: answer()(*given), seeds)
     display({OUTCOMES_MIME: write_outcomes(outcomes)}, raw=True)
 
 

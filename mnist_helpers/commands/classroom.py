@@ -36,6 +36,31 @@ def solutions(sheets: Annotated[str, typer.Option(help='which ones: "01 04"; all
     raise typer.Exit(int(any(result.failure for result in results)))
 
 
+def exam(
+    seed: Annotated[int | None, typer.Option(min=0, max=999_999_999, help="the same one gives the same exam")] = None,
+    students: Annotated[Path | None, typer.Option(help="a text file with a student's name in each line")] = None,
+) -> None:
+    """Make a mock exam in build/exam-SEED/: six tasks, and a paper with its own numbers for each student."""
+    from mnist_helpers.classroom import exams, gradebook
+    from mnist_helpers.classroom.submissions import student_ids
+
+    if seed is None:
+        raise UsageError("An exam needs a seed, a whole number of your choice: --seed 7 (make exam SEED=7).")
+    gradebook.sheet_names()  # as all that hands out and marks, it needs a checkout
+    names = exams.read_names(students) if students else []
+    book = gradebook.Gradebook()
+    known = book.known_students()
+    owners = list(student_ids(names or list(known), known).values()) or [exams.NOBODY]
+    name = exams.exam_name(seed)
+    book.hand_out(name)
+    book.remember_students(known)
+    folder = exams.make_exam(seed, owners)
+    say(
+        f"Papers: {len(owners)} ({', '.join(owners[:5])}{', …' if owners[5:] else ''}), in {folder / 'papers'} and .zip"
+    )
+    say(f"Their solutions: {folder / 'solutions'}\nWhen they come back: make grade SUBMISSIONS=class.zip SHEETS={name}")
+
+
 class Rerun(StrEnum):
     """Which submissions `grade` runs."""
 
@@ -48,7 +73,7 @@ def grade(
     submissions: Annotated[
         Path | None, typer.Argument(help="a folder or a zip, with a folder for each student")
     ] = None,
-    sheets: Annotated[str, typer.Option(help='which sheets to mark: "01 04"; all if empty')] = "",
+    sheets: Annotated[str, typer.Option(help='which sheets and exams to mark: "01 exam-7"; all if empty')] = "",
     rerun: Annotated[
         Rerun, typer.Option(help="run what has changed, or all; no: write the tables from the book of marks")
     ] = Rerun.CHANGED,
@@ -70,7 +95,7 @@ def grade(
         )
     if submissions is not None and not not_shut_in:
         isolation.need_bubblewrap()
-    names = gradebook.sheet_names(sheets)
+    names = gradebook.names_to_mark(sheets)
     limits = isolation.Limits(seconds, cell_seconds, int(memory * 2**30))
     if submissions is None:
         records, lines = marking.open_records(), ["Nothing was run: these are the marks in the book."]

@@ -1,0 +1,167 @@
+"""Mock exams as pages: a paper for each student, the solutions, and whose paper was handed in."""
+
+import ast
+import inspect
+import re
+import shutil
+from pathlib import Path
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from mnist_helpers.checks.chapters import EXAM
+from mnist_helpers.checks.papers import MINUTES, POINTS, Question, paper
+from mnist_helpers.course.runner import BUILD, as_text
+from mnist_helpers.course.stripping import without_solutions
+from mnist_helpers.errors import CourseError
+
+MOST_STUDENTS = 2_000
+LONGEST_LINE = 100
+NOBODY = "sample"  # whose paper it is before there are students
+OWNER = re.compile(r'^paper = papers\.paper\(seed=\d+, owner="([\w@-]+)"\)', re.MULTILINE)
+SETUP = """import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mnist_helpers.checks import papers"""
+HEAD = """# Mock exam {seed}
+
+*Paper of {owner} · {tasks} tasks · {minutes} minutes · {points} points*
+
+Write each function in place of the line `raise NotImplementedError()`. The numbers in the tasks are yours alone: on \
+your neighbour's paper there are others. The cell below a task says whether your function runs and returns the right \
+kind of thing, but not whether it is right. When it is marked, each function meets many inputs, including unusual ones \
+that its task allows, and counts only if all results are right. Never change what a function is given. You may use the \
+lessons, your sheets and torch's documentation. When the time is up, save this page and hand it in as it is."""
+TASK = """## {number} · {title}
+
+*{topic} · {minutes} minutes · {points} points*
+
+{text}"""
+
+
+def exam_name(seed: int) -> str:
+    """Return what an exam is called among the sheets."""
+    return f"{EXAM}{seed}"
+
+
+def exam_page(seed: int, owner: str = NOBODY) -> NotebookNode:
+    """Return a paper with its solutions, marked up for nbgrader."""
+    questions = paper(seed, owner).questions
+    count = len(questions)
+    head = HEAD.format(seed=seed, owner=owner, tasks=_words(count), minutes=count * MINUTES, points=count * POINTS)
+    cells = [
+        new_markdown_cell(head),
+        new_code_cell(SETUP, metadata=_mark("setup", locked=True)),
+        new_code_cell(f'paper = papers.paper(seed={seed}, owner="{owner}")  # your numbers'),
+    ]
+    for number, (name, question) in enumerate(questions.items(), start=1):
+        cells += _task_cells(number, name, question)
+    for number, cell in enumerate(cells):
+        cell["id"] = f"cell-{number}"
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+
+
+def _words(count: int) -> str:
+    return ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")[count]
+
+
+def _mark(name: str, *, locked: bool = False, solution: bool = False, points: int = 0) -> dict:
+    """Return nbgrader's metadata of a cell."""
+    given = {"points": points} if points else {}
+    kind = {"grade": bool(points), "locked": locked, "solution": solution, "task": False}
+    return {"nbgrader": {"grade_id": name, "schema_version": 3, **kind, **given}}
+
+
+def _task_cells(number: int, name: str, question: Question) -> list[NotebookNode]:
+    """Return a task's text, the cell for the answer with the solution in it, and the cell that looks at the answer."""
+    text = TASK.format(
+        number=number, title=question.task.title, topic=question.task.topic, minutes=MINUTES, points=POINTS,
+        text=question.text,
+    )  # fmt: skip
+    hidden = f'### BEGIN HIDDEN TESTS\nassert paper.check("{name}", {name}).right\n### END HIDDEN TESTS\n'
+    return [
+        new_markdown_cell(text),
+        new_code_cell(solution(question), metadata=_mark(name, solution=True)),
+        new_code_cell(
+            f'{hidden}paper.look("{name}", {name})', metadata=_mark(f"{name}-check", locked=True, points=POINTS)
+        ),
+    ]
+
+
+def solution(question: Question) -> str:
+    """Return the source of a task's solution, with its paper's numbers, and nbgrader's marks around the body."""
+    lines = inspect.getsource(question.task.solve).splitlines()
+    function = ast.parse("\n".join(lines)).body[0]
+    documented = function.body[0].end_lineno
+    function.args.kwonlyargs, function.args.kw_defaults = [], []
+    arguments, returns = ast.unparse(function.args), ast.unparse(function.returns)
+    head = f"def {question.name}({arguments}) -> {returns}:"
+    if len(head) > LONGEST_LINE:
+        head = f"def {question.name}(\n    {arguments}\n) -> {returns}:"
+    return "\n".join(
+        [
+            *(head, *lines[function.body[0].lineno - 1 : documented], "    ### BEGIN SOLUTION"),
+            f"    {', '.join(question.numbers)} = {', '.join(map(repr, question.numbers.values()))}",
+            *(*lines[documented : function.end_lineno], "    ### END SOLUTION"),
+        ]
+    )
+
+
+def make_exam(seed: int, owners: list[str]) -> Path:
+    """Write everybody's paper and its solutions, and the papers as a zip; return the folder, made anew."""
+    folder, name = BUILD / exam_name(seed), f"{exam_name(seed)}.ipynb"
+    shutil.rmtree(folder, ignore_errors=True)
+    for owner in owners:
+        page = exam_page(seed, owner)
+        _write(page, folder / "solutions" / owner / name)
+        _write(without_solutions(page), folder / "papers" / owner / name)
+    shutil.make_archive(str(folder / "papers"), "zip", folder / "papers")
+    return folder
+
+
+def _write(page: NotebookNode, path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_text(as_text(page), encoding="utf-8")
+
+
+def read_names(path: Path) -> list[str]:
+    """Return the names in a file, one in each line.
+
+    Raises: CourseError if it cannot be read, holds none or far too many, or one of them twice.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise CourseError(
+            f"{path} cannot be read ({reason}). STUDENTS= takes a text file with a student's name in each line."
+        ) from error
+    names = [" ".join(line.split()) for line in lines if line.strip()]
+    if not names or len(names) > MOST_STUDENTS:
+        raise CourseError(
+            f"{path} holds {len(names):,} names. There should be 1 to {MOST_STUDENTS:,}, one in each line."
+        )
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise CourseError(f"{path} names {', '.join(twice[:3])} more than once. Tell them apart: each has a paper.")
+    return names
+
+
+def whose_paper(page: NotebookNode, student: str) -> tuple[str, str]:
+    """Return whose paper a page is, and what an instructor should know about it.
+
+    Where the line that says so is gone, the numbers are those of the student who has handed it in.
+    """
+    found = [one for cell in page.cells if cell.cell_type == "code" for one in OWNER.findall(cell.source)]
+    if not found:
+        return student, f"The line that says whose paper it is has gone; it was marked as that of {student}."
+    owner = found[0]
+    return owner, "" if owner == student else f"It is the paper of {owner}, and has that one's numbers."
+
+
+def is_exam(sheet: str) -> bool:
+    """Say whether a sheet is a mock exam."""
+    return re.fullmatch(rf"{EXAM}(0|[1-9]\d*)", sheet) is not None
