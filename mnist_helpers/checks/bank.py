@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mnist_helpers.checks import inputs
-from mnist_helpers.checks.exercise import Exercise, Mistake
+from mnist_helpers.checks.exercise import ROUNDS, Exercise, Mistake
 
 Random = np.random.Generator
 
@@ -41,7 +41,7 @@ class Task:
     mistakes: Sequence[Mistake]
     edges: Sequence[Callable[[Numbers], tuple]] = ()
     by_hand: Sequence[str] = ()
-    rounds: int = 20
+    rounds: int = ROUNDS
 
     def exercise(self, name: str, numbers: dict[str, Any]) -> Exercise:
         """Return the exercise for the numbers of a paper."""
@@ -124,9 +124,10 @@ def read_sizes(n: Numbers, raw: bytes, start: int, count: int, order: str = "") 
         "width": whole(random, 2, 3),
         "order": one_of(random, "big", "little"),
     },
-    text="A camera writes its pictures in a format of its own. The first {skip} bytes of a file name the camera. The "
-    "next byte says how many sizes follow; there may be none. Each size takes {width} bytes, in the byte order that "
-    'Python calls `"{order}"`. Then come the pixels. Return the sizes, as whole numbers, in a list.',
+    text="A camera writes its pictures in a format of its own. The first {skip} bytes of a file hold the camera's "
+    "name. The next byte says how many sizes follow; there may be none. Each size takes {width} bytes, in the "
+    'byte order that Python calls `"{order}"`. Then come the pixels. Return the sizes, as whole numbers, in a '
+    "list.",
     draw=camera_file,
     edges=[
         lambda n: camera_file(n, np.random.default_rng(0), 0),
@@ -160,7 +161,7 @@ def header(raw: bytes, *, skip: int, width: int, order: str) -> list[int]:
     return [int.from_bytes(raw[start : start + width], order) for start in starts]
 
 
-def moved(images: Tensor, down: int, right: int, grey: int) -> Tensor:
+def moved_by(images: Tensor, down: int, right: int, grey: int) -> Tensor:
     """Return images moved down and to the right, in front of grey."""
     result = torch.full_like(images, grey)
     result[..., down:, right:] = images[..., :-down, :-right]
@@ -173,20 +174,22 @@ def moved(images: Tensor, down: int, right: int, grey: int) -> Tensor:
     ("moved_images", "push_images", "displaced_images"),
     numbers=lambda random: {"down": whole(random, 1, 3), "right": whole(random, 4, 7), "grey": whole(random, 20, 90)},
     text="Move each image of a batch {down} pixels down and {right} pixels to the right. Whatever leaves an image is "
-    "lost, and the pixels that are left empty get the value {grey}. Return the moved images, with the same shape and "
-    "dtype; the ones you were given stay as they are.",
+    "lost, and the pixels that are left empty get the value {grey}. Return the moved images, in the same shape; "
+    "the ones you were given stay as they are.",
     draw=lambda _n, random: (inputs.digits(random, whole(random, 1, 6))[0],),
-    notice="A convolution finds a digit in its new place, too. A dense layer has to learn it there anew.",
+    notice="A convolution finds a digit in its new place, too. A dense layer has to learn it all over again.",
     hint="Make a batch of the same shape that is all grey, and copy the part that stays into its new place.",
     mistakes=[
         Mistake(
             lambda n, images: images.roll((n.down, n.right), dims=(2, 3)),
             "What leaves on one side comes back on the other. It should be lost.",
         ),
-        Mistake(lambda n, images: moved(images, n.down, n.right, 0), "The empty pixels are 0. They should be {grey}."),
-        Mistake(lambda n, images: moved(images, n.right, n.down, n.grey), "Down and right have changed places."),
         Mistake(
-            lambda n, images: moved(images.flip(2, 3), n.down, n.right, n.grey).flip(2, 3),
+            lambda n, images: moved_by(images, n.down, n.right, 0), "The empty pixels are 0. They should be {grey}."
+        ),
+        Mistake(lambda n, images: moved_by(images, n.right, n.down, n.grey), "Down and right have changed places."),
+        Mistake(
+            lambda n, images: moved_by(images.flip(2, 3), n.down, n.right, n.grey).flip(2, 3),
             "The images move up and to the left. They should move the other way.",
         ),
     ],
@@ -196,9 +199,9 @@ def move(images: Tensor, *, down: int, right: int, grey: int) -> Tensor:
 
     Shapes: (N, 1, 28, 28) uint8 → the same.
     """
-    moved = torch.full_like(images, grey)
-    moved[:, :, down:, right:] = images[:, :, :-down, :-right]
-    return moved
+    result = torch.full_like(images, grey)
+    result[:, :, down:, right:] = images[:, :, :-down, :-right]
+    return result
 
 
 def count_of(labels: Tensor, *digits: int) -> int:
@@ -208,10 +211,10 @@ def count_of(labels: Tensor, *digits: int) -> int:
 
 @task(
     DATA,
-    "How many are of these digits?",
+    "What share are these digits?",
     ("share_of_three", "share_of_digits", "part_of_labels"),
     numbers=lambda random: {"low": whole(random, 0, 3), "middle": whole(random, 4, 6), "high": whole(random, 7, 9)},
-    text="Which share of the images with these labels shows one of the digits {low}, {middle} and {high}? Return it as "
+    text="What share of the images with these labels shows one of the digits {low}, {middle} and {high}? Return it as "
     "a number between 0 and 1. If there are no labels, return 0.",
     draw=lambda _n, random: (torch.from_numpy(random.integers(0, 10, whole(random, 20, 200))),),
     edges=[lambda _n: (torch.zeros(0, dtype=torch.int64),)],
@@ -224,7 +227,7 @@ def count_of(labels: Tensor, *digits: int) -> int:
         ),
         Mistake(
             lambda n, labels: 100 * count_of(labels, n.low, n.middle, n.high) / max(1, len(labels)),
-            "It gives per cent. A share lies between 0 and 1.",
+            "It gives a percentage. A share lies between 0 and 1.",
         ),
         Mistake(
             lambda n, labels: count_of(labels, *range(n.low, n.high + 1)) / max(1, len(labels)),
@@ -252,7 +255,7 @@ def share(labels: Tensor, *, low: int, middle: int, high: int) -> float:
 
 @task(
     MODEL,
-    "The side of the last maps",
+    "The side length of the last maps",
     ("side_of_maps", "last_side", "side_behind_layers"),
     numbers=lambda random: {
         "kernel": one_of(random, 3, 5, 7),
@@ -262,11 +265,12 @@ def share(labels: Tensor, *, low: int, middle: int, high: int) -> float:
         "last": whole(random, 2, 5),
     },
     text="An image of `size` × `size` pixels passes through three layers. The first is a convolution with a kernel of "
-    "{kernel} × {kernel}, a stride of {stride} and a border of zeros that is {zeros} wide (`padding={zeros}`). The "
-    "second is max pooling over windows of {pool} × {pool} that do not overlap. The third is a convolution with a "
-    "kernel of {last} × {last}, a stride of 1 and no padding. Where a kernel or a window does not fit whole, nothing "
-    "is computed, as in torch. Return the side of the last maps, in pixels.",
+    "{kernel} × {kernel}, a stride of {stride} and a border of zeros that is {zeros} wide (`padding={zeros}`). "
+    "The second is max pooling over windows of {pool} × {pool} that do not overlap. The third is a convolution "
+    "with a kernel of {last} × {last}, a stride of 1 and no padding. Where a kernel or a window does not fit "
+    "completely, nothing is computed, as in torch. Return the side length of the last maps, in pixels.",
     draw=lambda _n, random: (whole(random, 60, 200),),
+    edges=[lambda _n, size=size: (size,) for size in range(60, 69)],  # whatever is left over somewhere
     notice="Two of the three layers make the maps smaller by a factor, and memory and time by its square.",
     hint="Work through the layers one by one, and round down in each. A kernel that can make n steps has n + 1 places.",
     mistakes=[
@@ -284,7 +288,7 @@ def share(labels: Tensor, *, low: int, middle: int, high: int) -> float:
         ),
         Mistake(
             lambda n, size: -(-((size + 2 * n.zeros - n.kernel) // n.stride + 1) // n.pool) - n.last + 1,
-            "Pooling leaves out a window that does not fit whole: round down.",
+            "Pooling leaves out a window that does not fit completely: round down.",
         ),
         Mistake(
             lambda n, size: (size + 2 * n.zeros - n.kernel) // n.stride + 1 - n.pool + 1 - n.last + 1,
@@ -293,7 +297,7 @@ def share(labels: Tensor, *, low: int, middle: int, high: int) -> float:
     ],
 )
 def side(size: int, *, kernel: int, stride: int, zeros: int, pool: int, last: int) -> int:
-    """Return the side of the last maps."""
+    """Return the side length of the last maps."""
     first = (size + 2 * zeros - kernel) // stride + 1
     second = first // pool
     return second - last + 1
@@ -317,10 +321,10 @@ def parameter_count(n: Numbers, channels: int, classes: int, bias: int = 1, pool
         "hidden": whole(random, 30, 90),
     },
     text="A network reads images of 28 × 28 pixels with `channels` channels. Its layers are a convolution with "
-    "{filters} filters of {kernel} × {kernel}; a convolution with {more} filters of 3 × 3; max pooling over windows of "
-    "2 × 2 that do not overlap; a dense layer that gives {hidden} numbers; and a dense layer that gives a logit for "
-    "each of `classes` classes. The convolutions have a stride of 1 and no padding, and every layer that can have "
-    "biases has them. How many parameters does it have? You may build it, or count by hand.",
+    "{filters} filters of {kernel} × {kernel}; a convolution with {more} filters of 3 × 3; max pooling over "
+    "windows of 2 × 2 that do not overlap; a dense layer that gives {hidden} numbers; and a dense layer that "
+    "gives a logit for each of `classes` classes. The convolutions have a stride of 1 and no padding, and every "
+    "layer that can have biases has them. How many parameters does it have? You may build it, or count by hand.",
     draw=lambda _n, random: (whole(random, 1, 4), whole(random, 2, 30)),
     notice="Nearly all of them are in the first dense layer, which knows nothing of neighbours.",
     hint="A filter has a kernel for each channel that it sees, and a bias. A dense layer has a weight for each pair of "
@@ -349,7 +353,7 @@ def parameters(channels: int, classes: int, *, filters: int, kernel: int, more: 
 Layers = list[tuple[int, int]]  # kernel and stride of each
 
 
-def field_of(layers: Layers) -> int:
+def view_of(layers: Layers) -> int:
     """Return how many pixels across one number behind some layers depends on."""
     pixels = 1
     for kernel, stride in reversed(layers):
@@ -363,11 +367,11 @@ def field_of(layers: Layers) -> int:
     ("pixels_seen", "width_of_view", "reach_of_layers"),
     numbers=lambda random: {"pool": whole(random, 2, 4), "last": one_of(random, 3, 5, 7)},
     text="Each of the `layers` is a pair: the side of its kernel, and its stride. After them come max pooling over "
-    "windows of {pool} × {pool} that do not overlap, and a convolution with a kernel of {last} × {last} and a stride "
-    "of 1. How many pixels of the image, across, does one number of the last maps depend on, away from the border? "
-    "The list of `layers` may be empty.",
-    draw=lambda _n, random: ([(whole(random, 1, 7), whole(random, 1, 3)) for _ in range(whole(random, 1, 5))],),
-    edges=[lambda _n: ([],)],
+    "windows of {pool} × {pool} that do not overlap, and a convolution with a kernel of {last} × {last} and a "
+    "stride of 1. How many pixels of the image, across, does one number of the last maps depend on, away from the "
+    "border? The list of `layers` may be empty.",
+    draw=lambda _n, random: ([(whole(random, 3, 7), whole(random, 1, 3)) for _ in range(whole(random, 1, 5))],),
+    edges=[lambda _n: ([],), lambda _n: ([(1, 1), (5, 2), (1, 1)],)],
     notice="Strides multiply: after a few of them, one number sees most of a digit.",
     hint="Go through the layers. Each adds the side of its kernel less one, times all strides before it.",
     mistakes=[
@@ -376,25 +380,25 @@ def field_of(layers: Layers) -> int:
             "The strides play no part in it. After a stride of 2, each step is two pixels.",
         ),
         Mistake(
-            lambda n, layers: field_of([*layers, (n.pool, 1), (n.last, 1)]),
+            lambda n, layers: view_of([*layers, (n.pool, 1), (n.last, 1)]),
             "The pooling has a stride, too: the side of its windows.",
         ),
-        Mistake(lambda n, layers: field_of([*layers, (n.last, 1)]), "The pooling is missing."),
-        Mistake(lambda n, layers: field_of([*layers, (n.pool, n.pool)]), "The last convolution is missing."),
-        Mistake(lambda _n, layers: field_of(layers), "The two layers after the given ones are missing."),
+        Mistake(lambda n, layers: view_of([*layers, (n.last, 1)]), "The pooling is missing."),
+        Mistake(lambda n, layers: view_of([*layers, (n.pool, n.pool)]), "The last convolution is missing."),
+        Mistake(lambda _n, layers: view_of(layers), "The two layers after the given ones are missing."),
         Mistake(
-            lambda n, layers: field_of([(n.last, 1), (n.pool, n.pool), *layers[::-1]]),
+            lambda n, layers: view_of([(n.last, 1), (n.pool, n.pool), *layers[::-1]]),
             "The layers are taken in the wrong order.",
         ),
     ],
 )
 def reach(layers: list[tuple[int, int]], *, pool: int, last: int) -> int:
     """Return how many pixels across one number of the last maps depends on."""
-    reach, step = 1, 1
+    pixels, step = 1, 1
     for kernel, stride in [*layers, (pool, pool), (last, 1)]:
-        reach += (kernel - 1) * step
+        pixels += (kernel - 1) * step
         step *= stride
-    return reach
+    return pixels
 
 
 # Training
@@ -423,9 +427,9 @@ def step_and_steps(n: Numbers, random: Random) -> tuple[int, int]:
         "floor": whole(random, 1, 9) / 1000,
     },
     text="Steps are counted from 0. Over the first {warm_up} steps the learning rate rises by the same amount each "
-    "time, from {peak} / {warm_up} at step 0 to {peak} at step {warm_up} − 1. Then it falls by the same amount each "
-    "time, and is {floor} at the last step, `steps` − 1. Return the learning rate of a step. There are always more "
-    "than {warm_up} steps.",
+    "time, from {peak} / {warm_up} at step 0 to {peak} at step {warm_up} − 1. Then it falls by the same amount "
+    "each time, and is {floor} at the last step, `steps` − 1. Return the learning rate at `step`. There are "
+    "always more than {warm_up} steps.",
     draw=step_and_steps,
     edges=[
         lambda n: (0, n.warm_up + 50),
@@ -483,12 +487,11 @@ def pushed(n: Numbers, weight: Tensor, velocity: Tensor, push: Tensor) -> tuple[
         "momentum": hundredths(random, 70, 95),
         "decay": hundredths(random, 2, 9),
     },
-    text="Make one step of SGD by hand, as `torch.optim.SGD` does it with `lr={lr}`, `momentum={momentum}` and "
-    "`weight_decay={decay}`. First {decay} times the weights is added to the gradient. The new velocity is {momentum} "
-    "times the old one plus this sum. The weights move against it: {lr} times the new velocity is subtracted. Return "
-    "the new weights and the new velocity; what you were given stays as it is.",
+    text="Make one step of SGD, as `torch.optim.SGD` does it with `lr={lr}`, `momentum={momentum}` and "
+    "`weight_decay={decay}`. First {decay} times the weights is added to the gradient. The new velocity is "
+    "{momentum} times the old one plus this sum. The weights move against it: {lr} times the new velocity is "
+    "subtracted. Return the new weights and the new velocity; what you were given stays as it is.",
     draw=three_alike,
-    by_hand=("sgd",),
     notice="The velocity remembers earlier gradients: as long as they agree, the steps get longer.",
     hint="Three lines: the gradient with the decay, the velocity, the weights. Each uses the one before.",
     mistakes=[
@@ -564,10 +567,10 @@ def stopped(losses: list[float], patience: int, least: float, in_a_row: bool = T
     ("end_of_training", "stopped_after", "best_and_last"),
     numbers=lambda random: {"patience": whole(random, 2, 5), "least": (10 * whole(random, 1, 3) + 5) / 1000},
     text="`losses` holds the validation losses that a network would have after epochs 0, 1, 2 and so on. Epoch 0 is "
-    "the best so far; a later epoch becomes the best if its loss is lower than that of the best one before it by more "
-    "than {least}. Training stops as soon as {patience} epochs in a row have not become the best. Return two numbers: "
-    "the best epoch, and the last epoch that is trained. If training is never stopped, that is the last of the list. "
-    "There is at least one epoch.",
+    "the best so far; a later epoch becomes the best if its loss is lower than that of the best one before it by "
+    "more than {least}. Training stops as soon as {patience} epochs in a row have not become the best. Return two "
+    "numbers: the best epoch, and the last epoch that is trained. If training is never stopped, that is the last "
+    "of the list. There is at least one epoch.",
     draw=falling_losses,
     edges=[lambda _n: ([0.5],), lambda _n: ([0.5, 0.4, 0.3, 0.2, 0.1],), lambda _n: ([0.5] * 12,)],
     rounds=40,
@@ -617,13 +620,14 @@ def soft_loss(logits: Tensor, labels: Tensor, right: float, other: float) -> Ten
 
 @task(
     GRADIENTS,
-    "A target that is not sure",
+    "Targets that leave room for doubt",
     ("softened_loss", "smooth_loss", "loss_with_doubt"),
     numbers=lambda random: {"doubt": hundredths(random, 5, 30)},
     text="Instead of a target of 1 for the right digit and 0 for the nine others, let the right one have 1 − {doubt} + "
-    "{doubt} / 10, and each other {doubt} / 10. Return the cross-entropy with these targets. For one image it is minus "
-    "the sum, over the ten digits, of the target times the logarithm of the softmax probability; for a batch, the "
-    "mean over its images. Write it without torch's losses. Logits may be as large as 150, and as small as −150.",
+    "{doubt} / 10, and each of the others {doubt} / 10. Return the cross-entropy with these targets. For one "
+    "image it is minus the sum, over the ten digits, of the target times the logarithm of the softmax "
+    "probability; for a batch, the mean over its images. Write it without torch's losses. Logits may be as large "
+    "as 150, and as small as −150.",
     draw=logits_and_labels,
     edges=[
         lambda _n: (300 * torch.eye(10)[[3, 5]] - 150, torch.tensor([3, 7])),
@@ -687,8 +691,9 @@ def bent(given: Tensor, weights: Tensor, bias: Tensor, low: float) -> Tensor:
     ("leaky_backward", "back_through_layer", "gradients_of_layer"),
     numbers=lambda random: {"slope": hundredths(random, 5, 40)},
     text="A layer computes `z = inputs @ weights.T + bias`, and then `y`, which is `z` where `z` is positive, and "
-    "{slope} `z` elsewhere. Backpropagation brings `gradient`, the gradient of the loss with respect to `y`. Return "
-    "those with respect to `inputs`, `weights` and `bias`, in this order. Compute them by hand, without autograd.",
+    "{slope} times `z` elsewhere. Backpropagation brings `gradient`, the gradient of the loss with respect to "
+    "`y`. Return those with respect to `inputs`, `weights` and `bias`, in this order. Compute them by hand, "
+    "without autograd.",
     draw=layer_and_gradient,
     by_hand=("backward", "^grad$"),
     notice="Where z is negative a little still comes back, so such a neuron can learn its way out.",
@@ -755,10 +760,10 @@ def hurt(n: Numbers, images: Tensor, way: Tensor, where: Tensor) -> Tensor:
     GRADIENTS,
     "A small step that hurts",
     ("worse_images", "attacked", "one_bad_step"),
-    numbers=lambda random: {"size": hundredths(random, 4, 30), "ink": hundredths(random, 30, 60)},
-    text="`gradients` holds the gradient of the loss with respect to each pixel. Change each pixel that is brighter "
-    "than {ink} by {size}, in the direction in which the loss grows. Where the gradient is 0, and where a pixel is "
-    "darker, nothing changes. Then bring every pixel back into the range from 0 to 1. Return the changed images; what "
+    numbers=lambda random: {"size": hundredths(random, 4, 30), "ink": (2 * whole(random, 15, 29) + 1) / 100},
+    text="`gradients` holds the gradient of the loss with respect to each pixel. Move every pixel whose value is above "
+    "{ink} by {size}, in the direction in which the loss grows. All other pixels, and those whose gradient is 0, "
+    "keep their values. Then bring every pixel back into the range from 0 to 1. Return the changed images; what "
     "you were given stays as it is.",
     draw=images_and_gradients,
     notice="Each pixel moves only a little, but all of them in the direction that does most harm.",
@@ -833,8 +838,9 @@ def labels_of(n: Numbers, *ahead: int) -> Tensor:
     ("precision_recall", "two_scores", "scores_of_digit"),
     numbers=lambda random: {"digit": whole(random, 0, 9)},
     text="Return the precision and the recall of the digit {digit}. Its precision is the share of the images read as "
-    "{digit} that really are one; its recall is the share of the images of a {digit} that are read as one. An image is "
-    "read as the digit with the largest logit. Where there is nothing to take a share of, return 0.",
+    "{digit} whose label is {digit}; its recall is the share of the images labelled {digit} that are read as "
+    "{digit}. An image is read as the digit with the largest logit. Where there is nothing to take a share of, "
+    "the number is 0.",
     draw=with_more_of_one,
     edges=[
         lambda n: (certain(n, 1, 2), labels_of(n, 0, 2)),
@@ -891,7 +897,7 @@ def right(logits: Tensor, labels: Tensor) -> Tensor:
 
 @task(
     EVALUATION,
-    "Only what is sure",
+    "Answer only when sure",
     ("answered_and_right", "sure_ones", "scores_with_doubt"),
     numbers=lambda random: {"least": hundredths(random, 50, 90)},
     text="The network answers only if its largest softmax probability is above {least}; all other images go to a "
@@ -965,7 +971,7 @@ def cut_off(accuracy: float, reach: float) -> tuple[float, float]:
 
 @task(
     EVALUATION,
-    "How sure is an accuracy?",
+    "How precise is an accuracy?",
     ("range_of_accuracy", "low_and_high", "bounds_of_accuracy"),
     numbers=lambda random: {"errors": hundredths(random, 110, 290)},
     text="Of `images` test images, `right` were read correctly. With n images, the accuracy p has a standard error of "
@@ -1027,10 +1033,10 @@ def ranges_of(windows: Tensor) -> Tensor:
     MAPS,
     "How much a map varies",
     ("spread_of_windows", "pooled_range", "largest_less_smallest"),
-    numbers=lambda random: {"side": whole(random, 3, 5), "step": whole(random, 1, 2)},
-    text="Pooling need not take the largest number. Lay windows of {side} × {side} over each map, {step} apart across "
-    "and down, wherever they fit whole; return for each window its largest number less its smallest. Write it without "
-    "torch's pooling. Loops are fine.",
+    numbers=lambda random: {"side": whole(random, 4, 6), "step": whole(random, 1, 3)},
+    text="Pooling need not take the largest number. Slide a window of {side} × {side} over each map, with a stride of "
+    "{step}, wherever it fits completely; return for each place the largest number in it less the smallest. Write "
+    "it without torch's pooling. Loops are fine.",
     draw=lambda _n, random: (inputs.normal(random, *(whole(random, *ends) for ends in ((1, 4), (6, 12), (6, 12)))),),
     edges=[lambda n: (torch.arange(float(n.side**2)).reshape(1, n.side, n.side),)],
     by_hand=("pool",),
@@ -1039,7 +1045,7 @@ def ranges_of(windows: Tensor) -> Tensor:
     mistakes=[
         Mistake(
             lambda n, maps: ranges_of(windows_of(maps, n.side, n.side)),
-            "The windows lie side by side. They should be {step} apart, and overlap.",
+            "The windows lie side by side. The stride should be {step}.",
         ),
         Mistake(
             lambda n, maps: windows_of(maps, n.side, n.step).amax(dim=3),
@@ -1081,7 +1087,7 @@ def rare(responds: Tensor, percent: float) -> list[int]:
     return (responds.double().mean(dim=0) < percent / 100).nonzero().flatten().tolist()
 
 
-def responds(n: Numbers, maps: Tensor) -> Tensor:
+def responding(n: Numbers, maps: Tensor) -> Tensor:
     """Say which filter responds to which image. Shapes: (N, C, H, W) → (N, C) bool."""
     return maps.flatten(2).amax(dim=2) > n.least
 
@@ -1091,11 +1097,11 @@ def responds(n: Numbers, maps: Tensor) -> Tensor:
     "Filters that hardly ever respond",
     ("silent_filters", "rarely_awake", "idle_channels"),
     numbers=lambda random: {
-        "least": whole(random, 5, 15) / 10,
-        "percent": one_of(random, 12, 17, 23, 32, 38, 43),
+        "least": whole(random, 4, 12) / 8,  # which float32 holds exactly
+        "percent": one_of(random, 13, 17, 23, 33, 37, 43),  # the share of no batch
     },
     text="`maps` holds the feature maps of a batch. A filter *responds* to an image if any number in its map of that "
-    "image is above {least}. Which filters respond to fewer than {percent} % of the images? Return their places, "
+    "image is above {least}. Which filters respond to fewer than {percent}% of the images? Return their indices, "
     "counted from 0, in a list, the smallest first.",
     draw=maps_of_strengths,
     edges=[
@@ -1107,7 +1113,7 @@ def responds(n: Numbers, maps: Tensor) -> Tensor:
     hint="The largest number of each map, then which of them are above the threshold, then the share over the batch.",
     mistakes=[
         Mistake(
-            lambda n, maps: [one for one in range(maps.shape[1]) if one not in rare(responds(n, maps), n.percent)],
+            lambda n, maps: [one for one in range(maps.shape[1]) if one not in rare(responding(n, maps), n.percent)],
             "These are the filters that do respond.",
         ),
         Mistake(
@@ -1119,17 +1125,17 @@ def responds(n: Numbers, maps: Tensor) -> Tensor:
             "Too many filters are listed: one number above the threshold is enough for an image.",
         ),
         Mistake(
-            lambda n, maps: rare(responds(n, maps), 0.5),
+            lambda n, maps: rare(responding(n, maps), 0.5),
             "These never respond. Those that seldom respond are missing.",
         ),
         Mistake(
-            lambda n, maps: [one + 1 for one in rare(responds(n, maps), n.percent)],
+            lambda n, maps: [one + 1 for one in rare(responding(n, maps), n.percent)],
             "The filters are counted from 1. Count from 0.",
         ),
     ],
 )
 def silent(maps: Tensor, *, least: float, percent: int) -> list[int]:
-    """Return the places of the filters that hardly ever respond.
+    """Return the indices of the filters that hardly ever respond.
 
     Shapes: (N, C, H, W).
     """
@@ -1150,7 +1156,7 @@ def without(symbols: list[int], blank: int) -> list[int]:
 
 def few_symbols(n: Numbers, random: Random) -> tuple[list[int]]:
     """Draw a row of symbols, of which there are two or three kinds."""
-    few = [n.blank, *random.choice(10, 2, replace=False).tolist()]
+    few = [n.blank, 0, whole(random, 1, 9)]
     return ([one_of(random, *few) for _ in range(whole(random, 4, 25))],)
 
 
@@ -1159,9 +1165,9 @@ def few_symbols(n: Numbers, random: Random) -> tuple[list[int]]:
     "From places to a number",
     ("symbols_read", "number_from_places", "without_repeats"),
     numbers=lambda random: {"blank": whole(random, 1, 9)},
-    text="A network glides along a row of writing and gives one symbol, 0 to 9, for each place. In this exam {blank} "
-    "means *nothing here*; each other symbol stands for something. First, equal symbols side by side become one; then "
-    "every {blank} is left out. Return what remains, as a list.",
+    text="A network glides along a row of writing and gives one symbol, 0 to 9, for each place. On this paper {blank} "
+    "means *nothing here*; every other symbol stands for something. First, equal symbols side by side become one; "
+    "then every {blank} is left out. Return what remains, as a list.",
     draw=few_symbols,
     edges=[
         lambda _n: ([],),
@@ -1183,7 +1189,7 @@ def few_symbols(n: Numbers, random: Random) -> tuple[list[int]]:
             "Each symbol is kept once. Only those side by side become one.",
         ),
         Mistake(
-            lambda _n, symbols: without(merge(symbols), 0), "It takes 0 for the blank. In this exam it is {blank}."
+            lambda _n, symbols: without(merge(symbols), 0), "It takes 0 for the blank. On this paper it is {blank}."
         ),
     ],
 )

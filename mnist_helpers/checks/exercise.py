@@ -122,11 +122,10 @@ class Exercise:
         plainly = replace(self, mistakes=(), gaps=())  # whose hints would say more
         with usual_torch():
             for seed, outcome in zip(seeds, self.try_out(answer, seeds), strict=False):
-                truth, value = self._call(self.solve, seed).value, outcome.value
-                open_end = isinstance(truth, list) and isinstance(value, list | tuple)  # its length is an answer
-                amiss = "" if open_end else difference_in_form(value, truth)
-                if outcome.error or outcome.changed_input or amiss:
+                if outcome.error or outcome.changed_input:
                     return str(plainly.judge([seed], [outcome]))
+                if amiss := unlike_in_kind(outcome.value, self._call(self.solve, seed).value):
+                    return f"{Status.NOT_YET}. {amiss}"
         return f"{self.name} runs, and returns the right kind of thing. Whether it is right, the marking says."
 
     def try_out(
@@ -454,6 +453,15 @@ def difference_in_form(value: Any, truth: Any) -> str:
     if np.isinf(found).any() and not np.isinf(right).any():
         return "The result holds an infinite number: something is too large for its numbers, or the logarithm of zero."
     return ""
+
+
+def unlike_in_kind(value: Any, truth: Any) -> str:
+    """Say how a value differs from the truth in kind; not how long a list should be, which may be what is asked."""
+    if isinstance(truth, list | tuple) and isinstance(value, np.ndarray) and value.ndim:
+        value = list(value)
+    if not isinstance(truth, list) or value is None:
+        return difference_in_form(value, truth)
+    return "" if isinstance(value, list | tuple) else f"The result should be a list, and it is {shown(value)}."
 
 
 def copied(given: tuple) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from mnist_helpers.checks.bank import TOPICS, Task
 from mnist_helpers.checks.exercise import Exercise, Verdict
+from mnist_helpers.errors import CourseError
 
 MINUTES, POINTS = 15, 5  # for a task
 
@@ -43,11 +44,19 @@ class Paper:
 
     def look(self, name: str, answer: Callable) -> None:
         """Say whether an answer can be called and returns the right kind of thing; not whether it is right."""
-        print(self.questions[name].exercise.look(answer))
+        print(self._question(name).exercise.look(answer))
 
     def check(self, name: str, answer: Callable) -> Verdict:
-        """Judge an answer, as marking does."""
-        return self.questions[name].exercise(answer)
+        """Judge an answer, as marking does.
+
+        Raises: CourseError if there is no such task on this paper; so does `look`.
+        """
+        return self._question(name).exercise(answer)
+
+    def _question(self, name: str) -> Question:
+        if name not in self.questions:
+            raise CourseError(f"This paper has no task {name!r}. Is the line `paper = …` as it was handed out?")
+        return self.questions[name]
 
 
 @functools.lru_cache(maxsize=1_000)

@@ -4,7 +4,9 @@ import ast
 import inspect
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
+from unicodedata import normalize
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -17,8 +19,10 @@ from mnist_helpers.errors import CourseError
 
 MOST_STUDENTS = 2_000
 LONGEST_LINE = 100
+UNSAFE = re.compile(r"[^\w @(),'-]|^ | $")  # in the name of a folder
 NOBODY = "sample"  # whose paper it is before there are students
-OWNER = re.compile(r'^paper = papers\.paper\(seed=\d+, owner="([\w@-]+)"\)', re.MULTILINE)
+LINE = re.compile(r'^paper = papers\.paper\(seed=(\d{1,9}), owner="([\w@-]{1,120})"\)', re.MULTILINE)
+TITLE = re.compile(r"^# Mock exam (\d{1,9})\n\n\*Paper of ([\w@-]{1,120}) ·")
 SETUP = """import math
 
 import torch
@@ -30,10 +34,10 @@ HEAD = """# Mock exam {seed}
 
 *Paper of {owner} · {tasks} tasks · {minutes} minutes · {points} points*
 
-Write each function in place of the line `raise NotImplementedError()`. The numbers in the tasks are yours alone: on \
-your neighbour's paper there are others. The cell below a task says whether your function runs and returns the right \
-kind of thing, but not whether it is right. When it is marked, each function meets many inputs, including unusual ones \
-that its task allows, and counts only if all results are right. Never change what a function is given. You may use the \
+Write each function in place of the line `raise NotImplementedError()`, and keep its name. The numbers in the \
+tasks differ from paper to paper. The cell below a task says whether your function runs and returns the right kind \
+of thing, but not whether it is right. In marking, each function meets many inputs, including unusual ones that \
+its task allows, and counts only if all results are right. Never change what a function is given. You may use the \
 lessons, your sheets and torch's documentation. When the time is up, save this page and hand it in as it is."""
 TASK = """## {number} · {title}
 
@@ -51,11 +55,11 @@ def exam_page(seed: int, owner: str = NOBODY) -> NotebookNode:
     """Return a paper with its solutions, marked up for nbgrader."""
     questions = paper(seed, owner).questions
     count = len(questions)
-    head = HEAD.format(seed=seed, owner=owner, tasks=_words(count), minutes=count * MINUTES, points=count * POINTS)
+    head = HEAD.format(seed=seed, owner=owner, tasks=count, minutes=count * MINUTES, points=count * POINTS)
     cells = [
         new_markdown_cell(head),
         new_code_cell(SETUP, metadata=_mark("setup", locked=True)),
-        new_code_cell(f'paper = papers.paper(seed={seed}, owner="{owner}")  # your numbers'),
+        new_code_cell(f'paper = papers.paper(seed={seed}, owner="{owner}")  # your numbers: leave this line as it is'),
     ]
     for number, (name, question) in enumerate(questions.items(), start=1):
         cells += _task_cells(number, name, question)
@@ -63,10 +67,6 @@ def exam_page(seed: int, owner: str = NOBODY) -> NotebookNode:
         cell["id"] = f"cell-{number}"
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     return new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
-
-
-def _words(count: int) -> str:
-    return ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")[count]
 
 
 def _mark(name: str, *, locked: bool = False, solution: bool = False, points: int = 0) -> dict:
@@ -111,55 +111,78 @@ def solution(question: Question) -> str:
     )
 
 
-def make_exam(seed: int, owners: list[str]) -> Path:
-    """Write everybody's paper and its solutions, and the papers as a zip; return the folder, made anew."""
+def make_exam(seed: int, owners: dict[str, str]) -> Path:
+    """Write everybody's paper and its solutions, and the papers as a zip; return the folder, made anew.
+
+    `owners` are the students' ids by their names: a folder is called as its student is, so that it is known again.
+    """
     folder, name = BUILD / exam_name(seed), f"{exam_name(seed)}.ipynb"
     shutil.rmtree(folder, ignore_errors=True)
-    for owner in owners:
-        page = exam_page(seed, owner)
-        _write(page, folder / "solutions" / owner / name)
-        _write(without_solutions(page), folder / "papers" / owner / name)
+    for student, owner in owners.items():
+        page, own = exam_page(seed, owner), owner if UNSAFE.search(student) else student
+        _write(page, folder / "solutions" / own / name)
+        _write(without_solutions(page), folder / "papers" / own / name)
     shutil.make_archive(str(folder / "papers"), "zip", folder / "papers")
     return folder
 
 
 def _write(page: NotebookNode, path: Path) -> None:
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(as_text(page), encoding="utf-8")
 
 
 def read_names(path: Path) -> list[str]:
     """Return the names in a file, one in each line.
 
-    Raises: CourseError if it cannot be read, holds none or far too many, or one of them twice.
+    Raises: CourseError if it cannot be read, holds none or far too many, one of them twice, or more than names.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = normalize("NFC", path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise CourseError(
             f"{path} cannot be read ({reason}). STUDENTS= takes a text file with a student's name in each line."
         ) from error
-    names = [" ".join(line.split()) for line in lines if line.strip()]
+    names = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     if not names or len(names) > MOST_STUDENTS:
         raise CourseError(
             f"{path} holds {len(names):,} names. There should be 1 to {MOST_STUDENTS:,}, one in each line."
         )
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise CourseError(f"{path} names {', '.join(twice[:3])} more than once. Tell them apart: each has a paper.")
+    if tables := [line for line in text.splitlines() if re.search(r"[;\t]", line)]:
+        raise CourseError(f"{path} looks like a table ({tables[0][:60]!r}). Leave only a name in each line.")
+    counts = Counter(name.casefold() for name in names)
+    if twice := [name for name in names if counts[name.casefold()] > 1]:
+        raise CourseError(f"{path} names {twice[0]} more than once. Tell them apart: each has a paper.")
     return names
 
 
-def whose_paper(page: NotebookNode, student: str) -> tuple[str, str]:
+def whose_paper(page: NotebookNode, sheet: str, student: str) -> tuple[str, list[str]]:
     """Return whose paper a page is, and what an instructor should know about it.
 
-    Where the line that says so is gone, the numbers are those of the student who has handed it in.
+    Where the line that says so is gone, the title says it, or the numbers are those of whoever has handed it in.
     """
-    found = [one for cell in page.cells if cell.cell_type == "code" for one in OWNER.findall(cell.source)]
+    remarks: list[str] = []
+    found = [one for cell in page.cells if cell.cell_type == "code" for one in LINE.findall(cell.source)]
+    titles = [one for cell in page.cells if cell.cell_type == "markdown" for one in TITLE.findall(cell.source)]
     if not found:
-        return student, f"The line that says whose paper it is has gone; it was marked as that of {student}."
-    owner = found[0]
-    return owner, "" if owner == student else f"It is the paper of {owner}, and has that one's numbers."
+        remarks.append("The line that says whose paper it is has gone.")
+    seed, owner = (found[-1:] or titles[:1] or [(sheet.removeprefix(EXAM), student)])[0]  # the last line that ran
+    if exam_name(int(seed)) != sheet:
+        remarks.append(f"It is a paper of {exam_name(int(seed))}; it was marked as one of {sheet}.")
+    if owner != student:
+        remarks.append(f"It is the paper of {owner}, and was marked with the numbers on it.")
+    texts = {_bare(cell.source) for cell in page.cells if cell.cell_type == "markdown"}
+    asked = [_bare(question.text) for question in paper(int(sheet.removeprefix(EXAM)), owner).questions.values()]
+    if 2 * sum(any(one in text for text in texts) for one in asked) < len(asked):
+        remarks.append(
+            f"Its tasks are not those of this paper. Was the line `paper = …` edited, or the course updated since the"
+            f" papers of {sheet} were made?"
+        )
+    return owner, remarks
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())
 
 
 def is_exam(sheet: str) -> bool:

@@ -70,9 +70,9 @@ def names_to_mark(choice: str = "") -> list[str]:
 
     Raises: CourseError for a word that fits none.
     """
-    made = sorted(path.name for path in (course_folder() / "source").glob("exam-*") if is_exam(path.name))
+    made = sorted(path.stem for path in (course_folder() / "release").glob("*/*.ipynb") if is_exam(path.stem))
     words = choice.split()
-    exams = [word for word in words if word.startswith(EXAM)]
+    exams = list(dict.fromkeys(word for word in words if word.lower().startswith("exam")))
     if unknown := [word for word in exams if word not in made]:
         known = f"There are: {', '.join(made)}." if made else "None has been made."
         raise CourseError(f"SHEETS={choice!r}: there is no exam {unknown[0]!r}. {known} See make exam SEED=7.")

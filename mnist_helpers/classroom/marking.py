@@ -224,7 +224,7 @@ def _run_and_judge(submission: Submission, limits: Limits, hidden: list[Path]) -
         return _untried(submission)
     made_from, before = fingerprint(submission, limits), len(submission.remarks)
     checks = {grade_id(cell): place for place, cell in enumerate(submission.page.cells) if _is_check(cell)}
-    sheet = _sheet_or_paper(submission)
+    sheet, about_paper = _sheet_or_paper(submission)
     seeds = {name: exercise_of(sheet, name.removesuffix(CHECK)).seeds() for name in checks}
     ran = _run(submission, sheet, seeds, limits, hidden)
     _remark(submission, ran, limits)
@@ -243,17 +243,16 @@ def _run_and_judge(submission: Submission, limits: Limits, hidden: list[Path]) -
     by_chance = ran.ended or ran.out_of_time or too_much  # another time, or another machine, may give another verdict
     return submission.page, KeptRun(
         submission.student, submission.sheet, "" if by_chance else made_from, verdicts, submission.remarks[:before],
-        submission.origin, run_remarks=submission.remarks[before:],
+        submission.origin, run_remarks=submission.remarks[before:] + about_paper,
     )  # fmt: skip
 
 
-def _sheet_or_paper(submission: Submission) -> str:
-    """Return where its exercises are found: the sheet, or, of an exam, whose paper it is; a foreign one is remarked."""
+def _sheet_or_paper(submission: Submission) -> tuple[str, list[str]]:
+    """Return where its exercises are found, the sheet or a paper of an exam, and what only the instructor is told."""
     if not is_exam(submission.sheet):
-        return submission.sheet
-    owner, remark = whose_paper(submission.page, submission.student)
-    submission.remarks += [remark] if remark else []
-    return f"{submission.sheet}/{owner}"
+        return submission.sheet, []
+    owner, remarks = whose_paper(submission.page, submission.sheet, submission.student)
+    return f"{submission.sheet}/{owner}", remarks
 
 
 def _run(

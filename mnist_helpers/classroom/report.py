@@ -211,7 +211,7 @@ def _distribution(marked: Sequence[MarkedSubmission]) -> Figure:
 def _solved(exercises: Sequence[dict[str, Any]]) -> Figure:
     figure = Figure(figsize=(7, 0.6 + 0.28 * max(2, len(exercises))), layout="constrained")
     ax = figure.subplots()
-    names = [f"{one['sheet'][:2]} {one['exercise']}" for one in exercises]
+    names = [f"{one['sheet'].partition('_')[0]} {one['exercise']}" for one in exercises]
     ax.barh(names, [one["tried"] for one in exercises], color="#cccccc", height=0.8, label="tried")
     ax.barh(names, [one["solved"] for one in exercises], color="#1f77b4", height=0.4, label="solved")
     ax.set(xlabel="students")

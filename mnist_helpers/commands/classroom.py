@@ -50,14 +50,13 @@ def exam(
     names = exams.read_names(students) if students else []
     book = gradebook.Gradebook()
     known = book.known_students()
-    owners = list(student_ids(names or list(known), known).values()) or [exams.NOBODY]
+    owners = student_ids(names or list(known), known) or {exams.NOBODY: exams.NOBODY}
     name = exams.exam_name(seed)
     book.hand_out(name)
-    book.remember_students(known)
     folder = exams.make_exam(seed, owners)
-    say(
-        f"Papers: {len(owners)} ({', '.join(owners[:5])}{', …' if owners[5:] else ''}), in {folder / 'papers'} and .zip"
-    )
+    book.remember_students(known)
+    few = f"{', '.join(list(owners)[:5])}{', …' if len(owners) > 5 else ''}"
+    say(f"Papers: {len(owners)} ({few}), in {folder / 'papers'} and, all of them, {folder / 'papers.zip'}")
     say(f"Their solutions: {folder / 'solutions'}\nWhen they come back: make grade SUBMISSIONS=class.zip SHEETS={name}")
 
 

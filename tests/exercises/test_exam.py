@@ -1,6 +1,7 @@
 """The bank of an exam's tasks, and papers: a solution is right on its own paper only, and looking tells little."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch import nn
 from mnist_helpers.checks.bank import TOPICS
 from mnist_helpers.checks.exercise import Status
 from mnist_helpers.checks.papers import paper
+from mnist_helpers.errors import CourseError
 
 TASKS = {task.solve.__name__: task for tasks in TOPICS.values() for task in tasks}
 
@@ -31,7 +33,7 @@ def task(request):
 
 
 def solved(name: str, seed: int):
-    """Return a task's exercise with the numbers of a seed, the numbers, and a generator for inputs."""
+    """Return a task's exercise with the numbers of a seed, and the numbers."""
     numbers = numbers_of(TASKS[name], seed)
     return made(TASKS[name], numbers), numbers
 
@@ -63,26 +65,104 @@ def test_a_neighbours_answer_is_not_right_whichever_number_differs(task):
         assert not exercise(made(task, own | {name: other}).solve).right, name
 
 
-def test_every_number_of_a_paper_is_in_the_text_and_matters_to_the_solution(task):
-    numbers = numbers_of(task, 0)
-    assert "{" not in task.text.format(**numbers)
-    for name, number in numbers.items():
-        assert str(number) in task.text.format(**numbers), name
+def test_every_number_of_a_paper_is_in_the_text(task):
+    for name in numbers_of(task, 0):
+        assert f"{{{name}}}" in task.text
+    assert "{" not in task.text.format(**numbers_of(task, 0))
 
 
 def test_looking_says_what_is_not_of_the_right_kind_and_never_what_is_right(task):
     exercise = made(task, numbers_of(task, 1))
     well = exercise.look(exercise.solve)
     assert "runs, and returns the right kind of thing" in well
-    kind = type(exercise.solve(*exercise.input(3)))
-    same_kind = [one for one in exercise.mistakes if isinstance(one.answer(*exercise.input(3)), kind)]
-    assert well in [exercise.look(one.answer) for one in same_kind]  # also of one that is wrong
+    seeds = [*range(-len(exercise.edges), 0), *range(20)]
     for mistake in exercise.mistakes:
+        pairs = [(mistake.answer(*exercise.input(seed)), exercise.solve(*exercise.input(seed))) for seed in seeds]
+        if all(kind(value) == kind(truth) for value, truth in pairs):
+            assert exercise.look(mistake.answer) == well  # though it is wrong
         assert mistake.hint not in exercise.look(mistake.answer)
     assert exercise.look(unwritten).startswith("Not attempted.")
     assert "returns None" in exercise.look(lambda *_: None)
     assert "ZeroDivisionError" in exercise.look(lambda *_: 1 / 0)
     assert "not a function" in exercise.look(3)
+    for odd in (3, "a", [1.5], torch.zeros(2, 2), np.arange(4)):
+        said = exercise.look(lambda *_, odd=odd: odd)
+        assert not said.startswith("Right")
+        assert not isinstance(exercise.solve(*exercise.input(0)), list) or "length" not in said
+
+
+def kind(value) -> object:
+    """Return what looking may tell of a result: a tensor's shape, a tuple's length, and that a list is one."""
+    if isinstance(value, torch.Tensor):
+        return tuple(value.shape)
+    return len(value) if isinstance(value, tuple) else list if isinstance(value, list) else float
+
+
+def test_an_array_in_place_of_a_list_or_tuple_is_of_the_right_kind_and_right(task):
+    exercise = made(task, numbers_of(task, 1))
+
+    def as_array(*given):
+        result = exercise.solve(*given)
+        alike = isinstance(result, list | tuple) and len({np.shape(one) for one in result}) < 2
+        return np.array([np.asarray(one) for one in result]) if alike else result
+
+    assert exercise(as_array).right
+    assert "the right kind of thing" in exercise.look(as_array)
+
+
+def silent_by_lists(n, maps):
+    largest = [[max(one.flatten().tolist()) for one in image] for image in maps]
+    counts = [sum(value > n["least"] for value in column) for column in zip(*largest, strict=True)]
+    return tuple(channel for channel, count in enumerate(counts) if 100 * count / len(maps) < n["percent"])
+
+
+def silent_in_single_precision(n, maps):
+    share = (maps.numpy().max((2, 3)) > n["least"]).astype(np.float32).mean(0)
+    return [channel for channel, one in enumerate(share) if float(one) < n["percent"] / 100]
+
+
+def attack_in_double_precision(n, images, gradients):
+    step = n["size"] * np.sign(gradients.double().numpy())
+    return np.clip(images.double().numpy() + step * (images.double().numpy() > n["ink"]), 0, 1)
+
+
+def reserve_by_lists(n, logits, labels):
+    rows = [(row.max().item(), row.argmax().item()) for row in logits.softmax(1)]
+    right = [read == label for (sure, read), label in zip(rows, labels.tolist(), strict=True) if sure > n["least"]]
+    return len(right) / len(rows), np.mean(right) if right else 0
+
+
+def scores_by_counting(n, logits, labels):
+    read, labels, digit = logits.argmax(1).tolist(), labels.tolist(), n["digit"]
+    both = sum(one == other == digit for one, other in zip(read, labels, strict=True))
+    return [both / max(1, read.count(digit)), both / max(1, labels.count(digit))]
+
+
+def interval_as_an_array(n, right, images):
+    error = np.sqrt(right * (images - right) / images**3)
+    return np.clip(right / images + np.array([-1, 1]) * n["errors"] * error, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        silent_by_lists,
+        silent_in_single_precision,
+        attack_in_double_precision,
+        reserve_by_lists,
+        scores_by_counting,
+        interval_as_an_array,
+    ],
+)
+def test_another_style_is_right_at_every_threshold(answer):
+    for seed in range(8):
+        exercise, n = solved(answer.__name__.partition("_")[0], seed)
+        assert exercise(partial(answer, n)).right
+
+
+def test_a_paper_that_lacks_a_task_says_what_may_have_happened():
+    with pytest.raises(CourseError, match="no task 'sizes'. Is the line `paper = …` as it was"):
+        paper(7, "ann").look("sizes", len)
 
 
 def unwritten(*given):
@@ -144,7 +224,12 @@ def test_parameters_are_those_of_a_network_that_is_built():
 def test_what_a_number_sees_is_what_has_a_gradient():
     for seed in range(4):
         exercise, n = solved("reach", seed)
-        for given in ([], [(3, 1), (5, 2)], [(4, 3), (2, 2), (3, 1)]):
+        for given in (
+            [],
+            [(3, 1), (5, 2)],
+            [(4, 3), (2, 2), (3, 1)],
+            *(exercise.input(one)[0][:2] for one in (1, 2, -2)),
+        ):
             layers = [
                 *(nn.Conv2d(1, 1, kernel, stride) for kernel, stride in given),
                 nn.AvgPool2d(n["pool"]),
@@ -164,7 +249,6 @@ def test_a_step_is_torchs():
     weight, velocity, gradient = torch.randn(3, 4, 5)
     own = nn.Parameter(weight.clone())
     optimizer = torch.optim.SGD([own], lr=n["lr"], momentum=n["momentum"], weight_decay=n["decay"])
-    own.grad = torch.zeros_like(own)
     optimizer.state[own]["momentum_buffer"] = velocity.clone()
     own.grad = gradient.clone()
     optimizer.step()

@@ -63,7 +63,7 @@ def test_without_normalisation_every_convolution_has_a_bias_and_learns():
 
 @pytest.mark.parametrize("averaged", [False, True])
 def test_a_variant_is_trained_and_scored(train, val, averaged):
-    variant = Variant("a", replace(get_recipe("fastest-99"), epochs=4, batch_size=32), averaged=averaged)
+    variant = Variant("a", replace(get_recipe("fastest-99"), epochs=12, batch_size=32), averaged=averaged)
     one = ablation.train(variant, train, val, seed=0, device="cpu")
     assert one.accuracy > 0.5
     assert one.mistakes == pytest.approx(100 - 100 * one.accuracy)
