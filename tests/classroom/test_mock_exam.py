@@ -199,6 +199,15 @@ def test_the_command_makes_papers_of_those_on_a_list_or_of_those_who_are_known(c
     assert Gradebook().known_students() == {"Ann Lee": "Ann_Lee", "ann-lee": "ann-lee"}
 
 
+def filled(owner: str, solver: str):
+    """Return the paper of an owner with the answers that are right on the paper of a solver."""
+    page = without_solutions(exam_page(SEED, owner))
+    for cell, solved in zip(page.cells, exam_page(SEED, solver).cells, strict=True):
+        if cell.metadata.get("nbgrader", {}).get("solution"):
+            cell.source = solved.source
+    return page
+
+
 def all_differ(one, other) -> bool:
     return all(one.questions[name].numbers != other.questions[name].numbers for name in one.questions)
 
@@ -207,15 +216,11 @@ def all_differ(one, other) -> bool:
 def test_an_exam_is_marked_with_the_numbers_of_each_paper(course, tmp_path):
     Gradebook().hand_out(NAME)
     place = tmp_path / "handed-in"
-    right = {owner: exam_page(SEED, owner) for owner in ("ann", "cid")}
     copier = next(name for name in map("dan_{}".format, range(20)) if all_differ(paper(SEED, "ann"), paper(SEED, name)))
-    copied = exam_page(SEED, copier)
-    for cell, other in zip(copied.cells, right["ann"].cells, strict=True):
-        if cell.metadata.get("nbgrader", {}).get("solution"):
-            cell.source = other.source  # ann's answers on another's paper
-    lost = exam_page(SEED, "cid")
+    lost = filled("cid", "cid")
     lost.cells = [cell for cell in lost.cells[1:] if not cell.source.startswith("paper =")]
-    for student, page in {"ann": right["ann"], "bob": right["ann"], "cid": lost, copier: copied}.items():
+    pages = {"ann": filled("ann", "ann"), "bob": filled("ann", "ann"), "cid": lost, copier: filled(copier, "ann")}
+    for student, page in pages.items():
         (place / student).mkdir(parents=True)
         nbformat.write(page, place / student / "my exam.ipynb")
     command = [sys.executable, "-m", "mnist_helpers", "grade", str(place), *UNSHUT, "--sheets", NAME]
