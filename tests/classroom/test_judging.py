@@ -158,7 +158,7 @@ def test_a_run_without_a_word_is_tried_again_and_then_given_up(monkeypatch):
     submission, ran = Submission("ada", "01_data", new_notebook(cells=[new_code_cell("1")])), []
     monkeypatch.setattr(marking, "run_shut_in", lambda *_: ran.pop())
     ran[:] = [Ran(b'{"begun": 0}\n{"ended": ""}\n'), Ran(b"")]
-    assert marking._run(submission, {}, Limits(), []).begun == {0}
+    assert marking._run(submission, "01_data", {}, Limits(), []).begun == {0}
     ran[:] = [Ran(b""), Ran(b"")]
     with pytest.raises(judging.UnfinishedError, match="2 times"):
-        marking._run(submission, {}, Limits(), [])
+        marking._run(submission, "01_data", {}, Limits(), [])
