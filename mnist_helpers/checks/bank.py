@@ -1,7 +1,8 @@
 """The bank of an exam's tasks: three for each of six topics, and each with numbers that differ from paper to paper.
 
-A task is the function that solves it; the paper's numbers are its keyword arguments, and stand in braces in its text
-and its hints. Whatever else needs them (inputs, mistakes) gets them first, as attributes of one thing.
+A task is the function that solves it; the paper's numbers are its keyword arguments, and stand in braces in its text.
+Hints are the same for all, so that those of a class can be counted. Whatever else needs the numbers (inputs, mistakes)
+gets them first, as attributes of one thing.
 """
 
 import math
@@ -50,9 +51,9 @@ class Task:
             name=name,
             solve=partial(self.solve, **numbers),
             draw=partial(self.draw, own),
-            notice=self.notice.format(**numbers),
-            hint=self.hint.format(**numbers),
-            mistakes=[Mistake(partial(one.answer, own), one.hint.format(**numbers)) for one in self.mistakes],
+            notice=self.notice,
+            hint=self.hint,
+            mistakes=[Mistake(partial(one.answer, own), one.hint) for one in self.mistakes],
             edges=[partial(one, own) for one in self.edges],
             by_hand=self.by_hand,
             rounds=self.rounds,
@@ -146,7 +147,7 @@ def read_sizes(n: Numbers, raw: bytes, start: int, count: int, order: str = "") 
         ),
         Mistake(
             lambda n, raw: list(raw[n.skip + 1 : n.skip + 1 + raw[n.skip]]),
-            "It reads one byte for each size. Each has {width}.",
+            "It reads one byte for each size. Each has several.",
         ),
         Mistake(
             lambda n, raw: read_sizes(n, raw, n.skip + 1, 3),
@@ -184,9 +185,7 @@ def moved_by(images: Tensor, down: int, right: int, grey: int) -> Tensor:
             lambda n, images: images.roll((n.down, n.right), dims=(2, 3)),
             "What leaves on one side comes back on the other. It should be lost.",
         ),
-        Mistake(
-            lambda n, images: moved_by(images, n.down, n.right, 0), "The empty pixels are 0. They should be {grey}."
-        ),
+        Mistake(lambda n, images: moved_by(images, n.down, n.right, 0), "The empty pixels are 0. They should be grey."),
         Mistake(lambda n, images: moved_by(images, n.right, n.down, n.grey), "Down and right have changed places."),
         Mistake(
             lambda n, images: moved_by(images.flip(2, 3), n.down, n.right, n.grey).flip(2, 3),
@@ -211,11 +210,11 @@ def count_of(labels: Tensor, *digits: int) -> int:
 
 @task(
     DATA,
-    "What share are these digits?",
+    "What share do these digits make up?",
     ("share_of_three", "share_of_digits", "part_of_labels"),
     numbers=lambda random: {"low": whole(random, 0, 3), "middle": whole(random, 4, 6), "high": whole(random, 7, 9)},
-    text="What share of the images with these labels shows one of the digits {low}, {middle} and {high}? Return it as "
-    "a number between 0 and 1. If there are no labels, return 0.",
+    text="What share of these labels is {low}, {middle} or {high}? Return it as a number between 0 and 1. If there are "
+    "no labels, return 0.",
     draw=lambda _n, random: (torch.from_numpy(random.integers(0, 10, whole(random, 20, 200))),),
     edges=[lambda _n: (torch.zeros(0, dtype=torch.int64),)],
     notice="The share of one class is the accuracy of a network that always gives that answer. Look at it first.",
@@ -231,7 +230,7 @@ def count_of(labels: Tensor, *digits: int) -> int:
         ),
         Mistake(
             lambda n, labels: count_of(labels, *range(n.low, n.high + 1)) / max(1, len(labels)),
-            "It counts all digits from {low} to {high}. Only three are meant.",
+            "It counts all digits from the lowest to the highest. Only three are meant.",
         ),
         Mistake(
             lambda n, labels: count_of(labels, n.low, n.middle, n.high) / max(1, len(labels)) / 3,
@@ -313,7 +312,7 @@ def parameter_count(n: Numbers, channels: int, classes: int, bias: int = 1, pool
 @task(
     MODEL,
     "What a network has to learn",
-    ("parameters_in_all", "count_weights", "numbers_to_learn"),
+    ("parameters_in_all", "size_of_network", "numbers_to_learn"),
     numbers=lambda random: {
         "filters": whole(random, 4, 12),
         "kernel": one_of(random, 3, 5),
@@ -368,8 +367,8 @@ def view_of(layers: Layers) -> int:
     numbers=lambda random: {"pool": whole(random, 2, 4), "last": one_of(random, 3, 5, 7)},
     text="Each of the `layers` is a pair: the side of its kernel, and its stride. After them come max pooling over "
     "windows of {pool} × {pool} that do not overlap, and a convolution with a kernel of {last} × {last} and a "
-    "stride of 1. How many pixels of the image, across, does one number of the last maps depend on, away from the "
-    "border? The list of `layers` may be empty.",
+    "stride of 1. How many pixels across is the region of the image that one number of the last maps depends on, "
+    "away from the border? The list of `layers` may be empty.",
     draw=lambda _n, random: ([(whole(random, 3, 7), whole(random, 1, 3)) for _ in range(whole(random, 1, 5))],),
     edges=[lambda _n: ([],), lambda _n: ([(1, 1), (5, 2), (1, 1)],)],
     notice="Strides multiply: after a few of them, one number sees most of a digit.",
@@ -444,11 +443,11 @@ def step_and_steps(n: Numbers, random: Random) -> tuple[int, int]:
         Mistake(lambda n, step, steps: rate(n, step, steps, ahead=0), "At step 0 the rate is 0: nothing is learnt."),
         Mistake(
             lambda n, step, steps: rate(Numbers(**vars(n) | {"floor": 0.0}), step, steps),
-            "It falls to 0. At the last step it should be {floor}.",
+            "It falls to 0. At the last step something should be left.",
         ),
         Mistake(
             lambda n, step, steps: rate(n, step, steps, late=1),
-            "It stays at the peak for two steps. At step {warm_up} it has begun to fall.",
+            "It stays at the peak for two steps. At the second of them it should have begun to fall.",
         ),
         Mistake(
             lambda n, step, steps: (
@@ -569,8 +568,8 @@ def stopped(losses: list[float], patience: int, least: float, in_a_row: bool = T
     text="`losses` holds the validation losses that a network would have after epochs 0, 1, 2 and so on. Epoch 0 is "
     "the best so far; a later epoch becomes the best if its loss is lower than that of the best one before it by "
     "more than {least}. Training stops as soon as {patience} epochs in a row have not become the best. Return two "
-    "numbers: the best epoch, and the last epoch that is trained. If training is never stopped, that is the last "
-    "of the list. There is at least one epoch.",
+    "numbers: the best epoch, and the last epoch that is trained. If training is never stopped, the last epoch "
+    "trained is the last in the list. There is at least one epoch.",
     draw=falling_losses,
     edges=[lambda _n: ([0.5],), lambda _n: ([0.5, 0.4, 0.3, 0.2, 0.1],), lambda _n: ([0.5] * 12,)],
     rounds=40,
@@ -579,7 +578,7 @@ def stopped(losses: list[float], patience: int, least: float, in_a_row: bool = T
     mistakes=[
         Mistake(
             lambda n, losses: stopped(losses, n.patience, 0.0),
-            "Any lower loss counts. It should be lower by more than {least}.",
+            "Any lower loss counts. It should be lower by more than the task says.",
         ),
         Mistake(lambda n, losses: stopped(losses, n.patience + 1, n.least), "It stops one epoch late."),
         Mistake(lambda n, losses: stopped(losses, n.patience - 1, n.least), "It stops one epoch early."),
@@ -691,7 +690,7 @@ def bent(given: Tensor, weights: Tensor, bias: Tensor, low: float) -> Tensor:
     ("leaky_backward", "back_through_layer", "gradients_of_layer"),
     numbers=lambda random: {"slope": hundredths(random, 5, 40)},
     text="A layer computes `z = inputs @ weights.T + bias`, and then `y`, which is `z` where `z` is positive, and "
-    "{slope} times `z` elsewhere. Backpropagation brings `gradient`, the gradient of the loss with respect to "
+    "{slope} times `z` elsewhere. Backpropagation delivers `gradient`, the gradient of the loss with respect to "
     "`y`. Return those with respect to `inputs`, `weights` and `bias`, in this order. Compute them by hand, "
     "without autograd.",
     draw=layer_and_gradient,
@@ -761,7 +760,7 @@ def hurt(n: Numbers, images: Tensor, way: Tensor, where: Tensor) -> Tensor:
     "A small step that hurts",
     ("worse_images", "attacked", "one_bad_step"),
     numbers=lambda random: {"size": hundredths(random, 4, 30), "ink": (2 * whole(random, 15, 29) + 1) / 100},
-    text="`gradients` holds the gradient of the loss with respect to each pixel. Move every pixel whose value is above "
+    text="`gradients` holds the gradient of the loss with respect to each pixel. Change the value of every pixel above "
     "{ink} by {size}, in the direction in which the loss grows. All other pixels, and those whose gradient is 0, "
     "keep their values. Then bring every pixel back into the range from 0 to 1. Return the changed images; what "
     "you were given stays as it is.",
@@ -837,10 +836,9 @@ def labels_of(n: Numbers, *ahead: int) -> Tensor:
     "Precision and recall of one digit",
     ("precision_recall", "two_scores", "scores_of_digit"),
     numbers=lambda random: {"digit": whole(random, 0, 9)},
-    text="Return the precision and the recall of the digit {digit}. Its precision is the share of the images read as "
-    "{digit} whose label is {digit}; its recall is the share of the images labelled {digit} that are read as "
-    "{digit}. An image is read as the digit with the largest logit. Where there is nothing to take a share of, "
-    "the number is 0.",
+    text="Return the precision and the recall of the digit {digit}. Of the images read as {digit}, precision is the "
+    "share whose label is {digit}; of those labelled {digit}, recall is the share read as {digit}. An image is "
+    "read as the digit with the largest logit. Where there is nothing to take a share of, the number is 0.",
     draw=with_more_of_one,
     edges=[
         lambda n: (certain(n, 1, 2), labels_of(n, 0, 2)),
@@ -885,6 +883,14 @@ def answered(logits: Tensor, labels: Tensor, sure: Tensor) -> tuple[float, float
     return sure.float().mean().item(), right[sure].float().mean().item() if sure.any() else 0.0
 
 
+def clear_logits_and_labels(n: Numbers, random: Random) -> tuple[Tensor, Tensor]:
+    """Draw logits of which no rounding decides whether they are sure, and labels."""
+    while True:
+        logits, labels = logits_and_labels(n, random)
+        if not ((logits.softmax(dim=1).amax(dim=1) - n.least).abs() < 1e-4).any():
+            return logits, labels
+
+
 def sure_of(n: Numbers, logits: Tensor) -> Tensor:
     """Say of which images the network is sure."""
     return logits.softmax(dim=1).amax(dim=1) > n.least
@@ -903,7 +909,7 @@ def right(logits: Tensor, labels: Tensor) -> Tensor:
     text="The network answers only if its largest softmax probability is above {least}; all other images go to a "
     "person. Return two numbers between 0 and 1: the share of all images that it answers, and the share of the "
     "answered ones that it reads correctly. If it answers none, both are 0.",
-    draw=logits_and_labels,
+    draw=clear_logits_and_labels,
     edges=[lambda _n: (torch.zeros(3, 10), torch.tensor([0, 1, 2]))],
     notice="The higher the threshold, the fewer images are answered, and the more of these answers are right.",
     hint="First the probabilities, then the largest of each row. It says which rows count.",
@@ -1001,11 +1007,11 @@ def cut_off(accuracy: float, reach: float) -> tuple[float, float]:
         ),
         Mistake(
             lambda _n, right, images: cut_off(right / images, standard_error(right, images)),
-            "It reaches one standard error. It should be {errors} of them.",
+            "It reaches one standard error to each side. The task asks for more.",
         ),
         Mistake(
             lambda n, right, images: cut_off(right / images, n.errors * standard_error(right, images) / 2),
-            "It is half as wide as it should be: {errors} standard errors on each side.",
+            "It is half as wide as it should be: the standard errors count on each side.",
         ),
     ],
 )
@@ -1035,8 +1041,8 @@ def ranges_of(windows: Tensor) -> Tensor:
     ("spread_of_windows", "pooled_range", "largest_less_smallest"),
     numbers=lambda random: {"side": whole(random, 4, 6), "step": whole(random, 1, 3)},
     text="Pooling need not take the largest number. Slide a window of {side} × {side} over each map, with a stride of "
-    "{step}, wherever it fits completely; return for each place the largest number in it less the smallest. Write "
-    "it without torch's pooling. Loops are fine.",
+    "{step}, wherever it fits completely; for each position of the window, return the largest number in it minus "
+    "the smallest. Write it without torch's pooling. Loops are fine.",
     draw=lambda _n, random: (inputs.normal(random, *(whole(random, *ends) for ends in ((1, 4), (6, 12), (6, 12)))),),
     edges=[lambda n: (torch.arange(float(n.side**2)).reshape(1, n.side, n.side),)],
     by_hand=("pool",),
@@ -1045,7 +1051,7 @@ def ranges_of(windows: Tensor) -> Tensor:
     mistakes=[
         Mistake(
             lambda n, maps: ranges_of(windows_of(maps, n.side, n.side)),
-            "The windows lie side by side. The stride should be {step}.",
+            "The windows lie side by side. The stride is another.",
         ),
         Mistake(
             lambda n, maps: windows_of(maps, n.side, n.step).amax(dim=3),
@@ -1165,9 +1171,9 @@ def few_symbols(n: Numbers, random: Random) -> tuple[list[int]]:
     "From places to a number",
     ("symbols_read", "number_from_places", "without_repeats"),
     numbers=lambda random: {"blank": whole(random, 1, 9)},
-    text="A network glides along a row of writing and gives one symbol, 0 to 9, for each place. On this paper {blank} "
-    "means *nothing here*; every other symbol stands for something. First, equal symbols side by side become one; "
-    "then every {blank} is left out. Return what remains, as a list.",
+    text="A network slides along a line of handwriting and gives one symbol, 0 to 9, for each position. On this paper "
+    "{blank} means *nothing here*; every other symbol stands for something. First, equal symbols side by side "
+    "become one; then every {blank} is left out. Return what remains, as a list.",
     draw=few_symbols,
     edges=[
         lambda _n: ([],),
@@ -1182,14 +1188,15 @@ def few_symbols(n: Numbers, random: Random) -> tuple[list[int]]:
             lambda n, symbols: merge(without(symbols, n.blank)),
             "The blanks are left out first. Then equal symbols that a blank has kept apart become one.",
         ),
-        Mistake(lambda _n, symbols: merge(symbols), "The {blank} is still there."),
+        Mistake(lambda _n, symbols: merge(symbols), "The blank is still there."),
         Mistake(lambda n, symbols: without(symbols, n.blank), "Equal symbols side by side should become one."),
         Mistake(
             lambda n, symbols: list(dict.fromkeys(without(symbols, n.blank))),
             "Each symbol is kept once. Only those side by side become one.",
         ),
         Mistake(
-            lambda _n, symbols: without(merge(symbols), 0), "It takes 0 for the blank. On this paper it is {blank}."
+            lambda _n, symbols: without(merge(symbols), 0),
+            "It takes 0 for the blank. On this paper it is another symbol.",
         ),
     ],
 )

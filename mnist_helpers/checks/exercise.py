@@ -429,14 +429,18 @@ def alike(outcome: Outcome, expected: Outcome) -> bool:
     return outcome.error == expected.error and same(outcome.value, expected.value)
 
 
-def difference_in_form(value: Any, truth: Any) -> str:
-    """Say how a value differs from the truth in its form; nothing if only its numbers differ."""
+def difference_in_form(value: Any, truth: Any, finite: bool = True) -> str:
+    """Say how a value differs from the truth in its form; nothing if only its numbers differ.
+
+    Numbers that are none, or infinite, count for one where they are to be `finite`.
+    """
     if value is None:
         return "The function returns None. Does it end with `return`?"
     if isinstance(truth, tuple | list):
         if not isinstance(value, tuple | list) or len(value) != len(truth):
             return f"The result should be a tuple of length {len(truth)}, and it is {shown(value)}."
-        return next(filter(None, map(difference_in_form, value, truth)), "")
+        parts = zip(value, truth, strict=True)
+        return next(filter(None, (difference_in_form(one, other, finite) for one, other in parts)), "")
     if isinstance(truth, dict) and isinstance(value, dict):  # each key says what is wrong where its values differ
         return next((said for said in truth if not same(value.get(said), truth[said])), "")
     found, right = numbers(value), numbers(truth)
@@ -448,19 +452,19 @@ def difference_in_form(value: Any, truth: Any) -> str:
         return f"The result should be made of numbers, and it is {shown(value)}."
     if found.shape != right.shape and not found.size == right.size == 1:
         return f"The result {form(found)}, and should {form(right, 'be', 'have')}."
-    if np.isnan(found).any():
+    if finite and np.isnan(found).any():
         return "The result holds NaN: somewhere zero is divided by zero, or something is too large for its numbers."
-    if np.isinf(found).any() and not np.isinf(right).any():
+    if finite and np.isinf(found).any() and not np.isinf(right).any():
         return "The result holds an infinite number: something is too large for its numbers, or the logarithm of zero."
     return ""
 
 
 def unlike_in_kind(value: Any, truth: Any) -> str:
-    """Say how a value differs from the truth in kind; not how long a list should be, which may be what is asked."""
+    """Say how a value differs from the truth in kind; not how long a list should be, or where it holds no numbers."""
     if isinstance(truth, list | tuple) and isinstance(value, np.ndarray) and value.ndim:
         value = list(value)
     if not isinstance(truth, list) or value is None:
-        return difference_in_form(value, truth)
+        return difference_in_form(value, truth, finite=False)
     return "" if isinstance(value, list | tuple) else f"The result should be a list, and it is {shown(value)}."
 
 

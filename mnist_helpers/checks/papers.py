@@ -66,9 +66,9 @@ def paper(seed: int, owner: str) -> Paper:
     The seed draws the tasks and their functions' names; seed and owner together draw the numbers.
     """
     for_all = shuffling.Random(f"exam {seed}")
-    own = np.random.default_rng(int.from_bytes(hashlib.sha256(f"{seed} {owner}".encode()).digest()))
     questions = {}
-    for tasks in TOPICS.values():
+    for topic, tasks in TOPICS.items():
+        own = np.random.default_rng(int.from_bytes(hashlib.sha256(f"{seed} {owner} {topic}".encode()).digest()))
         task = for_all.choice(tasks)
         name = for_all.choice(task.names)
         questions[name] = Question(task, name, task.numbers(own))

@@ -18,8 +18,9 @@ from mnist_helpers.course.stripping import without_solutions
 from mnist_helpers.errors import CourseError
 
 MOST_STUDENTS = 2_000
+LONGEST_NAME = 200  # bytes, of a folder
 LONGEST_LINE = 100
-UNSAFE = re.compile(r"[^\w @(),'-]|^ | $")  # in the name of a folder
+UNSAFE = re.compile(r"[<>:\"/\\|?*\x00-\x1f]|^[ .]|[ .]$")  # in the name of a folder
 NOBODY = "sample"  # whose paper it is before there are students
 LINE = re.compile(r'^paper = papers\.paper\(seed=(\d{1,9}), owner="([\w@-]{1,120})"\)', re.MULTILINE)
 TITLE = re.compile(r"^# Mock exam (\d{1,9})\n\n\*Paper of ([\w@-]{1,120}) ·")
@@ -36,9 +37,10 @@ HEAD = """# Mock exam {seed}
 
 Write each function in place of the line `raise NotImplementedError()`, and keep its name. The numbers in the \
 tasks differ from paper to paper. The cell below a task says whether your function runs and returns the right kind \
-of thing, but not whether it is right. In marking, each function meets many inputs, including unusual ones that \
-its task allows, and counts only if all results are right. Never change what a function is given. You may use the \
-lessons, your sheets and torch's documentation. When the time is up, save this page and hand it in as it is."""
+of thing, but not whether it is right. When it is marked, each function is tried on many inputs, including unusual \
+ones that the task allows; it scores only if every result is right. A function must not change what it is given. \
+You may use the lessons, your sheets and torch's documentation. When time is up, save this page and hand it in as \
+it is."""
 TASK = """## {number} · {title}
 
 *{topic} · {minutes} minutes · {points} points*
@@ -114,16 +116,32 @@ def solution(question: Question) -> str:
 def make_exam(seed: int, owners: dict[str, str]) -> Path:
     """Write everybody's paper and its solutions, and the papers as a zip; return the folder, made anew.
 
-    `owners` are the students' ids by their names: a folder is called as its student is, so that it is known again.
+    `owners` are the students' ids by the names of their folders.
     """
     folder, name = BUILD / exam_name(seed), f"{exam_name(seed)}.ipynb"
     shutil.rmtree(folder, ignore_errors=True)
-    for student, owner in owners.items():
-        page, own = exam_page(seed, owner), owner if UNSAFE.search(student) else student
+    for own, owner in owners.items():
+        page = exam_page(seed, owner)
         _write(page, folder / "solutions" / own / name)
         _write(without_solutions(page), folder / "papers" / own / name)
     shutil.make_archive(str(folder / "papers"), "zip", folder / "papers")
     return folder
+
+
+def folders(ids: dict[str, str]) -> dict[str, str]:
+    """Return the ids of students by the names of folders for them; `ids` are by the students' names.
+
+    A folder has its student's name, so that it is known again when it comes back; or the id, where a file system might
+    not take the name, or not tell two of them apart.
+    """
+    names = {owner: name for name, owner in reversed(ids.items())}
+    alike = Counter(name.casefold() for name in [*names.values(), *names])
+
+    def safe(name: str, owner: str) -> bool:
+        alone = alike[name.casefold()] == (2 if name == owner else 1)
+        return alone and len(name.encode()) <= LONGEST_NAME and not UNSAFE.search(name)
+
+    return {name if safe(name, owner) else owner: owner for owner, name in reversed(names.items())}
 
 
 def _write(page: NotebookNode, path: Path) -> None:
@@ -171,12 +189,13 @@ def whose_paper(page: NotebookNode, sheet: str, student: str) -> tuple[str, list
         remarks.append(f"It is a paper of {exam_name(int(seed))}; it was marked as one of {sheet}.")
     if owner != student:
         remarks.append(f"It is the paper of {owner}, and was marked with the numbers on it.")
-    texts = {_bare(cell.source) for cell in page.cells if cell.cell_type == "markdown"}
-    asked = [_bare(question.text) for question in paper(int(sheet.removeprefix(EXAM)), owner).questions.values()]
-    if 2 * sum(any(one in text for text in texts) for one in asked) < len(asked):
+    texts = [_bare(cell.source) for cell in page.cells if cell.cell_type == "markdown"]
+    asked = [_bare(one.text) for one in paper(int(sheet.removeprefix(EXAM)), owner).questions.values()]
+    missing = sum(not any(one in text for text in texts) for one in asked)
+    if missing:
         remarks.append(
-            f"Its tasks are not those of this paper. Was the line `paper = …` edited, or the course updated since the"
-            f" papers of {sheet} were made?"
+            f"{missing} of its {len(asked)} tasks are not as on this paper. Was the page edited, or the course updated"
+            f" since the papers of {sheet} were made?"
         )
     return owner, remarks
 

@@ -66,18 +66,18 @@ def sheet_names(choice: str = "") -> list[str]:
 
 
 def names_to_mark(choice: str = "") -> list[str]:
-    """Return the names of the sheets and the mock exams that `choice` names ("01 exam-7"), or of all.
+    """Return the names of the sheets and the mock exams that `choice` names ("01 exam-7"), or of all sheets.
 
     Raises: CourseError for a word that fits none.
     """
-    made = sorted(path.stem for path in (course_folder() / "release").glob("*/*.ipynb") if is_exam(path.stem))
     words = choice.split()
     exams = list(dict.fromkeys(word for word in words if word.lower().startswith("exam")))
+    made = sorted(path.stem for path in (course_folder() / "release").glob("*/*.ipynb") if is_exam(path.stem))
     if unknown := [word for word in exams if word not in made]:
         known = f"There are: {', '.join(made)}." if made else "None has been made."
         raise CourseError(f"SHEETS={choice!r}: there is no exam {unknown[0]!r}. {known} See make exam SEED=7.")
     sheets = " ".join(word for word in words if word not in exams)
-    return (sheet_names(sheets) if sheets or not words else []) + (exams if words else made)
+    return (sheet_names(sheets) if sheets or not words else []) + exams
 
 
 def with_solutions(sheet: str) -> NotebookNode:

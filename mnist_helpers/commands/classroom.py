@@ -50,14 +50,22 @@ def exam(
     names = exams.read_names(students) if students else []
     book = gradebook.Gradebook()
     known = book.known_students()
-    owners = student_ids(names or list(known), known) or {exams.NOBODY: exams.NOBODY}
+    new = [one for one in names if one not in known] if known else []
+    owners = exams.folders(student_ids(names or list(known), known)) or {exams.NOBODY: exams.NOBODY}
     name = exams.exam_name(seed)
     book.hand_out(name)
     folder = exams.make_exam(seed, owners)
-    book.remember_students(known)
-    few = f"{', '.join(list(owners)[:5])}{', …' if len(owners) > 5 else ''}"
-    say(f"Papers: {len(owners)} ({few}), in {folder / 'papers'} and, all of them, {folder / 'papers.zip'}")
+    book.remember_students(owners | known if known else known)
+    say(
+        f"Papers: {len(owners)} ({_few(list(owners))}), in {folder / 'papers'}, and all of them in papers.zip beside it"
+    )
+    if new:
+        say(f"New, or spelt differently from before: {len(new)} ({_few(new)})")
     say(f"Their solutions: {folder / 'solutions'}\nWhen they come back: make grade SUBMISSIONS=class.zip SHEETS={name}")
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
 class Rerun(StrEnum):
@@ -72,7 +80,7 @@ def grade(
     submissions: Annotated[
         Path | None, typer.Argument(help="a folder or a zip, with a folder for each student")
     ] = None,
-    sheets: Annotated[str, typer.Option(help='which sheets and exams to mark: "01 exam-7"; all if empty')] = "",
+    sheets: Annotated[str, typer.Option(help='which to mark: "01 exam-7"; all sheets, and no exam, if empty')] = "",
     rerun: Annotated[
         Rerun, typer.Option(help="run what has changed, or all; no: write the tables from the book of marks")
     ] = Rerun.CHANGED,

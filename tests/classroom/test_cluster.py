@@ -39,7 +39,7 @@ def test_a_cluster_s_servers_start_as_those_of_this_machine_do(local):
     ours = dict(local.Spawner.environment)
     theirs = dict(single["extraEnv"])
     assert ours.pop("JUPYTER_CONFIG_PATH").endswith("edition/lab")
-    assert theirs.pop("JUPYTER_CONFIG_PATH") == f"/home/jovyan/{hub.COURSE}/lab"
+    assert f"&& mv /opt/course/lab {theirs.pop('JUPYTER_CONFIG_PATH')} " in DOCKERFILE
     assert theirs == ours
     assert single["defaultUrl"] == local.Spawner.default_url
     assert single["cmd"] == "jupyterhub-singleuser"
@@ -54,8 +54,11 @@ def test_a_cluster_ends_what_nobody_uses_as_this_machine_does(local):
     assert {"--timeout=3600", "--cull-every=300"} <= set(culler)
 
 
-def test_no_password_stands_in_a_file():
-    assert "password" not in str(VALUES["hub"]).replace("shared-password", "")
+def test_nobody_comes_in_without_a_password_or_over_a_public_address():
+    config = VALUES["hub"]["config"]
+    assert set(config) == {"JupyterHub", "Authenticator"}  # and no password
+    assert config["Authenticator"] == {"allowed_users": ["instructor", "ann", "bob", "cid"]}
+    assert VALUES["proxy"]["service"]["type"] == "ClusterIP"
 
 
 def test_the_image_is_made_as_the_hub_s_environment_is():

@@ -16,7 +16,7 @@ from processes import UNSHUT
 from mnist_helpers.checks.bank import TOPICS
 from mnist_helpers.checks.papers import paper
 from mnist_helpers.classroom import exams
-from mnist_helpers.classroom.exams import exam_page, is_exam, make_exam, read_names, whose_paper
+from mnist_helpers.classroom.exams import exam_page, folders, is_exam, make_exam, read_names, whose_paper
 from mnist_helpers.classroom.gradebook import FOLDER_VARIABLE, Gradebook, names_to_mark, sheet_names
 from mnist_helpers.classroom.submissions import handed_in, sort_out
 from mnist_helpers.cli import main
@@ -31,7 +31,7 @@ PAGE = "exam-7.ipynb"
 @pytest.fixture
 def exam(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(exams, "BUILD", tmp_path)
-    return make_exam(SEED, {"ann": "ann", "Jörg Ø": "Jörg_Ø", "../up": "up"})
+    return make_exam(SEED, folders({"ann": "ann", "Jörg Ø": "Jörg_Ø", "../up": "up"}))
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_the_solutions_of_a_paper_run_and_are_right(seed, capsys):
 
 
 def test_the_folders_of_papers_are_known_again_when_they_come_back(exam):
-    known = {"Jörg Ø": "Jörg_Ø", "ann": "ann"}
+    known = {"Jörg Ø": "Jörg_Ø", "ann": "ann", "up": "up", "../up": "up"}
     came = sort_out(handed_in(exam / "papers"), {NAME: without_solutions(exam_page(SEED))}, known)
     assert {one.student for one in came} == {"ann", "Jörg_Ø", "up"}
     assert all(whose_paper(one.page, NAME, one.student) == (one.student, []) for one in came)
@@ -99,13 +99,18 @@ def test_a_page_says_whose_paper_it_is_or_its_title_does_or_the_student():
     page.cells = page.cells[1:]
     owner, remarks = whose_paper(page, NAME, "bob")
     assert (owner, len(remarks)) == ("bob", 2)
-    assert "Its tasks are not those of this paper" in remarks[1]  # they are ann's
+    assert "of its 6 tasks are not as on this paper" in remarks[1]  # they are ann's
 
 
 @pytest.mark.parametrize(
     ("old", "new", "owner", "said"),
     [
-        ('owner="ann")', 'owner="bob")', "bob", ["It is the paper of bob", "Its tasks are not those"]),
+        (
+            'owner="ann")',
+            'owner="bob")',
+            "bob",
+            ["It is the paper of bob", "6 of its 6 tasks are not as on this paper"],
+        ),
         ("seed=7", "seed=8", "ann", ["It is a paper of exam-8; it was marked as one of exam-7"]),
         ("paper = ", 'paper = papers.paper(seed=7, owner="cid")\npaper = ', "ann", []),  # the last one ran
         ("paper = ", "paper  = ", "ann", ["has gone"]),
@@ -121,16 +126,35 @@ def test_an_edited_line_is_noticed(old, new, owner, said):
     assert all(words in remark for words, remark in zip(said, remarks, strict=True))
 
 
-def test_a_bank_that_has_changed_since_is_noticed(monkeypatch):
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_bank_that_has_changed_since_is_noticed_and_changes_one_topic_only(topic, monkeypatch):
     page = exam_page(SEED, "ann")
+    (old,) = [one for one in paper(SEED, "ann").questions.values() if one.task.topic == topic]
+
+    def others(own):
+        numbers = old.numbers
+        while numbers == old.numbers:
+            numbers = old.task.numbers(own)
+        return numbers
+
     paper.cache_clear()
-    for topic, tasks in list(TOPICS.items()):  # each draws one number more than it did
-        newer = [replace(one, numbers=lambda own, old=one.numbers: own.random() and old(own)) for one in tasks]
-        monkeypatch.setitem(TOPICS, topic, newer)
+    monkeypatch.setitem(TOPICS, topic, [replace(one, numbers=others) for one in TOPICS[topic] if one is old.task] * 3)
     _, remarks = whose_paper(page, NAME, "ann")
     paper.cache_clear()
     assert len(remarks) == 1
-    assert "the course updated" in remarks[0]
+    assert remarks[0].startswith("1 of its 6 tasks are not as on this paper")
+
+
+def test_folders_are_called_as_students_are_and_no_two_share_one():
+    long = "x" * 300
+    ids = {"J. Smith": "J_Smith", "J_Smith": "J_Smith_2", "O’Neil": "O_Neil", "Ann": "Ann", "ann": "ann_2"}
+    ids |= {"a/b": "a_b", ".hidden": "hidden", "प्रिया": "प_र_य", long: "long", "up": "up", "../up": "up"}
+    found = folders(ids)
+    assert list(found.values()) == list(dict.fromkeys(ids.values()))
+    assert list(found) == [
+        *("J. Smith", "J_Smith_2", "O’Neil", "Ann", "ann_2", "a_b", "hidden", "प्रिया", "long", "up"),
+    ]
+    assert len({name.casefold() for name in found}) == len(found)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +192,7 @@ def test_an_exam_is_marked_by_name_once_it_is_made(course):
         names_to_mark("01 exam-7")
     Gradebook().hand_out(NAME)
     (course / "source" / "exam-8").mkdir()  # nbgrader has refused to hand it out
-    assert names_to_mark() == [*sheet_names(), NAME]
+    assert names_to_mark() == sheet_names()
     assert names_to_mark("01 exam-7") == ["01_data", NAME]
     assert names_to_mark("exam-7 exam-7") == [NAME]
     for unknown in ("exam-8", "exam-07", "exam-", "EXAM-7", "exam"):
@@ -197,6 +221,12 @@ def test_the_command_makes_papers_of_those_on_a_list_or_of_those_who_are_known(c
     assert "make grade SUBMISSIONS=class.zip SHEETS=exam-7" in capsys.readouterr().out
     assert run("--seed", "7") == (0, ["Ann Lee", "ann-lee"])  # they are known now
     assert Gradebook().known_students() == {"Ann Lee": "Ann_Lee", "ann-lee": "ann-lee"}
+    (tmp_path / "names.txt").write_text("Ann Leigh\nann-lee\n../up\n", encoding="utf-8")
+    capsys.readouterr()
+    assert run("--seed", "7", "--students", str(tmp_path / "names.txt")) == (0, ["Ann Leigh", "ann-lee", "up"])
+    assert "New, or spelt differently from before: 2 (Ann Leigh, ../up)" in capsys.readouterr().out
+    assert Gradebook().known_students()["up"] == "up"  # as what comes back in its folder is called
+    assert run("--seed", "7") == (0, ["Ann Lee", "Ann Leigh", "ann-lee", "up"])
 
 
 def filled(owner: str, solver: str):

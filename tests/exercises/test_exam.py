@@ -160,6 +160,33 @@ def test_another_style_is_right_at_every_threshold(answer):
         assert exercise(partial(answer, n)).right
 
 
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("smoothing", lambda n, logits, labels: soft_loss_by_log(logits, labels, n["doubt"])),
+        ("scores", lambda *_: (float("nan"), 0.0)),
+        ("share", lambda *_: float("inf")),
+    ],
+)
+def test_looking_does_not_tell_that_a_number_is_none(name, answer):
+    exercise, n = solved(name, 3)
+    assert "the right kind of thing" in exercise.look(partial(answer, n))
+    assert not exercise(partial(answer, n)).right
+
+
+def soft_loss_by_log(logits, labels, doubt):
+    targets = torch.full_like(logits, doubt / 10)
+    targets[torch.arange(len(labels)), labels] += 1 - doubt
+    return -(targets * logits.softmax(1).log()).sum(1).mean()
+
+
+def test_hints_are_the_same_on_all_papers(task):
+    one, other = (made(task, numbers_of(task, seed)) for seed in (1, 2))
+    assert [mistake.hint for mistake in one.mistakes] == [mistake.hint for mistake in other.mistakes]
+    for text in (one.hint, one.notice, *(mistake.hint for mistake in one.mistakes)):
+        assert "{" not in text
+
+
 def test_a_paper_that_lacks_a_task_says_what_may_have_happened():
     with pytest.raises(CourseError, match="no task 'sizes'. Is the line `paper = …` as it was"):
         paper(7, "ann").look("sizes", len)
