@@ -70,6 +70,7 @@ def mark(book: Gradebook, limits: Limits = LIMITS, again: bool = False, **answer
     return list(mark_class(handed_in(book, **answers), open_records(), limits, [], 1, again))
 
 
+@pytest.mark.slow
 def test_only_what_has_changed_is_run_again(book, runs):
     first = mark(book, ann={}, bob={})
     assert runs == ["ann", "bob"]
@@ -120,6 +121,7 @@ def give(book: Gradebook, points: float) -> None:
         there.db.commit()
 
 
+@pytest.mark.slow
 def test_points_given_by_hand_are_in_the_tables_and_the_feedback_without_running_anything(book, runs):
     (before,) = mark(book, ann={})
     assert before.points == 0
@@ -134,6 +136,7 @@ def test_points_given_by_hand_are_in_the_tables_and_the_feedback_without_running
     assert "was not kept" in without.remarks[0]
 
 
+@pytest.mark.slow
 def test_what_is_late_loses_points_by_the_rule_and_a_later_date_gives_them_back(book, runs):
     records = replace(open_records(), book=book)
     (ann,) = handed_in(book, ann={})
@@ -294,6 +297,7 @@ def test_where_and_when_it_came_from_is_renewed_though_nothing_is_run(book, runs
     assert runs == ["ann"]
 
 
+@pytest.mark.slow
 def test_extra_points_count_and_lateness_never_leaves_less_than_none(book, runs, tmp_path):
     mark(book, ann={})
     with book._api.gradebook as there:
