@@ -1,5 +1,6 @@
 """The bank of an exam's tasks, and papers: a solution is right on its own paper only, and looking tells little."""
 
+import itertools
 import math
 from functools import partial
 
@@ -230,6 +231,15 @@ def test_a_side_is_that_of_torchs_layers():
         )
         for size in (60, 61, 73, 97, 200):
             assert exercise.solve(size) == layers(torch.zeros(1, 1, size, size)).shape[-1]
+
+
+def test_no_mistake_about_a_side_comes_through_by_chance_whatever_the_numbers():
+    for kernel, stride, zeros, pool in itertools.product((3, 5, 7), (2, 3), (1, 2), (2, 3)):
+        numbers = {"kernel": kernel, "stride": stride, "zeros": zeros, "pool": pool, "last": 2}
+        exercise = TASKS["side"].exercise("side", numbers)
+        sizes = [one() for one in exercise.edges]
+        for mistake in exercise.mistakes:
+            assert any(mistake.answer(*size) != exercise.solve(*size) for size in sizes), (numbers, mistake.hint)
 
 
 def test_parameters_are_those_of_a_network_that_is_built():
