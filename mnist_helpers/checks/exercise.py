@@ -432,7 +432,7 @@ def alike(outcome: Outcome, expected: Outcome) -> bool:
 def difference_in_form(value: Any, truth: Any, finite: bool = True) -> str:
     """Say how a value differs from the truth in its form; nothing if only its numbers differ.
 
-    Numbers that are none, or infinite, count for one where they are to be `finite`.
+    NaN and infinity count as a difference, unless `finite` is off.
     """
     if value is None:
         return "The function returns None. Does it end with `return`?"
@@ -460,7 +460,7 @@ def difference_in_form(value: Any, truth: Any, finite: bool = True) -> str:
 
 
 def unlike_in_kind(value: Any, truth: Any) -> str:
-    """Say how a value differs from the truth in kind; not how long a list should be, or where it holds no numbers."""
+    """Say how a value differs from the truth in kind; not how long a list should be, nor that a number is NaN."""
     if isinstance(truth, list | tuple) and isinstance(value, np.ndarray) and value.ndim:
         value = list(value)
     if not isinstance(truth, list) or value is None:

@@ -13,6 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from mnist_helpers.checks.chapters import EXAM
 from mnist_helpers.checks.papers import MINUTES, POINTS, Question, paper
+from mnist_helpers.classroom.submissions import bare
 from mnist_helpers.course.runner import BUILD, as_text
 from mnist_helpers.course.stripping import without_solutions
 from mnist_helpers.errors import CourseError
@@ -189,8 +190,8 @@ def whose_paper(page: NotebookNode, sheet: str, student: str) -> tuple[str, list
         remarks.append(f"It is a paper of {exam_name(int(seed))}; it was marked as one of {sheet}.")
     if owner != student:
         remarks.append(f"It is the paper of {owner}, and was marked with the numbers on it.")
-    texts = [_bare(cell.source) for cell in page.cells if cell.cell_type == "markdown"]
-    asked = [_bare(one.text) for one in paper(int(sheet.removeprefix(EXAM)), owner).questions.values()]
+    texts = [bare(cell.source) for cell in page.cells if cell.cell_type == "markdown"]
+    asked = [bare(one.text) for one in paper(int(sheet.removeprefix(EXAM)), owner).questions.values()]
     missing = sum(not any(one in text for text in texts) for one in asked)
     if missing:
         remarks.append(
@@ -198,10 +199,6 @@ def whose_paper(page: NotebookNode, sheet: str, student: str) -> tuple[str, list
             f" since the papers of {sheet} were made?"
         )
     return owner, remarks
-
-
-def _bare(text: str) -> str:
-    return "".join(text.split())
 
 
 def is_exam(sheet: str) -> bool:

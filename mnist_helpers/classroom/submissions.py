@@ -413,7 +413,7 @@ def restored(student: str, sheet: str, page: NotebookNode, original: NotebookNod
         if mark in mine:
             own, locked = mine[mark], cell.metadata.nbgrader.locked
             place = next(number for number, other in enumerate(page.cells) if other is own) + 1
-            if own.cell_type != cell.cell_type or (locked and _bare(own.source) != _bare(cell.source)):
+            if own.cell_type != cell.cell_type or (locked and bare(own.source) != bare(cell.source)):
                 submission.differences[mark] = own.source
             fresh.source = cell.source if locked else own.source
             page.cells[place - 1] = fresh
@@ -431,23 +431,23 @@ def _nameless(page: NotebookNode, original: NotebookNode) -> dict[str, NotebookN
     there = {grade_id(cell) for cell in page.cells}
     free = [cell for cell in page.cells if not grade_id(cell)]
     functions = {name: cell for cell in free if cell.cell_type == "code" for name in DEFINED.findall(cell.source)}
-    texts = {_bare(cell.source): cell for cell in free}
-    below = {_bare(task.source): cell for task, cell in pairwise(page.cells) if not grade_id(cell)}
+    texts = {bare(cell.source): cell for cell in free}
+    below = {bare(task.source): cell for task, cell in pairwise(page.cells) if not grade_id(cell)}
     found: dict[str, NotebookNode] = {}
     for task, cell in pairwise(original.cells):  # the first cell of a sheet is its title
         mark = grade_id(cell)
         if not mark or mark in there:
             continue
         if cell.metadata.nbgrader.locked:
-            own = texts.get(_bare(cell.source))
+            own = texts.get(bare(cell.source))
         else:
-            own = functions.get(mark) or below.get(_bare(task.source))
+            own = functions.get(mark) or below.get(bare(task.source))
         if own and own.cell_type == cell.cell_type and not any(own is other for other in found.values()):
             found[mark] = own
     return found
 
 
-def _bare(source: str) -> str:
+def bare(source: str) -> str:
     """Return a text without white space, which editors and platforms change on their own."""
     return "".join(source.split())
 
