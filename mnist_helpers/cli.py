@@ -12,7 +12,7 @@ import typer
 
 from mnist_helpers.commands.terminal import say
 from mnist_helpers.errors import DISK_FULL, CourseError, MissingExtraError, UsageError
-from mnist_helpers.startup import leave_out_iri_grammar, prepare_process
+from mnist_helpers.startup import end_quickly, leave_out_iri_grammar, prepare_process
 
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -46,6 +46,7 @@ def _run() -> int:
     try:
         prepare_process()
         leave_out_iri_grammar()
+        end_quickly()
         return _app()(standalone_mode=False) or 0
     except typer.TyperException as error:
         return _say(error.format_message(), WRONG_USE)

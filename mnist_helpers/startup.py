@@ -7,6 +7,7 @@ must be said before torch is loaded.
 
 import atexit
 import ctypes
+import gc
 import math
 import os
 import platform
@@ -42,7 +43,7 @@ def leave_out_iri_grammar() -> None:
     """Let jsonschema, which whoever reads a notebook loads, do without a grammar that takes two seconds to build.
 
     It would check international addresses (IRI, RFC 3987), which no schema of notebooks has; jsonschema does without
-    it where it is not installed. Without effect once jsonschema is loaded.
+    it where it is not installed, as `make setup` has it. Without effect once jsonschema is loaded.
     """
     if "jsonschema" not in sys.modules:
         sys.modules.setdefault("rfc3987_syntax", None)
@@ -128,3 +129,17 @@ def keep_memory() -> None:
     # An older glibc refuses so much, and a limit set alone would stop it from raising the other by itself.
     if library.mallopt(mmap_threshold, KEPT_BYTES):
         library.mallopt(trim_threshold, KEPT_BYTES)
+
+
+def end_quickly() -> None:
+    """Let this process end without a last look at all that is loaded; only for one that closes its files itself.
+
+    Python looks for unused cycles among all objects once more as it ends. torch brings several hundred thousand, and
+    the look takes a fifth of the time that a short command takes. A file left open may lose its end without it.
+    """
+    atexit.register(_spare_the_last_look)
+
+
+def _spare_the_last_look() -> None:
+    if "torchvision" not in sys.modules:  # what binds it to Python would complain of all that it finds left
+        gc.freeze()

@@ -132,6 +132,7 @@ def test_the_lock_holds_every_requirement_exactly_and_no_address():
     assert all("==" in line for line in lock.splitlines())
     for requirement in requirements():
         assert re.split(">=", requirement)[0] in pinned
+    assert pinned.isdisjoint(PROJECT["tool"]["uv"]["exclude-dependencies"])
 
 
 def test_every_dependency_is_justified_in_one_line():

@@ -94,9 +94,8 @@ def _make_environment(edition: Path, place: Path) -> None:
         _run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, place)
     constraints = ("--constraints", ROOT / "requirements-lock.txt")
     wanted = (f"{edition}[{EXTRAS}]", *PACKAGES)
-    _run(
-        uv, "pip", "install", "--quiet", "--python", python, *constraints, "--reinstall-package=mnist-helpers", *wanted
-    )
+    install = (uv, "pip", "install", "--quiet", "--python", python, "--reinstall-package=mnist-helpers")
+    _run(*install, *constraints, *wanted, cwd=edition)  # there lies what to leave out (pyproject.toml, tool.uv)
     _run(python, "-m", "mnist_helpers.course.kernel", "--install")
 
 

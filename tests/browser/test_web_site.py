@@ -17,7 +17,7 @@ from mnist_helpers.exporting import for_answers
 from mnist_helpers.widgets.glass import MOMENTS, shipped_images
 from mnist_helpers.widgets.moments import read_moments
 
-LESSONS = ["notebooks/02_model", "notebooks/03_training", "notebooks/exercises/01_data"]
+LESSONS = ["notebooks/02_model", "notebooks/exercises/01_data"]
 PAGES = ["index", *LESSONS, "docs/glossary", "docs/speed", "reference/evaluation", "glass-box", "live/glass-box"]
 PAGES += ["docs/instructor", "docs/teaching/01_data", "docs/student", "search"]
 
