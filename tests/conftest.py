@@ -29,6 +29,8 @@ from mnist_helpers.errors import MissingExtraError
 from mnist_helpers.recipes import Recipe
 
 mpl.use("agg")
+# Each test has a cache of its own, and the processes that it starts would look for the machine's fonts anew.
+os.environ.setdefault("MPLCONFIGDIR", mpl.get_cachedir())
 
 
 def pytest_configure():

@@ -211,7 +211,22 @@ def _bubblewrap(folder: Path | None = None, hidden: Sequence[Path] = ()) -> list
             if place.is_dir()
             else ["--ro-bind", "/dev/null", str(place)]
         )
-    return [*words, *size, "--tmpfs", str(folder), "--chdir", str(folder)] if folder else words
+    if folder is None:
+        return words
+    words += [*size, "--tmpfs", str(folder), "--chdir", str(folder)]
+    fonts = _found_fonts()
+    return [*words, "--ro-bind", str(fonts), str(folder / fonts.name)] if fonts.is_file() else words
+
+
+@functools.cache
+def _found_fonts() -> Path:
+    """Return the file in which matplotlib notes what fonts there are: to look for them anew takes longer than a check.
+
+    It lies in the folder that MPLCONFIGDIR names, or in the user's own.
+    """
+    from matplotlib import font_manager, get_cachedir  # which makes the file if there is none
+
+    return Path(get_cachedir(), f"fontlist-v{font_manager.FontManager.__version__}.json")
 
 
 def _places_in_memory(*own: Path) -> list[str]:
