@@ -34,6 +34,7 @@ FREE = (
     *("JPY_", "PATH_INFO", "PYTEST_", "QUERY_STRING", "SCRIPT_NAME", "SERVER_", "VOILA_"),
     *("CUDA_VISIBLE_DEVICES", "MNIST_", "PWD", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR"),
 )
+HUB_S_USER = "JUPYTERHUB_USER"  # the variable that says whose server this is
 
 FIRST = threading.Lock()  # of pages that begin at once, only one starts the process, for all of them
 
@@ -167,7 +168,10 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(_server: object) -> None:
-    """Begin to load when JupyterLab begins, before the first page is opened."""
-    fork_all()
-    if system_forks():
+    """Begin to load when JupyterLab begins, before the first page is opened; not where many servers share a machine.
+
+    What has been loaded takes some 400 MB, and of thirty who have logged in to a hub most run nothing.
+    """
+    if system_forks() and HUB_S_USER not in os.environ:
+        fork_all()
         loaded()

@@ -1,19 +1,15 @@
 """A real JupyterHub: log in, follow the link, run a lesson, get an update without losing work, draw on the pad."""
 
-import json
 import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import urlopen
 
 import nbformat
 import pytest
 from nbformat.reader import NotJSONError
 from playwright.sync_api import Page, expect
 from visitor import PATIENCE, screenshot
+from waiting import free_ports, wait_for
 
 from mnist_helpers.classroom import hub as hubs
 from mnist_helpers.classroom.hub import COURSE, Hub
@@ -26,15 +22,6 @@ pytestmark = [
 ]
 
 
-def free_ports(count: int) -> int:
-    """Return the first of so many ports in a row that nobody listens on."""
-    for first in range(18_000, 19_000, count):
-        with socket.socket() as one:
-            if all(one.connect_ex(("127.0.0.1", first + more)) for more in range(count)):
-                return first
-    raise AssertionError("no ports are free")
-
-
 @pytest.fixture(scope="module")
 def hub() -> Iterator[Hub]:
     ours = Hub(BUILD / "test-hub", free_ports(4), ("instructor", "ann", "bob"), PASSWORD)
@@ -45,18 +32,6 @@ def hub() -> Iterator[Hub]:
     with hubs.started(ours) as process:
         wait_for(f"{ours.address}/hub/api", process)
         yield ours
-
-
-def wait_for(address: str, process: subprocess.Popen) -> None:
-    """Wait until a hub answers, or has ended."""
-    while process.poll() is None:
-        try:
-            with urlopen(address, timeout=5) as answer:
-                assert "version" in json.load(answer)
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError(f"The hub ended with {process.returncode}.")
 
 
 def log_in(page: Page, name: str, password: str = PASSWORD) -> None:

@@ -200,6 +200,16 @@ def test_jupyterlab_forks_its_kernels(monkeypatch):
     assert factory.default_provisioner_name == NAME
 
 
+def test_a_hub_s_servers_load_nothing_for_those_who_may_run_nothing(monkeypatch):
+    factory = KernelProvisionerFactory()
+    before = factory.default_provisioner_name
+    monkeypatch.setattr(KernelProvisionerFactory, "instance", lambda: factory)
+    monkeypatch.setattr(forking, "loaded", lambda: pytest.fail("loaded"))
+    monkeypatch.setenv("JUPYTERHUB_USER", "ann")
+    forking._load_jupyter_server_extension(None)
+    assert factory.default_provisioner_name == before != NAME
+
+
 def test_the_app_forks_its_kernels(call, monkeypatch):
     factory, served = KernelProvisionerFactory(), []
     monkeypatch.setattr(KernelProvisionerFactory, "instance", lambda: factory)
