@@ -42,8 +42,8 @@ def prepare_process() -> None:
 def leave_out_iri_grammar() -> None:
     """Let jsonschema, which whoever reads a notebook loads, do without a grammar that takes two seconds to build.
 
-    It would check international addresses (IRI, RFC 3987), which no schema of notebooks has; jsonschema does without
-    it where it is not installed, as `make setup` has it. Without effect once jsonschema is loaded.
+    It would check international addresses (IRI, RFC 3987), which no schema of notebooks has; jsonschema manages without
+    it, and `make setup` does not install it. Without effect once jsonschema is loaded.
     """
     if "jsonschema" not in sys.modules:
         sys.modules.setdefault("rfc3987_syntax", None)
@@ -141,5 +141,5 @@ def end_quickly() -> None:
 
 
 def _spare_the_last_look() -> None:
-    if "torchvision" not in sys.modules:  # what binds it to Python would complain of all that it finds left
+    if "triton" not in sys.modules:  # what binds it to Python would complain of all that it finds left
         gc.freeze()

@@ -169,10 +169,21 @@ def test_whoever_reads_notebooks_does_not_wait_for_a_grammar_of_addresses(tmp_pa
     assert variables_after(command + ended, **installed) == "True"
 
 
-@pytest.mark.parametrize("also", ["", "sys.modules['torchvision'] = sys; "])
+@pytest.mark.parametrize("also", ["", "sys.modules['triton'] = sys; "])
 def test_a_command_ends_without_a_last_look_unless_a_library_would_complain(also):
     program = (
         "import gc, sys; from mnist_helpers.startup import end_quickly; end_quickly(); "
         "seen = type('Seen', (), {'__del__': lambda _: print('looked at')}); one = seen(); one.itself = one; "
     )
     assert variables_after(program + also + "gc.disable(); del one") == ("looked at" if also else "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "loaded",
+    ["torch, torchvision", "onnx, onnxruntime, torch", "torch; torch.optim.AdamW([torch.nn.Parameter(torch.ones(1))])"],
+)
+def test_no_library_complains_when_a_process_ends_quickly(loaded):
+    program = f"from mnist_helpers.startup import end_quickly; end_quickly(); import {loaded}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -95,7 +95,7 @@ def _make_environment(edition: Path, place: Path) -> None:
     constraints = ("--constraints", ROOT / "requirements-lock.txt")
     wanted = (f"{edition}[{EXTRAS}]", *PACKAGES)
     install = (uv, "pip", "install", "--quiet", "--python", python, "--reinstall-package=mnist-helpers")
-    _run(*install, *constraints, *wanted, cwd=edition)  # there lies what to leave out (pyproject.toml, tool.uv)
+    _run(*install, *constraints, *wanted, cwd=edition)  # uv reads what to leave out from the pyproject.toml there
     _run(python, "-m", "mnist_helpers.course.kernel", "--install")
 
 

@@ -214,19 +214,21 @@ def _bubblewrap(folder: Path | None = None, hidden: Sequence[Path] = ()) -> list
     if folder is None:
         return words
     words += [*size, "--tmpfs", str(folder), "--chdir", str(folder)]
-    fonts = _found_fonts()
-    return [*words, "--ro-bind", str(fonts), str(folder / fonts.name)] if fonts.is_file() else words
+    for note in _known_fonts():
+        words += ["--ro-bind", str(note), str(folder / note.name)]
+    return words
 
 
 @functools.cache
-def _found_fonts() -> Path:
-    """Return the file in which matplotlib notes what fonts there are: to look for them anew takes longer than a check.
+def _known_fonts() -> tuple[Path, ...]:
+    """Return the file in which matplotlib notes what fonts there are: searching for them takes longer than a check.
 
-    It lies in the folder that MPLCONFIGDIR names, or in the user's own.
+    None if it names fonts in the home folder, of which a submission is to see nothing.
     """
     from matplotlib import font_manager, get_cachedir  # which makes the file if there is none
 
-    return Path(get_cachedir(), f"fontlist-v{font_manager.FontManager.__version__}.json")
+    note = Path(get_cachedir(), f"fontlist-v{font_manager.FontManager.__version__}.json")
+    return (note,) if note.is_file() and str(Path.home()) not in note.read_text(encoding="utf-8") else ()
 
 
 def _places_in_memory(*own: Path) -> list[str]:

@@ -34,7 +34,7 @@ FREE = (
     *("JPY_", "PATH_INFO", "PYTEST_", "QUERY_STRING", "SCRIPT_NAME", "SERVER_", "VOILA_"),
     *("CUDA_VISIBLE_DEVICES", "MNIST_", "PWD", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR"),
 )
-HUB_S_USER = "JUPYTERHUB_USER"  # the variable that says whose server this is
+HUB_USER = "JUPYTERHUB_USER"  # the variable that says whose server this is
 
 FIRST = threading.Lock()  # of pages that begin at once, only one starts the process, for all of them
 
@@ -172,6 +172,6 @@ def _load_jupyter_server_extension(_server: object) -> None:
 
     What has been loaded takes some 400 MB, and of thirty who have logged in to a hub most run nothing.
     """
-    if system_forks() and HUB_S_USER not in os.environ:
+    if system_forks() and HUB_USER not in os.environ:
         fork_all()
         loaded()

@@ -1,6 +1,5 @@
 """A real JupyterHub: log in, follow the link, run a lesson, get an update without losing work, draw on the pad."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,29 +7,18 @@ import nbformat
 import pytest
 from nbformat.reader import NotJSONError
 from playwright.sync_api import Page, expect
+from running_hub import PASSWORD, needs_a_hub, running
 from visitor import PATIENCE, screenshot
-from waiting import free_ports, wait_for
 
 from mnist_helpers.classroom import hub as hubs
 from mnist_helpers.classroom.hub import COURSE, Hub
-from mnist_helpers.course.runner import BUILD
 
-PASSWORD = "one for all of the class"
-pytestmark = [
-    pytest.mark.weekly,
-    pytest.mark.skipif(not (shutil.which("git") and shutil.which("npm")), reason="git and npm are needed for a hub."),
-]
+pytestmark = [pytest.mark.weekly, needs_a_hub]
 
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[Hub]:
-    ours = Hub(BUILD / "test-hub", free_ports(4), ("instructor", "ann", "bob"), PASSWORD)
-    for left in ("homes", f"{COURSE}.git"):  # the environment and the proxy need not be installed again
-        shutil.rmtree(ours.folder / left, ignore_errors=True)
-    (ours.folder / "hub.sqlite").unlink(missing_ok=True)
-    hubs.prepare(ours)
-    with hubs.started(ours) as process:
-        wait_for(f"{ours.address}/hub/api", process)
+    with running("test-hub", ("instructor", "ann", "bob"), 18_000) as (ours, _):
         yield ours
 
 

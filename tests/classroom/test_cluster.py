@@ -68,6 +68,7 @@ def test_the_image_is_made_as_the_hub_s_environment_is():
     for package in hub.PACKAGES:
         assert f'"{package}"' in DOCKERFILE or "culler" in package  # which runs beside the hub
     assert "--constraints /opt/course/requirements-lock.txt" in DOCKERFILE
+    assert "WORKDIR /opt/course\nRUN pip install" in DOCKERFILE  # else uv would not know what to leave out
     assert {"requirements-lock.txt", "pyproject.toml", "mnist_helpers", "data", "pretrained"} <= set(PARTS)
     assert "python -m mnist_helpers.course.kernel --install" in DOCKERFILE
     name, tag = re.search(r"--tag (\S+):(\S+) build/student", DOCKERFILE).groups()

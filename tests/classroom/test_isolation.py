@@ -1,11 +1,14 @@
 """What a stranger's program may take: time, processes, memory, room on the disk; and that its words arrive."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from matplotlib import font_manager
 
 from mnist_helpers import cli
 from mnist_helpers.classroom import isolation
@@ -91,9 +94,17 @@ def test_the_fonts_of_this_machine_are_known_already_and_the_note_of_them_is_out
     assert "Using fontManager instance from" in said
     assert "generated" not in said
     spoil = "import glob; [open(name, 'w') for name in glob.glob('fontlist*')]"
-    before = isolation._found_fonts().read_bytes()
+    (note,) = isolation._known_fonts()
+    before = note.read_bytes()
     run(spoil)
-    assert isolation._found_fonts().read_bytes() == before
+    assert note.read_bytes() == before
+
+
+def test_fonts_that_lie_in_a_home_are_not_named_to_a_submission(tmp_path, monkeypatch):
+    note = tmp_path / f"fontlist-v{font_manager.FontManager.__version__}.json"
+    note.write_text(json.dumps({"fname": str(Path.home() / ".fonts" / "mine.ttf")}))
+    monkeypatch.setattr("matplotlib.get_cachedir", lambda: str(tmp_path))
+    assert isolation._known_fonts.__wrapped__() == ()
 
 
 def test_no_folder_is_left(tmp_path, monkeypatch):
@@ -110,7 +121,9 @@ def test_what_a_killed_marking_left_is_removed_by_the_next_and_the_submission_ca
     (dead / "own" / "deep").mkdir(parents=True)
     (dead / RUNNING_FILE).touch()
     os.utime(dead / RUNNING_FILE, (0, 0))
-    assert b"deep" not in run("import os\nprint(os.listdir('.'))").output
+    seen = json.loads(run("import json, os\nprint(json.dumps(os.listdir('.')))").output)
+    assert {"deep", RUNNING_FILE}.isdisjoint(seen)
+    assert len(seen) <= 1  # the note of fonts
     assert list(tmp_path.iterdir()) == []
 
 

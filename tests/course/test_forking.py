@@ -196,16 +196,17 @@ def test_jupyterlab_forks_its_kernels(monkeypatch):
     assert lab["ServerApp"]["jpserver_extensions"][forking.__name__]
     factory = KernelProvisionerFactory()
     monkeypatch.setattr(KernelProvisionerFactory, "instance", lambda: factory)
+    monkeypatch.delenv(forking.HUB_USER, raising=False)
     forking._load_jupyter_server_extension(None)
     assert factory.default_provisioner_name == NAME
 
 
-def test_a_hub_s_servers_load_nothing_for_those_who_may_run_nothing(monkeypatch):
+def test_a_hub_s_servers_load_nothing_until_a_page_is_run(monkeypatch):
     factory = KernelProvisionerFactory()
     before = factory.default_provisioner_name
     monkeypatch.setattr(KernelProvisionerFactory, "instance", lambda: factory)
     monkeypatch.setattr(forking, "loaded", lambda: pytest.fail("loaded"))
-    monkeypatch.setenv("JUPYTERHUB_USER", "ann")
+    monkeypatch.setenv(forking.HUB_USER, "ann")
     forking._load_jupyter_server_extension(None)
     assert factory.default_provisioner_name == before != NAME
 
