@@ -40,6 +40,14 @@ def pytest_configure():
         os.environ[runtime.ARTIFACTS_VARIABLE] = str(Path(place) / worker)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is marked slow
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is left to `make test-weekly` as slow, too, so that `make test` leaves it out."""
+    for item in items:
+        if "weekly" in item.keywords:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def _same_numbers_every_time():
     runtime.seed_everything(0)
