@@ -223,7 +223,7 @@ def _bubblewrap(folder: Path | None = None, hidden: Sequence[Path] = ()) -> list
 def _known_fonts() -> tuple[Path, ...]:
     """Return the file in which matplotlib notes what fonts there are: searching for them takes longer than a check.
 
-    None if it names fonts in the home folder, of which a submission is to see nothing.
+    Nothing, if that names fonts in the home folder, of which a submission is to see nothing.
     """
     from matplotlib import font_manager, get_cachedir  # which makes the file if there is none
 

@@ -89,12 +89,14 @@ def test_on_a_full_disk_a_result_still_arrives(monkeypatch):
 
 @pytest.mark.skipif(not has_bubblewrap(), reason="bubblewrap is not installed, or may not make namespaces here")
 def test_the_fonts_of_this_machine_are_known_already_and_the_note_of_them_is_out_of_reach():
+    if not isolation._known_fonts():
+        pytest.skip("Fonts in this user's home are named to nobody.")
+    (note,) = isolation._known_fonts()
     look = "import logging, sys; logging.basicConfig(level=10, stream=sys.stdout); import matplotlib.font_manager"
     said = run(look, most=10_000).output.decode()
     assert "Using fontManager instance from" in said
     assert "generated" not in said
     spoil = "import glob; [open(name, 'w') for name in glob.glob('fontlist*')]"
-    (note,) = isolation._known_fonts()
     before = note.read_bytes()
     run(spoil)
     assert note.read_bytes() == before
