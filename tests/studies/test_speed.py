@@ -2,8 +2,10 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from mnist_helpers.commands import studies
 from mnist_helpers.course.runner import find_notebooks, read_notebook
@@ -23,6 +25,23 @@ def silent(_line: str) -> None:
 def test_what_is_slow_is_run_a_tenth_as_often(seconds, seeds, runs):
     row = measure("way", lambda seed: TimedRun(seconds + seed / 1000, 0.9), seeds, silent)
     assert len(row.runs) == runs
+
+
+@pytest.mark.parametrize(("seeds", "runs"), [(30, 10), (2, 1)])
+def test_99_5_is_trained_with_a_third_of_the_seeds_and_scored_on_test_images(monkeypatch, train, val, seeds, runs):
+    trained = []
+
+    def fit(_model, learned, _val, recipe, *, seed, device):
+        trained.append((recipe.name, seed, device, learned))
+        return SimpleNamespace(epochs=[SimpleNamespace(seconds=2.0), SimpleNamespace(seconds=1.5)])
+
+    parts = {"train": train, "validation": val, "test": val.select(torch.arange(10))}
+    monkeypatch.setattr(speed, "load_part", lambda _dataset, part: parts[part])
+    monkeypatch.setattr(speed, "fit", fit)
+    row = speed.train_to_99_5("cpu", seeds, silent)
+    assert trained == [("fastest-99.5", seed, "cpu", train) for seed in range(runs)]
+    assert [(run.seconds, run.epochs) for run in row.runs] == [(3.5, 2)] * runs
+    assert all(run.accuracy * 10 == round(run.accuracy * 10) for run in row.runs)  # of ten images
 
 
 def test_the_table_gives_medians_ranges_spread_and_ratios():
@@ -47,7 +66,13 @@ def test_a_small_benchmark_runs_from_end_to_end(monkeypatch, train, val):
     monkeypatch.setattr(speed, "published_keras", without_keras)
     studies.bench(seeds=1, device="cpu")
     text = (artifacts_folder() / "speed.md").read_text(encoding="utf-8")
-    for name in ["textbook script", "record recipe", "`fastest-99`", *(rung.change for rung in rungs())]:
+    for name in [
+        "textbook script",
+        "record recipe",
+        "`fastest-99`",
+        "`fastest-99.5`",
+        *(rung.change for rung in rungs()),
+    ]:
         assert f"| {name} | 1 |" in text
     assert "| Keras on the CPU |" not in text
     assert "| `vgg` | asleep | 1.00 |" in text
@@ -59,12 +84,15 @@ def test_only_a_whole_benchmark_writes_the_committed_page(monkeypatch, tmp_path,
     for name in ("climb_ladder", "time_published_apart"):
         monkeypatch.setattr(speed, name, lambda *_: [row])
     monkeypatch.setattr(speed, "race", lambda *_: (row, row))
+    monkeypatch.setattr(speed, "train_to_99_5", lambda *_: TimedWay("longer", row.runs))
     monkeypatch.setattr(speed, "arithmetic_speed", lambda *_: 1e11)
     monkeypatch.setattr(speed.crowd, "measure", lambda: {("`vgg`", "asleep", "alone"): 1.0})
     monkeypatch.setattr(studies, "SPEED_PAGE", tmp_path / "docs" / "speed.md")
     studies.bench(seeds=seeds, device="cpu")
     written = tmp_path / "docs" / "speed.md" if committed else artifacts_folder() / "speed.md"
-    assert "| way | 1 | 1 | 1.00 (1.00–1.00) | 99.00% | 1.0 |" in written.read_text(encoding="utf-8")
+    text = written.read_text(encoding="utf-8")
+    assert "| way | 1 | 1 | 1.00 (1.00–1.00) | 99.00% | 1.0 |" in text
+    assert "| longer | 1 | 1 | 1.00 (1.00–1.00) | 99.00% |" in text
     assert (tmp_path / "docs" / "speed.md").exists() is committed
 
 
