@@ -9,15 +9,12 @@ import time
 
 import numpy as np
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 
 from mnist_helpers.checks import data
 from mnist_helpers.checks.exercise import Outcome, Status
-from mnist_helpers.classroom import judging, marking
-from mnist_helpers.classroom.isolation import Limits, Ran
+from mnist_helpers.classroom import judging
 from mnist_helpers.classroom.judging import judged
 from mnist_helpers.classroom.outcomes import write_outcomes
-from mnist_helpers.classroom.submissions import Submission
 
 SEEDS = [1, 2, 3]
 
@@ -142,23 +139,3 @@ def test_a_temporary_folder_with_a_long_name_hinders_nobody(monkeypatch, tmp_pat
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     found = judged("01_data", honest("shift"), {"shift": SEEDS})
     assert found["shift"].right
-
-
-@pytest.mark.parametrize("written", [b"", b'{"begun": 0}\n', b'{"begun": 0}\n{"ended": ""'])
-def test_a_run_whose_word_is_missing_or_cut_short_is_no_result(written):
-    assert marking._result(Ran(written), 3) is None
-
-
-def test_a_run_that_came_to_its_end_or_was_stopped_is_one():
-    assert marking._result(Ran(b'{"begun": 0}\n{"ended": ""}\n'), 3).begun == {0}
-    assert marking._result(Ran(b'{"begun": 0}\n', "it was stopped"), 3).ended == "it was stopped"
-
-
-def test_a_run_without_a_word_is_tried_again_and_then_given_up(monkeypatch):
-    submission, ran = Submission("ada", "01_data", new_notebook(cells=[new_code_cell("1")])), []
-    monkeypatch.setattr(marking, "run_shut_in", lambda *_: ran.pop())
-    ran[:] = [Ran(b'{"begun": 0}\n{"ended": ""}\n'), Ran(b"")]
-    assert marking._run(submission, "01_data", {}, Limits(), []).begun == {0}
-    ran[:] = [Ran(b""), Ran(b"")]
-    with pytest.raises(judging.UnfinishedError, match="2 times"):
-        marking._run(submission, "01_data", {}, Limits(), [])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pupils import ALL, NAME, page, written
 from traitlets.config import Config
 
-from mnist_helpers.classroom import kept_runs, marking
+from mnist_helpers.classroom import kept_runs, running
 from mnist_helpers.classroom.gradebook import FOLDER_VARIABLE, Gradebook
 from mnist_helpers.classroom.imports import write_imports
 from mnist_helpers.classroom.isolation import Limits
@@ -24,13 +24,13 @@ from mnist_helpers.classroom.late import DAY, ShareADay
 from mnist_helpers.classroom.marking import (
     ExerciseMark,
     MarkedSubmission,
-    TrialResult,
     mark_class,
     marked_before,
     open_records,
 )
 from mnist_helpers.classroom.platforms import NO_PLATFORM, Origin, origins
 from mnist_helpers.classroom.report import write_marks
+from mnist_helpers.classroom.running import TrialResult
 from mnist_helpers.classroom.submissions import HandedInFile, Submission, sort_out
 from mnist_helpers.cli import main
 from mnist_helpers.errors import CourseError
@@ -53,7 +53,7 @@ def runs(monkeypatch) -> list[str]:
         found.append(submission.student)
         return TrialResult({}, set())
 
-    monkeypatch.setattr(marking, "_run", run)
+    monkeypatch.setattr(running, "_run", run)
     return found
 
 
@@ -88,11 +88,11 @@ def test_only_what_has_changed_is_run_again(book, runs):
 
 @pytest.mark.slow
 def test_a_run_that_was_stopped_or_is_not_in_the_book_or_cannot_be_read_is_run_again(book, runs, monkeypatch):
-    monkeypatch.setattr(marking, "_run", lambda one, *_: (runs.append(one.student), TrialResult({}, set(), "late"))[1])
+    monkeypatch.setattr(running, "_run", lambda one, *_: (runs.append(one.student), TrialResult({}, set(), "late"))[1])
     for _ in range(2):
         mark(book, ann={})
     assert runs == ["ann", "ann"]  # a machine with more time might have come to an end
-    monkeypatch.setattr(marking, "_run", lambda one, *_: (runs.append(one.student), TrialResult({}, set()))[1])
+    monkeypatch.setattr(running, "_run", lambda one, *_: (runs.append(one.student), TrialResult({}, set()))[1])
     mark(book, ann={})
     kept = book.folder / "runs" / "ann" / f"{NAME}.json"
     text = kept.read_text()
@@ -330,7 +330,7 @@ def test_what_could_not_be_read_or_marked_last_is_still_said_later(book, runs, m
     def fails(*_: object) -> None:
         raise CourseError("no room")
 
-    monkeypatch.setattr(marking, "_run", fails)
+    monkeypatch.setattr(running, "_run", fails)
     mark(book, bob={})
     assert [(one.student, bool(one.marks)) for one in marked_before(open_records(), [NAME])] == [
         ("ann", True),
@@ -355,7 +355,7 @@ def test_who_ends_the_marking_keeps_what_was_marked_and_begins_nothing_more(book
         assert len(begun) == 1 or go_on.wait(60)
         return TrialResult({}, set())
 
-    monkeypatch.setattr(marking, "_run", run)
+    monkeypatch.setattr(running, "_run", run)
     marking_class = mark_class(handed_in(book, ann={}, bob={}, cid={}, dora={}), open_records(), LIMITS, [], 1)
     first = next(marking_class)
     go_on.set()
