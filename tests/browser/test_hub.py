@@ -38,6 +38,9 @@ def test_a_user_logs_in_follows_the_link_and_runs_a_lesson(hub, visit):
     notebook = page.locator(".jp-Notebook")
     expect(notebook).to_be_visible(timeout=3 * PATIENCE)
     screenshot(page, "hub-lesson")
+    # A notebook is visible before it is read, and "Run All Cells" then runs none.
+    expect(notebook.locator("h1").first).to_be_visible(timeout=3 * PATIENCE)
+    expect(page.locator(".jp-Toolbar-kernelName")).to_contain_text("Python", timeout=3 * PATIENCE)
     page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
     page.locator(".lm-Menu-itemLabel").get_by_text("Run All Cells", exact=True).click()
     saved = home(hub, "ann") / COURSE / "notebooks" / "01_data.ipynb"
@@ -50,7 +53,7 @@ def test_a_user_logs_in_follows_the_link_and_runs_a_lesson(hub, visit):
             return False
         return all(cell.execution_count for cell in cells if cell.cell_type == "code")
 
-    for _ in range(60):
+    for _ in range(120):
         if has_run():
             break
         page.wait_for_timeout(1_000)
