@@ -223,7 +223,8 @@ def about_99_5(longer: TimedWay) -> str:
     """Return the section about the recipe that aims higher than the others."""
     return f"""## How fast 99.5% can be reached
 
-Seconds include scoring the 5,000 validation images after each epoch.
+Trained as `mnist-helpers train` does it, with a third of the seeds. These seconds include what those above leave out:
+the first steps, and scoring the 5,000 validation images after each epoch.
 
 {markdown_table(HEAD, [longer.cells()])}"""
 
