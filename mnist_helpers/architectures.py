@@ -266,6 +266,28 @@ def resnet(dropout: float) -> nn.Sequential:
     )
 
 
+class EightWays(nn.Module):
+    """Make eight kernels of one, turned by quarters and mirrored; further ones are the same eight again.
+
+    To share weights among turned kernels is the idea of Cohen and Welling, "Group equivariant convolutional networks"
+    (2016). Shapes: (1, 1, K, K) → (maps, 1, K, K).
+    """
+
+    def __init__(self, maps: int) -> None:
+        super().__init__()
+        self.maps = maps
+
+    def forward(self, kernel: Tensor) -> Tensor:
+        """Return the kernels."""
+        turned = [kernel.rot90(quarters, dims=(2, 3)) for quarters in range(4)]
+        ways = torch.cat([*turned, *(one.flip(3) for one in turned)])
+        return ways[torch.arange(self.maps) % len(ways)]
+
+    def right_inverse(self, kernels: Tensor) -> Tensor:
+        """Return the kernel that the others were made of."""
+        return kernels[:1]
+
+
 def _head(dropout: float, inputs: int) -> dict[str, nn.Module]:
     return {"flatten": nn.Flatten(), "dropout": nn.Dropout(dropout), "dense": nn.Linear(inputs, 10)}
 

@@ -1,11 +1,12 @@
 """What a process is told before it computes: threads, waiting, memory, its home, and what it hands on to others.
 
 All of it holds for the whole process, so it is done in one place, where a process begins: the command line and the
-kernels of the course call `prepare_process`, and nothing else changes such settings. No torch here: how threads wait
-must be said before torch is loaded.
+kernels of the course call `prepare_process`, and nothing else changes such settings but `one_thread`, which puts them
+back. No torch here: how threads wait must be said before torch is loaded.
 """
 
 import atexit
+import contextlib
 import ctypes
 import gc
 import math
@@ -15,6 +16,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from mnist_helpers.errors import UsageError
@@ -25,6 +27,18 @@ SPINS = "2000"  # looks, about a fiftieth of a millisecond, before a waiting thr
 CPU_SHARE = Path("/sys/fs/cgroup/cpu.max")  # where Linux says how much of its cores a container may use
 COUNTS = re.compile(r"(\s*[1-9]\d*\s*)(,\s*[1-9]\d*\s*)*")  # a number of threads, or one for each level of nesting
 KEPT_BYTES = 2**28  # of freed memory, by the process
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """While it holds, torch computes with one thread: then sums come out the same however many cores there are."""
+    torch = sys.modules["torch"]
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def prepare_process() -> None:

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
-from mnist_helpers.architectures import Residual, Standardise
+from mnist_helpers.architectures import EightWays, Residual, Standardise
 from mnist_helpers.errors import CourseError
 from mnist_helpers.models import (
     ARCHITECTURES,
@@ -100,6 +100,16 @@ def test_every_architecture_learns_a_batch_by_heart(name, train):
         loss.backward()
         optimizer.step()
     assert loss < 0.1
+
+
+def test_one_kernel_is_seen_eight_ways_and_the_ninth_is_the_first_again():
+    kernel = torch.arange(9.0).view(1, 1, 3, 3)
+    ways = EightWays(12)(kernel)
+    assert ways.shape == (12, 1, 3, 3)
+    assert len({tuple(one.flatten().tolist()) for one in ways}) == 8
+    assert torch.equal(ways[8:], ways[:4])
+    for turned in (kernel.rot90(1, (2, 3)), kernel.flip(2), kernel.flip(3), kernel.transpose(2, 3)):
+        assert any(torch.equal(one, turned[0]) for one in ways)
 
 
 def test_an_unknown_architecture_is_refused_with_the_known_ones():

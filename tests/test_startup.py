@@ -12,7 +12,7 @@ import torch
 from mnist_helpers import startup
 from mnist_helpers.errors import UsageError
 from mnist_helpers.runtime import environment_report
-from mnist_helpers.startup import limit_threads
+from mnist_helpers.startup import limit_threads, one_thread
 
 
 @pytest.fixture
@@ -29,6 +29,19 @@ def test_the_number_of_threads_can_be_set_and_reaches_torch(threads, monkeypatch
     limit_threads()
     assert torch.get_num_threads() == 3
     assert "3 CPU threads" in environment_report("cpu")
+
+
+def test_one_thread_is_for_a_while_and_whatever_happens_in_it(threads):
+    def fails():
+        with one_thread():
+            seen.append(torch.get_num_threads())
+            raise KeyError
+
+    seen = []
+    torch.set_num_threads(3)
+    with pytest.raises(KeyError):
+        fails()
+    assert [*seen, torch.get_num_threads()] == [1, 3]
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])

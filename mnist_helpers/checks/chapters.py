@@ -11,6 +11,7 @@ CHAPTERS = {
     "04": "evaluation",
     "05": "filters",
     "06": "clinic",
+    "07": "smallest",
     "08": "backpropagation",
     "09": "beyond",
     "10": "honesty",

@@ -43,10 +43,11 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """How an answer does, and a hint, or what to notice."""
+    """How an answer does, and a hint, or what to notice; `rank`, where a class is ranked: the smaller the better."""
 
     status: Status
     message: str
+    rank: float | None = None
 
     @property
     def right(self) -> bool:
@@ -93,7 +94,8 @@ class Exercise:
     `draw` makes a fresh input from a generator of random numbers, and `solve` the truth for it. The inputs of `edges`
     are tried first; a negative seed stands for each, -1 for the first. Where many results are right, `examine` takes
     the place of a comparison: it gets the result and the input and returns a hint, or nothing if all is well. `measure`
-    turns a result that is no plain data (a network) into what is compared.
+    turns a result that is no plain data (a network) into what is compared. In a challenge, `rank` says of a right
+    result by which number it is compared with those of others, and how it did.
     """
 
     name: str
@@ -105,9 +107,11 @@ class Exercise:
     gaps: Sequence[Gap] = ()  # looked at if it is no known mistake
     examine: Callable[..., str | None] | None = None
     measure: Callable[..., Any] | None = None
+    rank: Callable[..., tuple[float, str]] | None = None
     by_hand: Sequence[str] = ()  # patterns: functions of torch with such a name are not to be used
     twice: bool = False  # the answer is called twice with the same input, and `examine` gets both results
     rounds: int = ROUNDS  # with inputs drawn at random
+    seconds: int = 20  # of a processor, that judging may take
     edges: Sequence[Callable[[], tuple]] = ()  # inputs that chance may miss (nothing, all, the last): met every time
 
     def __call__(self, answer: Callable[..., Any]) -> Verdict:
@@ -159,7 +163,10 @@ class Exercise:
                 return Verdict(Status.NOT_YET, cut(hint, LONGEST_REMARK))
         if len(outcomes) < len(seeds):
             return Verdict(Status.NOT_YET, "Not every call came to an end.")
-        return Verdict(Status.RIGHT, self.notice)
+        if self.rank is None:
+            return Verdict(Status.RIGHT, self.notice)
+        rank, words_of_it = self.rank(outcomes[0].value, *self.input(seeds[0]))
+        return Verdict(Status.RIGHT, f"{words_of_it} {self.notice}", rank)
 
     def seeds(self) -> list[int]:
         """Return a seed for each edge, and draw one for each round."""

@@ -18,7 +18,7 @@ from mnist_helpers.classroom.outcomes import read_outcomes
 from mnist_helpers.classroom.trial import limit
 from mnist_helpers.errors import CourseError
 
-SECONDS, MEMORY = 20, 2 * 2**30  # of a processor's time for one exercise; bytes
+MEMORY = 2 * 2**30  # bytes
 TO_BEGIN = 120  # seconds of a processor, where each judging process loads torch anew
 PATIENCE = 10  # times these seconds a busy machine may take for them
 LOOK_EVERY = 0.5  # seconds between two looks at what a judging process has taken
@@ -36,12 +36,12 @@ class UnfinishedError(CourseError):
 
 
 def judged(
-    sheet: str, results: Mapping[str, str], seeds: Mapping[str, Sequence[int]], seconds: float = SECONDS
+    sheet: str, results: Mapping[str, str], seeds: Mapping[str, Sequence[int]], seconds: float | None = None
 ) -> dict[str, Verdict]:
     """Return a verdict for each exercise of a sheet or a paper, by the text that `write_outcomes` made of its results.
 
-    Each has `seconds` of a processor. One that takes more, or more memory than there is, gets `TOO_MUCH`; those after
-    it are judged in another process.
+    Each has `seconds` of a processor, or as many as the exercise itself says. One that takes more, or more memory than
+    there is, gets `TOO_MUCH`; those after it are judged in another process.
 
     Raises: UnfinishedError if the machine was too busy to give an exercise its seconds.
     """
@@ -58,7 +58,7 @@ def judged(
 
 
 def _judged_together(
-    sheet: str, results: Mapping[str, str], seeds: Mapping[str, Sequence[int]], seconds: float
+    sheet: str, results: Mapping[str, str], seeds: Mapping[str, Sequence[int]], seconds: float | None
 ) -> tuple[dict[str, Verdict], bool]:
     """Return the verdicts that one process gives until it has all, or ends, and whether it ran out of its seconds."""
     context = _context()
@@ -71,11 +71,11 @@ def _judged_together(
         if not _speaks(process.pid, receiver, TO_BEGIN):
             raise UnfinishedError(TOO_BUSY)
         receiver.recv()
-        while len(verdicts) < len(results):
-            if not _speaks(process.pid, receiver, seconds):
+        for name in results:
+            if not _speaks(process.pid, receiver, seconds or exercise_of(sheet, name).seconds):
                 return verdicts, True
-            name, verdict = receiver.recv()
-            verdicts[name] = verdict
+            judged_name, verdict = receiver.recv()
+            verdicts[judged_name] = verdict
     except EOFError:  # it has ended: somebody has killed it, or the machine has no memory left
         pass
     finally:

@@ -69,7 +69,9 @@ class KeptRuns:
 
     def keep(self, run: KeptRun) -> None:
         """Write a run's file, in place of an earlier one's."""
-        told = asdict(run) | {"verdicts": {name: [one.status, one.message] for name, one in run.verdicts.items()}}
+        told = asdict(run) | {
+            "verdicts": {name: [one.status, one.message, one.rank] for name, one in run.verdicts.items()}
+        }
         told["origin"]["handed_in"] = str(run.origin.handed_in or "")
         path = self.folder / run.student / f"{run.sheet}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +82,8 @@ class KeptRuns:
         """Return a student's kept run of a sheet; None if there is none, or none that can be read."""
         try:
             told = json.loads((self.folder / student / f"{sheet}.json").read_text(encoding="utf-8"))
-            verdicts = {name: Verdict(Status(status), text) for name, (status, text) in told["verdicts"].items()}
+            said = told["verdicts"].items()  # of an earlier version they have no rank
+            verdicts = {name: Verdict(Status(status), *rest) for name, (status, *rest) in said}
             handed_in = told["origin"].pop("handed_in")
             origin = Origin(**told["origin"], handed_in=datetime.fromisoformat(handed_in) if handed_in else None)
             texts = {name: str(told[name]) for name in ("fingerprint", "problem", "newest")}

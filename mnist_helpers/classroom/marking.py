@@ -36,6 +36,7 @@ class ExerciseMark:
     waits: bool = False  # for that person
     status: Status = Status.NOT_ATTEMPTED
     message: str = ""
+    rank: float | None = None  # in a challenge: the smaller the better
 
 
 @dataclass(frozen=True)
@@ -230,9 +231,8 @@ def _marked(run: KeptRun, records: Records) -> MarkedSubmission:
         status = Status.RIGHT if grade.points == grade.most else Status.NOT_YET
         verdict = run.verdicts.get(grade.cell, Verdict(Status.NOT_YET if run.verdicts else status, ""))
         name, by_hand = grade.cell.removesuffix(CHECK), not grade.cell.endswith(CHECK)
-        marks.append(
-            ExerciseMark(name, grade.points, grade.most, by_hand, grade.waits, verdict.status, verdict.message)
-        )
+        said = (verdict.status, verdict.message, verdict.rank)
+        marks.append(ExerciseMark(name, grade.points, grade.most, by_hand, grade.waits, *said))
     feedback, remarks = None, [one for one in (run.problem, *run.remarks, *run.run_remarks, run.newest) if one]
     if penalty:
         remarks.append(f"Handed in late: {penalty:g} points deducted.")

@@ -72,6 +72,7 @@ def summary(marked: Sequence[MarkedSubmission], isolation: Sequence[str]) -> dic
             for one in marked
         ],
         "exercises": [_exercise(sheet, name, marks) for (sheet, name), marks in exercises.items()],
+        "challenges": _challenges(marked),
         "need help": [f"{one.student} ({one.sheet})" for one in marked if one.marks and _share(one) < NEEDS_HELP],
         "not marked": [f"{one.student} ({one.sheet})" for one in marked if not one.marks],
         "isolation": list(isolation),
@@ -90,6 +91,26 @@ def _exercise(sheet: str, name: str, marks: list) -> dict[str, Any]:
         "most frequent hint": hint,
         "times": count,
     }
+
+
+def _challenges(marked: Sequence[MarkedSubmission]) -> list[dict[str, Any]]:
+    """Return who did best where a class is ranked: the smallest rank first, and the same place for the same rank."""
+    found: dict[tuple[str, str], list[tuple[float, str, str]]] = {}
+    for one in marked:
+        for mark in one.marks:
+            if mark.rank is not None:
+                found.setdefault((one.sheet, mark.exercise), []).append((mark.rank, one.student, mark.message))
+    return [
+        {
+            "sheet": sheet,
+            "exercise": name,
+            "ranking": [
+                {"place": 1 + sum(other[0] < rank for other in entries), "student": student, "said": said}
+                for rank, student, said in sorted(entries)
+            ],
+        }
+        for (sheet, name), entries in sorted(found.items())
+    ]
 
 
 def _share(one: MarkedSubmission) -> float:
@@ -144,6 +165,7 @@ def _page(marked: Sequence[MarkedSubmission], found: dict[str, Any], folder: Pat
         "<h2>Exercises</h2>",
         _picture(_solved(found["exercises"]), "How many students tried and solved each exercise; as numbers below"),
         _table(("sheet", "exercise", "tried", "solved", "most frequent hint"), exercises),
+        *_rankings(found["challenges"]),
         "<h2>Who needs help</h2>",
         f"<p>Less than {NEEDS_HELP:.0%} of the points that the checks give:</p>"
         if found["need help"]
@@ -155,6 +177,15 @@ def _page(marked: Sequence[MarkedSubmission], found: dict[str, Any], folder: Pat
         "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in found["isolation"]) + "</ul></html>\n",
     ]
     return "\n".join(parts)
+
+
+def _rankings(challenges: Sequence[dict[str, Any]]) -> list[str]:
+    parts = []
+    for one in challenges:
+        rows = [(entry["place"], entry["student"], entry["said"]) for entry in one["ranking"]]
+        parts.append(f"<h2>Challenge: {html.escape(one['exercise'])} ({html.escape(one['sheet'])})</h2>")
+        parts.append(_table(("place", "student", "what the check said"), rows))
+    return parts
 
 
 def write_guesses(guessed: Sequence[Guessed], folder: Path) -> Path | None:

@@ -6,11 +6,12 @@ import os
 import signal
 import tempfile
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from mnist_helpers.checks import data
+from mnist_helpers.checks import data, smallest
 from mnist_helpers.checks.exercise import Outcome, Status
 from mnist_helpers.classroom import judging
 from mnist_helpers.classroom.judging import judged
@@ -94,6 +95,32 @@ def test_only_the_exercise_that_takes_too_long_loses_its_points(monkeypatch, pla
     assert list(found) == names
     assert [found[name].right for name in names] == [at != place for at in range(3)]
     assert found[names[place]] == judging.TOO_MUCH
+
+
+def test_an_exercise_that_trains_says_itself_how_long_it_may_be_judged(monkeypatch):
+    asked = []
+    speaks = judging._speaks
+    monkeypatch.setattr(judging, "_speaks", lambda *given: asked.append(given[-1]) or speaks(*given))
+    longer = replace(data.shift, seconds=77)
+    monkeypatch.setattr(data, "shift", longer)
+    names = ["image_at", "shift"]
+    judged("01_data", honest(*names), dict.fromkeys(names, SEEDS))
+    assert asked == [judging.TO_BEGIN, data.image_at.seconds, 77]
+    judged("01_data", honest("shift"), {"shift": SEEDS}, seconds=5)
+    assert asked[3:] == [judging.TO_BEGIN, 5]
+
+
+@pytest.mark.slow
+def test_a_challenge_is_trained_in_the_judging_process_and_ranked():
+    seeds = {"my_network": smallest.my_network.seeds()}
+    network = write_outcomes([Outcome(smallest.my_network.solve())])
+    found = judged("07_smallest_network", {"my_network": network}, seeds)["my_network"]
+    assert found.right, found
+    assert found.rank == 1714
+    large = write_outcomes([Outcome([("flatten",), ("dense", 10)])])
+    found = judged("07_smallest_network", {"my_network": large}, seeds)["my_network"]
+    assert (found.right, found.rank) == (False, None)
+    assert "7,850 parameters" in found.message
 
 
 @FORKS

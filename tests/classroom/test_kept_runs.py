@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 import sys
 from dataclasses import replace
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from pupils import ALL, NAME, page, written
 from traitlets.config import Config
 
+from mnist_helpers.checks.exercise import Status, Verdict
 from mnist_helpers.classroom import kept_runs, running
 from mnist_helpers.classroom.gradebook import FOLDER_VARIABLE, Gradebook
 from mnist_helpers.classroom.imports import write_imports
@@ -29,7 +31,7 @@ from mnist_helpers.classroom.marking import (
     open_records,
 )
 from mnist_helpers.classroom.platforms import NO_PLATFORM, Origin, origins
-from mnist_helpers.classroom.report import write_marks
+from mnist_helpers.classroom.report import write_class, write_marks
 from mnist_helpers.classroom.running import TrialResult
 from mnist_helpers.classroom.submissions import HandedInFile, Submission, sort_out
 from mnist_helpers.cli import main
@@ -243,14 +245,43 @@ def test_moodle_and_canvas_get_the_marks_in_their_own_columns(tmp_path):
 
 def test_a_kept_run_comes_back_as_it_was(tmp_path):
     runs = KeptRuns(tmp_path)
-    run = KeptRun("ann", NAME, "f", {}, ["zoë"], Origin("Blackboard", "ann", handed_in=datetime(2026, 1, 2, 3, 4, 5)))
+    verdicts = {"a-check": Verdict(Status.RIGHT, "Well.", 909), "b-check": Verdict(Status.NOT_YET, "No.")}
+    run = KeptRun(
+        "ann", NAME, "f", verdicts, ["zoë"], Origin("Blackboard", "ann", handed_in=datetime(2026, 1, 2, 3, 4, 5))
+    )
     runs.keep(run)
     assert runs.find("ann", NAME) == run
+    path = tmp_path / "runs" / "ann" / f"{NAME}.json"
+    told = json.loads(path.read_text(encoding="utf-8"))
+    told["verdicts"] = {name: one[:2] for name, one in told["verdicts"].items()}  # as it was before there were ranks
+    path.write_text(json.dumps(told), encoding="utf-8")
+    assert runs.find("ann", NAME) == replace(run, verdicts=verdicts | {"a-check": Verdict(Status.RIGHT, "Well.")})
     assert runs.students_with(NAME) == ["ann"]
     assert runs.students_with("02_model") == []
     runs.forget("ann", NAME)
     runs.forget("ann", NAME)
     assert runs.find("ann", NAME) is None
+
+
+def test_a_challenge_s_ranking_survives_in_the_book_and_is_a_table_for_the_instructor(book, runs, tmp_path):
+    mark(book, ann={}, bob={}, cid={}, dee={})
+    records = open_records()
+    for student, rank in {"ann": 909, "bob": 700.0, "cid": 909}.items():
+        run = records.runs.find(student, NAME)
+        said = Verdict(Status.RIGHT, f"{rank} parameters, <b>97%</b>.", rank)
+        records.runs.keep(replace(run, verdicts=run.verdicts | {"sizes-check": said}))
+    write_class(list(marked_before(records, [NAME])), [], tmp_path)
+    (challenge,) = json.loads((tmp_path / "class.json").read_text(encoding="utf-8"))["challenges"]
+    assert (challenge["sheet"], challenge["exercise"]) == (NAME, "sizes")
+    assert [(one["place"], one["student"]) for one in challenge["ranking"]] == [(1, "bob"), (2, "ann"), (2, "cid")]
+    page = (tmp_path / "class.html").read_text(encoding="utf-8")
+    assert "<td>1</td><td>bob</td><td>700.0 parameters, &lt;b&gt;97%&lt;/b&gt;.</td>" in page
+
+
+def test_without_a_challenge_there_is_no_ranking(book, runs, tmp_path):
+    write_class(mark(book, ann={}), [], tmp_path)
+    assert json.loads((tmp_path / "class.json").read_text(encoding="utf-8"))["challenges"] == []
+    assert "Challenge" not in (tmp_path / "class.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

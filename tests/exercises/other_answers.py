@@ -862,6 +862,68 @@ for x, y in zip(images.split(32), labels.split(32)):
     opt.step()
 """,
     ],
+    # 7 · The smallest network
+    "weights_of": [
+        "return torch.empty(maps, channels, side, side).numel(), channels * (side * side + maps)",
+        """
+whole = torch.nn.Conv2d(channels, maps, side, bias=False)
+apart = torch.nn.Conv2d(channels, channels, side, groups=channels, bias=False)
+parts = apart, torch.nn.Conv2d(channels, maps, 1, bias=False)
+return [whole.weight.numel(), sum(one.weight.numel() for one in parts)]
+""",
+    ],
+    "each_by_itself": [
+        """
+side = kernels.shape[1]
+windows = maps.unfold(2, side, 1).unfold(3, side, 1)
+return torch.einsum("bchwij,cij->bchw", windows, kernels)
+""",
+        """
+images, channels, height, width = maps.shape
+k = kernels.shape[1]
+found = torch.empty(images, channels, height - k + 1, width - k + 1)
+for row in range(height - k + 1):
+    for column in range(width - k + 1):
+        found[:, :, row, column] = (maps[:, :, row:row + k, column:column + k] * kernels).sum((2, 3))
+return found
+""",
+    ],
+    "eight_ways": [
+        """
+found, now = [], kernel
+for _ in range(4):
+    found.append(now)
+    now = now.T.flip(0)
+return torch.stack(found + [one.flip(-1) for one in found])
+""",
+        """
+import numpy as np
+turns = [np.rot90(kernel.numpy(), k) for k in range(4)]
+return np.array(turns + [np.fliplr(one) for one in turns])
+""",
+    ],
+    "logits_at_places": [
+        "return torch.nn.functional.conv2d(maps, weight[:, :, None, None], bias)",
+        """
+found = torch.empty(len(maps), 10, *maps.shape[2:])
+for row in range(maps.shape[2]):
+    for column in range(maps.shape[3]):
+        found[:, :, row, column] = torch.nn.functional.linear(maps[:, :, row, column], weight, bias)
+return found
+""",
+    ],
+    "my_network": [
+        """
+layers = [["cut", 2], ["turned", 8, 3], ["pool", 2], ["norm"], ["relu"]]
+for maps, more in [(8, 16), (16, 20), (20, 20)]:
+    layers += [["apart", maps, 3], ["mix", more], ["norm"], ["relu"]]
+return layers + [["mean"], ["dense", 10]]
+""",
+        """
+block = lambda maps: (("norm",), ("relu",), ("conv", maps, 3), ("norm",), ("relu",))
+return (("cut", 2), ("conv", 6, 3), ("pool", 2), *block(6), ("pool", 2), *block(12), ("flatten",), ("dense", 10))
+""",
+    ],
     # 8 · Backpropagation
     "tanh_backward": [
         "return g - g * y * y",

@@ -827,6 +827,47 @@ WRONG = {
         ),
         (".log_softmax(dim=1)", "", "softmax is missing"),
     ],
+    # 7 · The smallest network
+    "weights_of": [
+        ("channels * maps * side**2", "maps * side**2", "a kernel for each old map, not one in all"),
+        ("side**2, channels * maps", "side**2, maps", "for every old one"),
+        ("channels * side**2, channels", "maps * side**2, channels", "not there yet"),
+        ("apart + mix", "apart * mix", "add their weights"),
+        ("whole, apart + mix", "whole + maps, apart + channels + mix + maps", "Biases are counted"),
+    ],
+    "each_by_itself": [
+        ("    return found", "    return found.sum(dim=1)", "stays by itself"),
+        ("kernels[:, row, column", "kernels[:, column, row", "Rows and columns"),
+        ("kernels[:, row, column", "kernels[:, side - 1 - row, side - 1 - column", "turned"),
+        ("kernels[:, row, column", "kernels[:1, row, column", "Each has its own"),
+        ("    return found", "    return found / side**2", "mean over the window"),
+        ("height, width = maps", "width, height = maps", "stopped with"),
+    ],
+    "eight_ways": [
+        ("kernel.rot90(quarters)", "kernel.rot90(-quarters)", "clockwise"),
+        ("fliplr()", "flipud()", "Above and below"),
+        ("turn.fliplr()", "turn.T", "diagonal"),
+        (" + [turn.fliplr() for turn in turns]", "", "mirror images are missing"),
+        ("range(4)", "range(3)", "shape (6,"),
+    ],
+    "logits_at_places": [
+        (" + bias", "", "biases are missing"),
+        ("return (rows", "return (rows / maps[0, 0].numel()", "Leave that to the mean"),
+        (").permute(0, 3, 1, 2)", ")", "come last"),
+        ("bias).permute", "bias).softmax(dim=-1).permute", "softmax"),
+    ],
+    "my_network": [
+        ('("dense", 10)', '("dense", 30), ("dense", 10)', "parameters, and should have 2,000 at most"),
+        ('("mean",), ("dense", 10)', '("dense", 10)', "belongs behind mean or flatten"),
+        ('("dense", 10)', '("dense", 9)', "should give ten numbers"),
+        ('("pool", 2), ', "", "Pool earlier"),
+        ('("norm",), ', "", "With a norm before each ReLU"),
+        ('("apart", maps, 3)', '("apart", 12, 3)', "a multiple of that"),
+        ('("relu",)', '("gelu",)', "no such layer"),
+        ('("cut", 2)', '("cut",)', "whole numbers behind it: pixels"),
+        ('("cut", 2)', '("cut", 14)', "too small"),
+        ("    return layers", "    layers", "returns None"),
+    ],
     # 8 · Backpropagation
     "tanh_backward": [
         ("g * (1 - y**2)", "1 - y**2", "derivative alone"),
