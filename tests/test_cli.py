@@ -532,7 +532,7 @@ def test_the_workspace_is_filled_with_every_lesson(call, tmp_path):
     lessons = [f"{path.name}: new" for path in find_notebooks()]
     sheets = [f"exercises/{path.name}: new" for path in sorted(SOURCES.glob("exercises/*.ipynb"))]
     assert done.stdout.splitlines() == lessons + sheets
-    assert len(sheets) == 10
+    assert len(sheets) == 11
     assert call("workspace", tmp_path / "work").stdout == "The workspace is up to date.\n"
 
 
