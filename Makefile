@@ -113,6 +113,7 @@ refresh-notebooks: $(READY) ## run the committed notebooks again and renew their
 pretrained: $(READY) ## train the shipped networks again
 	@$(RUN) train --recipe walkthrough --device cpu --output pretrained/mnist/walkthrough
 	@$(RUN) train --recipe handwriting --device cpu --output pretrained/mnist/handwriting
+	@$(RUN) train --recipe smallest-99 --device cpu --output pretrained/mnist/smallest-99
 	@$(RUN) train-numbers --device cpu --output pretrained/numbers
 	@$(RUN) site --train
 

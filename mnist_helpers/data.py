@@ -26,7 +26,8 @@ PARTS = ("train", "validation", "test")
 class LabelledImages:
     """Images with their labels: one part of a dataset.
 
-    Shapes: images (N, 1, 28, 28) uint8, labels (N,) int64; `classes` names the labels, `dataset` says whose they are.
+    Shapes: images (N, 1, 28, 28) uint8, labels (N,) int64, or (N, C) float32 where a teacher has softened them (see
+    `training.softened`); `classes` names the labels, `dataset` says whose they are.
     """
 
     images: Tensor

@@ -111,8 +111,9 @@ def receptive_field(model: nn.Sequential, layer: str) -> ReceptiveField:
 def _reach(module: nn.Module, side: int) -> tuple[int, int, int]:
     """Return kernel, stride and padding with which a layer goes over maps of `side`; 1, 1, 0 if over none."""
     if isinstance(module, nn.Conv2d | nn.MaxPool2d):
-        sizes = (module.kernel_size, module.stride, module.padding)
-        return tuple(size[0] if isinstance(size, tuple) else size for size in sizes)
+        sizes = (module.kernel_size, module.stride, module.padding, module.dilation)
+        kernel, step, padding, dilation = (size[0] if isinstance(size, tuple) else size for size in sizes)
+        return (kernel - 1) * dilation + 1, step, padding
     if isinstance(module, nn.ZeroPad2d):
         return 1, 1, module.padding[0]
     if isinstance(module, nn.AdaptiveMaxPool2d | nn.AdaptiveAvgPool2d):

@@ -9,7 +9,7 @@ import functools
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -23,13 +23,15 @@ from mnist_helpers.augmentation import AUGMENTATIONS
 from mnist_helpers.data import BatchLoader, LabelledImages
 from mnist_helpers.distributed import from_first, mean, process, share, together
 from mnist_helpers.errors import CourseError
-from mnist_helpers.evaluation import evaluate
+from mnist_helpers.evaluation import evaluate, predict_logits
 from mnist_helpers.forms import with_forms
-from mnist_helpers.models import check_architecture, mode_kept
-from mnist_helpers.recipes import Recipe, make_optimizer
+from mnist_helpers.models import build_model, check_architecture, mode_kept
+from mnist_helpers.recipes import Recipe, get_recipe, make_optimizer
 from mnist_helpers.runtime import autocast, pick_device, seed_everything
 
 CHECK_EVERY = 100  # steps between two looks at the losses; each look makes a GPU wait
+TEACHER = 0.8  # of a softened label; the rest is the label itself
+TEMPERATURE = 2.0  # by which the teacher's logits are divided, so that its second thoughts count
 
 
 class TrainingError(CourseError):
@@ -78,6 +80,18 @@ def make_loader(labelled: LabelledImages, recipe: Recipe, seed: int) -> BatchLoa
     return BatchLoader(labelled, recipe.batch_size, shuffle=True, seed=seed, augment=augment)
 
 
+def softened(labelled: LabelledImages, teacher: nn.Module) -> LabelledImages:
+    """Return the same images with probabilities for labels: a fifth is the label, four fifths what a teacher thinks.
+
+    A 4 that could be a 9 says so, and a small network learns more from that than from the digit alone.
+    Source: Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network" (2015).
+    Shapes: labels (N,) int64 → (N, C) float32.
+    """
+    thoughts = (predict_logits(teacher, labelled.images) / TEMPERATURE).softmax(dim=1).to(labelled.labels.device)
+    certain = F.one_hot(labelled.labels, thoughts.shape[1])
+    return replace(labelled, labels=TEACHER * thoughts + (1 - TEACHER) * certain)
+
+
 def train_one_epoch(
     model: nn.Module,
     train_loader: BatchLoader,
@@ -88,6 +102,7 @@ def train_one_epoch(
 ) -> tuple[float, float]:
     """Show the network every batch once and return the mean loss and accuracy it had on them while it learned.
 
+    Labels may be classes or, as `softened` makes them, probabilities; of those the most probable class is right.
     `on_step` is called with the number of the step and of all steps of the epoch. The loss includes what the recipe's
     `label_smoothing` adds.
 
@@ -108,7 +123,8 @@ def train_one_epoch(
         scheduler.step()
         # Kept as tensors: reading a number would make a GPU wait at every step.
         losses.append(loss.detach())
-        correct.append((logits.detach().argmax(dim=1) == labels).float().mean())
+        classes = labels if labels.dim() == 1 else labels.argmax(dim=1)
+        correct.append((logits.detach().argmax(dim=1) == classes).float().mean())
         if step % CHECK_EVERY == 0 or step == len(train_loader):
             _check_finite(losses, rates)
         if on_step:
@@ -144,12 +160,15 @@ def fit(
 
     With a `folder`, the best network so far lies in it after every epoch. With `resume`, an interrupted training there
     goes on after its last whole epoch, to bitwise the weights that it would have had without the break (same machine,
-    same threads, at most two processes). `on_epoch` is called with the history after every epoch.
+    same threads, at most two processes). `on_epoch` is called with the history after every epoch. A recipe's teacher is
+    trained first, by itself and without a word, and lies in `folder`/resume/teacher.
 
     Raises: TrainingError if the loss stops being a number, or a batch is too small for the network; CheckpointError if
     the folder cannot be used.
     """
     check_architecture(model, recipe.architecture)
+    if recipe.teacher:
+        train = _taught(train, val, recipe, seed, device, folder, resume)
     seed_everything(seed)
     chosen = pick_device(device)
     model.to(chosen, memory_format=torch.channels_last)
@@ -161,9 +180,26 @@ def fit(
         run.train(folder if writes else None, on_step, on_epoch)
     if run.best_weights:  # none, if it was stopped within the first epoch
         model.load_state_dict(run.best_weights)
-    if writes and run.best_weights:  # a resumed run may have had nothing left to do but this
-        checkpoints.save_model(folder, model, run.card())
+        if writes:  # a resumed run may have had nothing left to do but this
+            checkpoints.save_model(folder, model, run.card())
     return run.history
+
+
+def _taught(
+    train: LabelledImages,
+    val: LabelledImages,
+    student: Recipe,
+    seed: int,
+    device: str,
+    folder: Path | None,
+    resume: bool,
+) -> LabelledImages:
+    """Train the teacher of a student's recipe, and return the images with the labels that it softens."""
+    recipe = get_recipe(student.teacher)
+    seed_everything(seed)
+    teacher, own = build_model(recipe.architecture, recipe.dropout), folder and folder / "resume" / "teacher"
+    fit(teacher, train, val, recipe, seed=seed, device=device, folder=own, resume=resume)
+    return softened(train, teacher)
 
 
 class _Run:

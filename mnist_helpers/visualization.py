@@ -54,6 +54,28 @@ def draw_bars(ax: Axes, values: Tensor | Sequence[float], labels: Sequence[str],
     return ax
 
 
+def draw_parameters(ax: Axes, lines: Sequence[dict[str, Sequence[Tensor]]]) -> Axes:
+    """Draw each number of a network as a square: lines of named layers, each a row of blocks with a scale of its own.
+
+    Shapes: each block (H, W) float.
+    """
+    gap, tallest = 2, max(len(block) for line in lines for blocks in line.values() for block in blocks)
+    ax.axis("off")
+    for number, line in enumerate(lines):
+        top, left = number * (tallest + gap), 0
+        for name, blocks in line.items():
+            ax.text(left, top - 0.3, name, fontsize=8)
+            for block in blocks:
+                height, width = block.shape
+                place, limit = (left, left + width, top + height, top), block.abs().max().item()
+                ax.imshow(block.detach().cpu().numpy(), cmap=DIVERGING, vmin=-limit, vmax=limit, extent=place)
+                left += width + 1
+            left += gap
+        ax.set_xlim(0, max(left, ax.get_xlim()[1]))
+    ax.set_ylim(len(lines) * (tallest + gap), -gap)
+    return ax
+
+
 def draw_history(axes: Sequence[Axes], epochs: Sequence) -> Sequence[Axes]:
     """Draw loss on the first and accuracy on the second of two axes, for training and validation.
 

@@ -1,9 +1,11 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
-from mnist_helpers.architectures import EightWays, Residual, Standardise
+from mnist_helpers.architectures import EightWays, Residual, Separable, Standardise
 from mnist_helpers.errors import CourseError
 from mnist_helpers.models import (
     ARCHITECTURES,
@@ -26,6 +28,8 @@ PARAMETERS = {
     "keras-dropout": 320 + 18_496 + (1600 + 1) * 128 + (128 + 1) * 10,
     "keras-tuned": 16 * 26 + 32 * (16 * 25 + 1) + (32 * 49 + 1) * 128 + 129 * 10,
     "ten-twenty": 10 * 26 + 20 * (10 * 25 + 1) + (320 + 1) * 50 + (50 + 1) * 10,
+    # a kernel of 9 for each layer, a number for each pair of maps, and one for each map
+    "small": 9 + 8 + (9 + 8 * 15 + 15) + 2 * (9 + 15 * 15 + 15) + (9 + 15 * 12 + 12) + (12 + 1) * 10,
     "fast": 16 * 26 + 16 * (16 * 9 + 1) + (256 + 1) * 256 + 2 * 256 + (256 + 1) * 10,
     "quick": 26 * 32 + 64 * (9 * 32 + 1) + 64 * (9 * 64 + 1) + (576 + 1) * 256 + 2 * (32 + 64 + 64 + 256) + 257 * 10,
     # convolutions without bias, then two numbers a map for each normalisation
@@ -40,6 +44,48 @@ PARAMETERS = {
     + (9 * 64 * 128 + 9 * 128 * 128 + 4 * 128 + 64 * 128)
     + (128 + 1) * 10,
 }
+
+
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_a_separable_convolution_is_one_plain_one_whose_kernels_have_a_form_in_common(dilation):
+    layer, maps = Separable(3, 5, dilation), torch.randn(2, 3, 9, 9)
+    whole = layer.mix.weight * layer.apart.weight[:, 0]  # (5, 3, 1, 1) and (3, 3, 3): each pair its share of a kernel
+    torch.testing.assert_close(layer(maps), nn.functional.conv2d(maps, whole, dilation=dilation))
+    assert count_parameters(layer) == 9 + 3 * 5
+
+
+def test_every_place_of_a_small_network_is_what_it_reads_in_an_image_moved_by_a_pixel():
+    model = build_model("small").eval()
+    features = model[: list(dict(model.named_children())).index("mean")]
+    # The same layers as usual: every other place kept in pooling, and kernels that are not spread out.
+    usual = copy.deepcopy(features)
+    usual.pool.stride = 2
+    for layer in usual.modules():
+        if isinstance(layer, nn.Conv2d) and layer.groups > 1:
+            layer.dilation = (1, 1)
+    image = torch.rand(1, 1, 28, 28)
+    for down, right in [(0, 0), (0, 1), (1, 0), (1, 1)]:
+        moved = image.roll((-down, -right), dims=(2, 3))
+        here, there = features(image)[..., down::2, right::2], usual(moved)
+        torch.testing.assert_close(here[..., :3, :3], there[..., :3, :3])  # beyond that, what was moved out comes in
+
+
+@torch.no_grad()
+def test_what_a_small_network_s_normalisation_has_measured_needs_no_numbers_beside_the_parameters():
+    """Its scale goes through the rectifier into the next weights, its mean into the number that is added anyway."""
+    model = build_model("small").eval()
+    for norm in (layer for layer in model if isinstance(layer, nn.BatchNorm2d)):
+        norm.running_mean.normal_(), norm.running_var.uniform_(0.5, 2), norm.bias.normal_()
+    folded = copy.deepcopy(model)
+    norms = [layer for layer in folded if isinstance(layer, nn.BatchNorm2d)]
+    followers = [layer.mix for layer in folded if isinstance(layer, Separable)] + [folded.dense]
+    for norm, follower in zip(norms, followers, strict=True):
+        scale = (norm.running_var + norm.eps).rsqrt()
+        norm.bias.copy_(norm.bias / scale - norm.running_mean)
+        norm.running_mean.zero_(), norm.running_var.fill_(1 - norm.eps)
+        follower.weight.mul_(scale.view(1, -1, *[1] * (follower.weight.dim() - 2)))
+    images = torch.rand(3, 1, 28, 28)
+    torch.testing.assert_close(folded(images), model(images), atol=1e-4, rtol=1e-4)
 
 
 def test_every_architecture_is_counted_by_hand_here():
@@ -58,7 +104,7 @@ def test_an_architecture_has_the_parameters_counted_by_hand_and_gives_ten_logits
 def test_between_any_two_layers_with_weights_there_is_a_rectifier(name):
     linear = False
     for layer in build_model(name):
-        if isinstance(layer, nn.Conv2d | nn.Linear | Residual):
+        if isinstance(layer, nn.Conv2d | nn.Linear | Residual | Separable):
             assert not linear, layer
             linear = not isinstance(layer, Residual)  # which ends with one
         elif isinstance(layer, nn.ReLU):
@@ -93,7 +139,8 @@ def test_dropout_acts_in_training_and_not_in_evaluation(name):
 def test_every_architecture_learns_a_batch_by_heart(name, train):
     images, labels = train.images[:16].float() / 255, train.labels[:16]
     model = build_model(name)
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    # 990 parameters must go further to have learned it: there are few of them
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-2 if name == "small" else 3e-3)
     for _ in range(40):
         loss = nn.functional.cross_entropy(model(images), labels)
         optimizer.zero_grad()

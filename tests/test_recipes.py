@@ -60,12 +60,25 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones():
         {"beta2": 1.0},
         {"epochs": 10_001},
         {"augment": "mirror"},
+        {"optimizer": "sgd"},
     ],
 )
 def test_settings_that_make_no_training_are_refused_with_their_value(change):
     ((name, value),) = change.items()
     with pytest.raises(CourseError, match=f"{name}=.?{value}"):
         replace(get_recipe("walkthrough"), **change)
+
+
+@pytest.mark.parametrize("change", [{"augment": "shift"}, {"label_smoothing": 0.1}])
+def test_a_teacher_goes_with_nothing_that_changes_images_or_labels(change):
+    with pytest.raises(CourseError, match="teacher='teacher' goes with neither"):
+        replace(get_recipe("smallest-99"), **change)
+
+
+def test_a_recipe_s_teacher_is_a_recipe_that_has_none():
+    taught = [recipe for recipe in RECIPES.values() if recipe.teacher]
+    assert taught
+    assert all(RECIPES[recipe.teacher].teacher is None for recipe in taught)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """One step beside torch's own, exact resuming after a real kill, and every way in which training can go wrong."""
 
+import math
 import platform
 import signal
 import subprocess
@@ -20,7 +21,16 @@ from mnist_helpers.evaluation import evaluate
 from mnist_helpers.models import build_model
 from mnist_helpers.recipes import get_recipe, make_optimizer
 from mnist_helpers.runtime import seed_everything
-from mnist_helpers.training import Epoch, History, StopTraining, TrainingError, fit, make_loader, train_one_epoch
+from mnist_helpers.training import (
+    Epoch,
+    History,
+    StopTraining,
+    TrainingError,
+    fit,
+    make_loader,
+    softened,
+    train_one_epoch,
+)
 
 
 def train_new(recipe, train, val, seed=0, **options):
@@ -114,6 +124,78 @@ def test_smoothed_labels_and_adam_s_memory_do_what_a_plain_loop_does(train, reci
     assert loss == pytest.approx(sum(losses) / len(losses), rel=1e-4)
     for a, b in zip(ours.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
+
+
+def test_a_teacher_s_doubts_soften_the_labels(train):
+    teacher = build_model("linear")
+    soft = softened(train, teacher)
+    for place in (0, 100, 639):
+        logits = teacher(to_float(train.images[place : place + 1]))[0]
+        doubts = [math.exp(logit / 2) for logit in logits.tolist()]
+        wanted = [
+            0.8 * doubt / sum(doubts) + 0.2 * (digit == train.labels[place]) for digit, doubt in enumerate(doubts)
+        ]
+        torch.testing.assert_close(soft.labels[place], torch.tensor(wanted))
+    assert torch.equal(soft.images, train.images)
+
+
+def test_an_epoch_with_softened_labels_is_the_plain_loop_with_probabilities(train, recipe):
+    soft, ours, plain = softened(train, build_model("linear")), build_model("linear"), build_model("linear")
+    plain.load_state_dict(ours.state_dict())
+    loss, accuracy = train_one_epoch(ours, BatchLoader(soft, 64), *make_optimizer(ours, recipe, steps=10), recipe)
+    adam, losses, right = torch.optim.Adam(plain.parameters(), lr=recipe.lr), [], 0
+    for images, wanted in zip(soft.images.split(64), soft.labels.split(64), strict=True):
+        logits = plain(to_float(images))
+        losses.append(-(wanted * logits.log_softmax(dim=1)).sum(dim=1).mean())
+        right += (logits.argmax(dim=1) == wanted.argmax(dim=1)).sum().item()
+        adam.zero_grad()
+        losses[-1].backward()
+        adam.step()
+    assert loss == pytest.approx(sum(losses).item() / len(losses), rel=1e-4)
+    assert accuracy == pytest.approx(right / len(soft))
+    for a, b in zip(ours.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
+
+
+@pytest.fixture
+def taught(recipe):
+    """Settings with a teacher."""
+    return replace(recipe, architecture="linear", teacher="walkthrough")
+
+
+def test_a_recipe_s_teacher_is_trained_first_and_the_network_learns_from_it(tmp_path, train, val, taught):
+    model, _ = train_new(taught, train, val, seed=3, folder=tmp_path)
+    teacher, card = load_model(tmp_path / "resume" / "teacher")
+    assert (card.recipe, card.seed) == ("walkthrough", 3)
+    alone, _ = train_new(get_recipe("walkthrough"), train, val, seed=3)
+    assert_same_weights(teacher, alone)
+    by_hand, _ = train_new(replace(taught, teacher=None), softened(train, teacher), val, seed=3)
+    assert_same_weights(model, by_hand)
+
+
+def test_a_training_that_stopped_with_its_teacher_goes_on_to_bitwise_the_same_weights(
+    tmp_path, train, val, taught, monkeypatch
+):
+    def stop(_history):
+        raise StopTraining
+
+    uninterrupted, _ = train_new(taught, train, val)
+    train_new(taught, train, val, folder=tmp_path, on_epoch=stop)
+    epochs = []
+    monkeypatch.setattr(training, "train_one_epoch", lambda *a: epochs.append(a[-2].name) or train_one_epoch(*a))
+    resumed, _ = train_new(taught, train, val, folder=tmp_path, resume=True)
+    assert epochs == [taught.name]  # the second one; the teacher has nothing left to learn
+    assert_same_weights(uninterrupted, resumed)
+
+
+def test_a_folder_that_cannot_hold_the_teacher_is_refused_before_it_is_trained(
+    tmp_path, train, val, taught, monkeypatch
+):
+    (tmp_path / "resume").mkdir()
+    (tmp_path / "resume" / "teacher").write_text("in the way")
+    monkeypatch.setattr(training, "train_one_epoch", lambda *_: pytest.fail("trained"))
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        train_new(taught, train, val, folder=tmp_path)
 
 
 @pytest.mark.parametrize("able", [True, False])

@@ -33,6 +33,20 @@ def test_weights_are_drawn_symmetrically_about_zero(ax):
     assert ax.images[0].get_clim() == (-4, 4)
 
 
+def test_all_numbers_of_a_network_are_drawn_each_block_in_its_place_and_scale(ax):
+    first = {"conv1": [torch.full((3, 3), -2.0), torch.eye(4)], "conv2": [torch.zeros(1, 1)]}
+    draw.draw_parameters(ax, [first, {"dense": [torch.rand(5, 9) + 4]}])
+    assert [image.get_array().size for image in ax.images] == [9, 16, 1, 45]
+    assert [image.get_clim()[1] for image in ax.images[:2]] == [2, 1]
+    assert [text.get_text() for text in ax.texts] == ["conv1", "conv2", "dense"]
+    shown = [image.get_extent() for image in ax.images]  # left, right, bottom, top
+    for one, (left, right, bottom, top) in enumerate(shown):
+        assert 0 <= left < right <= ax.get_xlim()[1]
+        assert ax.get_ylim()[1] <= top < bottom <= ax.get_ylim()[0]
+        for other_left, other_right, other_bottom, other_top in shown[:one]:
+            assert right <= other_left or other_right <= left or bottom <= other_top or other_bottom <= top
+
+
 def test_highlighted_bars_differ_in_more_than_colour(ax):
     draw.draw_bars(ax, [1, 2, 3], ["a", "b", "c"], highlight=[1])
     hatches = [bar.get_hatch() for bar in ax.patches]

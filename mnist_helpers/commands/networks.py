@@ -141,6 +141,8 @@ class _Progress:
     def __enter__(self) -> "_Progress":
         form = "{l_bar}{bar}| {n:.1f}/{total} epochs [{elapsed}]"
         silent = None if self.speaks else True  # None: no bar in a log file
+        if self.speaks and self.recipe.teacher:
+            say(f"First its teacher is trained, by the recipe {self.recipe.teacher}. The bar waits for that.")
         self.bar = tqdm(total=self.recipe.epochs, bar_format=form, disable=silent)
         return self
 
