@@ -70,9 +70,10 @@ class EigenAdam(Optimizer):
         step = int(state["step"])
         state["mean"].lerp_(gradient, 1 - beta1)
         state["matrix"].mul_(KEPT_OF_MATRIX).addr_(gradient, gradient, alpha=1 - KEPT_OF_MATRIX)
-        if step % STEPS_TO_NEW_AXES == 0:
-            state["squares"], state["axes"] = torch.linalg.eigh(state["matrix"] / (1 - KEPT_OF_MATRIX**step))
-            state["squares"].clamp_(min=0)
+        if step % STEPS_TO_NEW_AXES == 0 and state["matrix"].isfinite().all():  # else training says that it failed
+            # On the CPU: Apple's MPS has no eigh.
+            squares, axes = torch.linalg.eigh(state["matrix"].cpu() / (1 - KEPT_OF_MATRIX**step))
+            state["squares"], state["axes"] = squares.clamp(min=0).to(gradient.device), axes.to(gradient.device)
         mean = state["mean"] / (1 - beta1**step)
         if not len(state["axes"]):
             state["squares"].lerp_(gradient**2, 1 - beta2)

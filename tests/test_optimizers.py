@@ -100,6 +100,13 @@ def test_a_parameter_without_a_gradient_stays_where_it_is():
     assert used[2] < 0.9
 
 
+def test_gradients_that_are_no_numbers_are_not_its_business():
+    """Training looks at the losses, and says where they stopped being numbers."""
+    place = nn.Parameter(torch.ones(3))
+    descend(EigenAdam([place], lr=0.01), lambda: (place * torch.nan).sum(), 101)
+    assert place.isnan().all()
+
+
 def test_a_network_with_too_many_parameters_is_refused_with_their_number():
     model = build_model("two-conv")
     with pytest.raises(ValueError, match=f"{count_parameters(model):,} are too many"):

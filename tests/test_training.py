@@ -353,6 +353,12 @@ def test_a_loss_that_explodes_stops_with_epoch_step_and_learning_rate(train, val
         train_new(replace(recipe, lr=1e20), broken, val)
 
 
+def test_a_loss_that_explodes_stops_with_a_sentence_where_axes_are_sought_as_well(train, val):
+    recipe = replace(get_recipe("smallest-99"), teacher=None, batch_size=4, lr=1e30, schedule="constant")
+    with pytest.raises(TrainingError, match="Epoch 1: The loss became nan at step"):
+        train_new(recipe, train, val)
+
+
 def test_an_epoch_is_the_plain_loop_of_pytorch(train, recipe):
     def begin():
         seed_everything(0)
