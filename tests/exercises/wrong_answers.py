@@ -866,7 +866,7 @@ WRONG = {
         ('("relu",)', '("gelu",)', "no such layer"),
         ('("cut", 2)', '("cut",)', "whole numbers behind it: pixels"),
         ('("cut", 2)', '("cut", 14)', "too small"),
-        ("    return layers", "    layers", "returns None"),
+        ("    return [*layers", "    [*layers", "returns None"),
     ],
     # 8 · Backpropagation
     "tanh_backward": [
