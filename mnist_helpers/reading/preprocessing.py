@@ -227,14 +227,20 @@ def _lies_along(part: Part, field: Field) -> bool:
     return (upright and beside) or (level and above)
 
 
+def contrast(steps: DigitSteps) -> float:
+    """Return how much darker a digit's ink is than its paper, as a share of the paper's brightness."""
+    return _part_contrast(steps.grey.numpy(), steps.paper.numpy(), steps.part)
+
+
 def _contrast(reading: _Reading) -> float:
     """Return how much darker the ink of the digits is than their paper, as a share of its brightness."""
-    inked = [
-        np.median(1 - (reading.ink.grey / np.maximum(reading.ink.paper, 1))[part.place][part.mask])
-        for row in reading.rows
-        for part in row
-    ]
-    return float(np.median(inked))
+    ink = reading.ink
+    return float(np.median([_part_contrast(ink.grey, ink.paper, part) for row in reading.rows for part in row]))
+
+
+def _part_contrast(grey: np.ndarray, paper: np.ndarray, part: Part) -> float:
+    inked, around = (of[part.place][part.mask].astype(np.float32) for of in (grey, paper))
+    return float(np.median(1 - inked / np.maximum(around, 1)))
 
 
 def _as_digits(ink: Ink, reach: int, inside: np.ndarray | None) -> _Reading | None:

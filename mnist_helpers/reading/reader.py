@@ -18,7 +18,7 @@ from mnist_helpers.checkpoints import SHIPPED, load_model
 from mnist_helpers.evaluation import predict_logits, steady_probabilities
 from mnist_helpers.numbers import CRNN, beam_search, number_logits
 from mnist_helpers.reading.pictures import PictureError, as_picture, longer_side
-from mnist_helpers.reading.preprocessing import DigitSteps, cut_apart, cut_in_two, read_digits
+from mnist_helpers.reading.preprocessing import FAINT, DigitSteps, contrast, cut_apart, cut_in_two, read_digits
 from mnist_helpers.reading.rows import best_path_with_places, row_of, shipped_numbers
 from mnist_helpers.reading.segmentation import touch
 from mnist_helpers.startup import cores
@@ -26,6 +26,7 @@ from mnist_helpers.startup import cores
 # Both chosen on drawn pictures (tests/reading/kinds.py); what they give is measured in docs/handwriting.md.
 SURE = 0.99
 MOST_ENERGY = -4.7  # of the shipped network's logits, see `DigitReading.energy`
+FAINT_MARK = 0.2  # of the paper's brightness: what is fainter and looks like no digit is a shadow or texture
 PERHAPS_TWO = 0.8  # from so many widths for a height on, a part may be two digits that touch
 LEAST_TOGETHER = 0.8  # probability of each of the digits that are read as a number
 SURE_OF_BOTH = 0.95  # before it is cut: a digit in an odd form has halves that look a little like digits
@@ -184,6 +185,8 @@ class Reader:
             doubtful = energy > self.most_energy and known is None
             said = probabilities if known is None else known
             readings.append(DigitReading(steps, said, energy, doubtful, box, steps.row, place, turned))
+        if all(reading.perhaps_no_digit and contrast(reading.steps) < FAINT_MARK for reading in readings):
+            raise PictureError(FAINT)
         return readings
 
     def _apart(self, group: list[DigitSteps]) -> list[tuple[DigitSteps, Tensor | None]]:

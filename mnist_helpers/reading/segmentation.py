@@ -15,6 +15,7 @@ LEAST_OF_THE_TALLEST = 0.4
 WIDEST = 0.6  # of a digit's longer side: what is thicker is a blot
 TOO_WIDE, USUAL_WIDTH = 1.6, 0.7  # of a digit's height
 TOO_TALL = 2.3  # of a digit's width, unless it is thin
+LEAST_TO_FILL = 0.6  # of the picture's height or width
 # Of the picture's longer side, and twice of its own: what is thinner is a stroke, such as the bar of a seven.
 LARGEST_CORNER, ALONG_THE_EDGE, THINNEST_CORNER = 0.4, 0.4, 0.35
 LINE_WIDTH = 0.035  # of the picture's longer side, at most
@@ -86,7 +87,7 @@ def find_digits(mask: np.ndarray, reach: int = 0) -> list[Part]:
     """
     parts = _parts(mask & ~find_lines(mask), reach)
     inner = [part for part in parts if not comes_from_the_edge(part, mask.shape)]
-    parts = inner or [part for part in parts if not _fills_a_side(part, mask.shape)]
+    parts = inner or [part for part in parts if _may_fill(part, mask.shape)]
     digits = [digit for digit in _grouped(parts) if digit.thickness <= WIDEST and not _is_frame(digit)]
     return [piece for digit in digits for piece in _apart(digit)]
 
@@ -115,6 +116,12 @@ def comes_from_the_edge(part: Part, shape: tuple[int, int]) -> bool:
     ]  # fmt: skip
     along = any(touches and side.sum() > 0.5 * length for touches, side, length in at_edge)
     return along or lies_along_the_edge(mask, part.place, shape)
+
+
+def _may_fill(part: Part, shape: tuple[int, int]) -> bool:
+    """Decide whether a part at the edge may be a digit that fills the picture: it is large and no band along a side."""
+    large = max(part.height / shape[0], part.width / shape[1]) >= LEAST_TO_FILL
+    return large and not _fills_a_side(part, shape)
 
 
 def _fills_a_side(part: Part, shape: tuple[int, int]) -> bool:

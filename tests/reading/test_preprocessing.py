@@ -356,6 +356,15 @@ def test_a_shadow_s_corner_is_no_digit_and_a_digit_may_touch_the_edge(turns):
     assert max(digit.part.height, digit.part.width) == pytest.approx(75 * SMALLEST / 240, abs=8)
 
 
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("outline", [[(60, 20), (50, 55), (60, 90)], [(60, 80), (54, 90), (52, 150), (60, 150)]])
+def test_a_strip_of_shadow_along_the_edge_is_no_digit(outline, turns):
+    picture = Image.new("L", (60, 160), 180)
+    ImageDraw.Draw(picture).polygon(outline, fill=100)
+    with pytest.raises(PictureError):
+        read_digits(picture.filter(ImageFilter.GaussianBlur(1)).rotate(90 * turns, expand=True))
+
+
 def test_a_digit_is_never_cut_through_its_hole():
     ring, pair = Image.new("L", (120, 100)), Image.new("L", (120, 100))
     ImageDraw.Draw(ring).ellipse([5, 5, 115, 95], outline=255, width=12)

@@ -187,6 +187,16 @@ def test_letters_are_doubted_more_often_than_digits_and_another_network_is_not_a
     assert not any(one.perhaps_no_digit for one in other)
 
 
+def test_what_is_faint_and_looks_like_no_digit_is_refused_and_a_faint_digit_is_read():
+    def with_ink(sign: str, share: float) -> Image.Image:
+        return typed(sign).point(lambda value: round(255 - share * (255 - value)))
+
+    assert read_picture(with_ink("X", 0.5))[0].perhaps_no_digit
+    with pytest.raises(PictureError, match="no ink in this picture that stands out"):
+        read_picture(with_ink("X", 0.15))
+    assert read_picture(with_ink("7", 0.15))[0].digit == 7
+
+
 def test_the_energy_has_the_sign_of_its_publication():
     model = shipped_reader().model
     [seven] = Reader(model).read(typed("7"))
