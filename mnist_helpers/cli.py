@@ -5,6 +5,7 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -72,9 +73,6 @@ def _about_a_file(error: OSError) -> str:
 
 
 def _app() -> typer.Typer:
-    # Imported here: torch comes with it, which takes seconds, and the process must be prepared first.
-    from mnist_helpers.commands import course, networks, reading, studies
-
     app = typer.Typer(
         add_completion=False,
         no_args_is_help=True,
@@ -82,35 +80,26 @@ def _app() -> typer.Typer:
         rich_markup_mode=None,
         help="MNIST CNN notebooks: train, evaluate and use the networks; run the notebooks.",
     )
-    for command in (
-        networks.recipes,
-        networks.train,
-        networks.train_numbers,
-        networks.evaluate,
-        reading.predict,
-        networks.filters,
-        networks.export,
-        studies.reproduce,
-        studies.robustness,
-        studies.search,
-        studies.bench,
-        studies.gpu,
-        studies.ablate,
-        course.run_notebooks,
-        course.refresh_notebooks,
-        course.workspace,
-        course.lab,
-        course.app,
-        course.contact_sheet,
-        course.site,
-    ):
+    for command in _commands():
         app.command()(command)
+    return app
+
+
+def _commands() -> Iterator[Callable[..., None]]:
+    """Yield the commands, in the order in which the help lists them."""
+    # Imported here: torch comes with it, which takes seconds, and the process must be prepared first.
+    from mnist_helpers.commands import course, networks, reading, studies
+
+    yield from (networks.recipes, networks.train, networks.train_numbers, networks.evaluate)
+    yield from (reading.predict, networks.filters, networks.export)
+    yield from (studies.reproduce, studies.robustness, studies.search, studies.bench, studies.gpu)
+    yield from (studies.ablate, studies.sizes)
+    yield from (course.run_notebooks, course.refresh_notebooks, course.workspace, course.lab, course.app)
+    yield from (course.contact_sheet, course.site)
     if find_spec("mnist_helpers.classroom"):  # the student edition comes without
         from mnist_helpers.commands import classroom
 
-        for command in (classroom.student, classroom.solutions, classroom.exam, classroom.grade, classroom.hub):
-            app.command()(command)
-    return app
+        yield from (classroom.student, classroom.solutions, classroom.exam, classroom.grade, classroom.hub)
 
 
 def _say(message: str, status: int) -> int:

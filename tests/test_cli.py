@@ -206,6 +206,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_training(call, csv_file,
         (["robustness"], "docs"),
         (["train-numbers"], "numbers"),
         (["ablate", "--seeds", "1"], "artifacts"),
+        (["sizes", "--seeds", "1"], "artifacts"),
         (["bench"], "docs"),
         (["site", "site"], "site"),
     ],
@@ -218,7 +219,7 @@ def test_where_nothing_may_be_written_the_place_is_said_before_the_work(call, tm
         monkeypatch.setattr(runtime.tempfile, name, forbidden)
     for work in (
         "evaluation.predict_logits", "studies.reproduction.reproduce", "studies.robustness.measure",
-        "studies.ablation.train_variants", "studies.speed.race", "studies.speed.time_published_apart",
+        "commands.studies.train_variants", "studies.speed.race", "studies.speed.time_published_apart",
         "course.site.build_site",
     ):  # fmt: skip
         monkeypatch.setattr(f"mnist_helpers.{work}", lambda *_: pytest.fail("it was begun"))

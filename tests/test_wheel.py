@@ -105,7 +105,7 @@ def test_the_wheel_holds_the_digits_the_networks_the_records_and_nothing_that_wa
         inside = {name.removeprefix("mnist_helpers/") for name in archive.namelist()}
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     ours = [name for name in tracked if name.startswith(("data/", "pretrained/"))]
-    records = ["docs/ablation.csv", "docs/keras-tuned.journal"]
+    records = ["docs/ablation.csv", "docs/keras-tuned.journal", "docs/sizes.csv"]
     assert {name for name in inside if name.startswith("shipped/")} == {f"shipped/{name}" for name in ours + records}
     assert {"runtime.py", "widgets/pad.js", "widgets/app.ipynb"} <= inside
     assert wheel.stat().st_size <= LARGEST
@@ -158,11 +158,13 @@ def test_the_other_lessons_run_without_a_checkout(wheel, lessons):
     assert {path.name for path in (lessons.folder / "others").iterdir() if path.is_dir()} == {"artifacts"}
 
 
-def test_lesson_6_finds_its_record_in_the_package(installed):
-    code = "from mnist_helpers.studies import ablation, search; print(len(ablation.read()), search.RECORD.is_file())"
-    assert (
-        installed.run("-c", code).stdout == f"{len((ROOT / 'docs/ablation.csv').read_text().splitlines()) - 1} True\n"
+def test_lessons_find_their_records_in_the_package(installed):
+    code = (
+        "from mnist_helpers.studies import ablation, search, sizes, variants;"
+        "print(*(len(variants.read(one.RECORD)) for one in (ablation, sizes)), search.RECORD.is_file())"
     )
+    ablation, sizes = (len((ROOT / f"docs/{name}.csv").read_text().splitlines()) - 1 for name in ("ablation", "sizes"))
+    assert installed.run("-c", code).stdout == f"{ablation} {sizes} True\n"
 
 
 # What each command does in an empty folder: arguments, exit status, what it says, and what it leaves behind.
@@ -187,6 +189,7 @@ ALONE = {
     "bench": (["bench", "--device", "cuda:7"], 1, r"finds no such device here", set()),
     "gpu": (["gpu"], 1, r"finds no such device here", set()),
     "ablate": (["ablate", "--device", "cuda:7"], 1, r"finds no such device here", set()),
+    "sizes": (["sizes", "--device", "cuda:7"], 1, r"finds no such device here", set()),
     "run-notebooks": (["run-notebooks"], 1, HERE, set()),
     "refresh-notebooks": (["refresh-notebooks"], 1, HERE, set()),
     "workspace": (["workspace"], 1, HERE, set()),

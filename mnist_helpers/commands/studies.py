@@ -1,5 +1,7 @@
 """Commands that train many networks: all published systems again, and the search for a better one."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +12,7 @@ from mnist_helpers.errors import UsageError
 from mnist_helpers.recipes import MOST_EPOCHS, get_recipe
 from mnist_helpers.runtime import ROOT, artifacts_folder, check_folder, pick_device, whole_file
 from mnist_helpers.studies import reproduction
+from mnist_helpers.studies.variants import Variant, VariantScore, train_variants, write
 from mnist_helpers.training import History
 
 PAGE = ROOT / "docs" / "reproduction.md"
@@ -17,7 +20,8 @@ SPEED_PAGE = ROOT / "docs" / "speed.md"
 GPU_PAGE = ROOT / "docs" / "speed-gpu.md"
 ROBUSTNESS = ROOT / "docs" / "robustness.md"
 ABLATION = ROOT / "docs" / "ablation.csv"
-WHOLE_BENCH, WHOLE_ABLATION = 30, 3  # seeds
+SIZES = ROOT / "docs" / "sizes.csv"
+WHOLE_BENCH, WHOLE_ABLATION, WHOLE_SIZES = 30, 3, 5  # seeds
 
 
 def reproduce(
@@ -108,13 +112,42 @@ def ablate(
     """
     from mnist_helpers.studies import ablation
 
+    whole = ABLATION if seeds >= WHOLE_ABLATION else None
+    _compare(ablation.variants(), "ablation.csv", whole, ablation.table, seeds, device, resume)
+
+
+def sizes(
+    seeds: Annotated[int, typer.Option(min=1, help="trainings of each size")] = WHOLE_SIZES,
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="keep what an interrupted run has finished")] = False,
+) -> None:
+    """Train networks from 300 parameters to 300,000, count the mistakes, and write docs/sizes.csv.
+
+    The committed record is written by a run with at least 5 seeds; one with fewer only writes to artifacts/.
+    """
+    from mnist_helpers.studies import sizes as growing
+
+    whole = SIZES if seeds >= WHOLE_SIZES else None
+    _compare(growing.variants(), "sizes.csv", whole, growing.table, seeds, device, resume)
+
+
+def _compare(
+    variants: list[Variant],
+    name: str,
+    whole: Path | None,
+    table: Callable[[list[VariantScore]], str],
+    seeds: int,
+    device: str,
+    resume: bool,
+) -> None:
+    """Train variants; the record grows in artifacts/, and a `whole` one goes where it is committed, too."""
     pick_device(device)
-    record = artifacts_folder() / "ablation.csv"
-    path = ABLATION if seeds >= WHOLE_ABLATION else record
+    record = artifacts_folder() / name
+    path = whole or record
     check_folder(record.parent), check_folder(path.parent)
-    found = ablation.train_variants(record, seeds, device, resume, lambda line: say(line, err=True))
-    ablation.write(path, found)
-    say(ablation.table(found))
+    found = train_variants(variants, record, seeds, device, resume, lambda line: say(line, err=True))
+    write(path, found)
+    say(table(found))
     say(f"\nWritten to {path}")
 
 
