@@ -25,7 +25,6 @@ from mnist_helpers.reading.segmentation import (
     cuts,
     find_digits,
     in_rows,
-    is_a_corner,
     is_rectangle,
 )
 
@@ -256,7 +255,7 @@ def _as_digits(ink: Ink, reach: int, inside: np.ndarray | None) -> _Reading | No
             return None  # one is cut by the edge: this is no field of its own
         digits = [part for part, share in zip(digits, shares, strict=True) if share == 1]
     looks = [(part, paper) for part in digits if (paper := _on_paper(ink, part)) > 0.5]
-    if not looks or all(is_a_corner(part, shape) for part, _ in looks):
+    if not looks:
         return None
     digits, around = zip(*looks, strict=True)
     size = sum(part.size for part in digits) / max(shape)

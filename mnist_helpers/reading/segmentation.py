@@ -16,8 +16,7 @@ WIDEST = 0.6  # of a digit's longer side: what is thicker is a blot
 TOO_WIDE, USUAL_WIDTH = 1.6, 0.7  # of a digit's height
 TOO_TALL = 2.3  # of a digit's width, unless it is thin
 LEAST_TO_FILL = 0.6  # of the picture's height or width
-# Of the picture's longer side, and twice of its own: what is thinner is a stroke, such as the bar of a seven.
-LARGEST_CORNER, ALONG_THE_EDGE, THINNEST_CORNER = 0.4, 0.4, 0.35
+SOLID = 0.75  # of a part's convex hull
 LINE_WIDTH = 0.035  # of the picture's longer side, at most
 STRAIGHT = 0.15  # how much a line may slope
 CLEAN_CUT = 0.95  # of a hole lies on one side of a cut, at least
@@ -87,7 +86,8 @@ def find_digits(mask: np.ndarray, reach: int = 0) -> list[Part]:
     """
     parts = _parts(mask & ~find_lines(mask), reach)
     inner = [part for part in parts if not comes_from_the_edge(part, mask.shape)]
-    parts = inner or [part for part in parts if _may_fill(part, mask.shape)]
+    shape = mask.shape
+    parts = inner or [part for part in parts if not (_fills_a_side(part, shape) or _is_a_strip(part, shape))]
     digits = [digit for digit in _grouped(parts) if digit.thickness <= WIDEST and not _is_frame(digit)]
     return [piece for digit in digits for piece in _apart(digit)]
 
@@ -118,10 +118,10 @@ def comes_from_the_edge(part: Part, shape: tuple[int, int]) -> bool:
     return along or lies_along_the_edge(mask, part.place, shape)
 
 
-def _may_fill(part: Part, shape: tuple[int, int]) -> bool:
-    """Decide whether a part at the edge may be a digit that fills the picture: it is large and no band along a side."""
+def _is_a_strip(part: Part, shape: tuple[int, int]) -> bool:
+    """Decide whether a part at the edge is a piece of a shadow: solid, as no digit is, and not large in the picture."""
     large = max(part.height / shape[0], part.width / shape[1]) >= LEAST_TO_FILL
-    return large and not _fills_a_side(part, shape)
+    return not large and part.mask.sum() >= SOLID * hull_area(part.mask)
 
 
 def _fills_a_side(part: Part, shape: tuple[int, int]) -> bool:
@@ -133,20 +133,6 @@ def _fills_a_side(part: Part, shape: tuple[int, int]) -> bool:
         (part.right == shape[1], part.mask[:, -3:].T, shape[0]),
     ]
     return any(touches and strip.any(axis=0).sum() > 0.8 * length for touches, strip, length in sides)
-
-
-def is_a_corner(part: Part, shape: tuple[int, int]) -> bool:
-    """Decide whether a part is a small piece of something beyond the picture, and not a digit that touches its edge."""
-    (height, width), near = shape, 3
-    strips = (
-        (part.top < near, part.mask[:near]),
-        (part.left < near, part.mask[:, :near].T),
-        (part.bottom > height - near, part.mask[-near:]),
-        (part.right > width - near, part.mask[:, -near:].T),
-    )
-    along = max((strip.any(axis=0).sum() for touches, strip in strips if touches), default=0)
-    small = part.size < LARGEST_CORNER * max(shape)
-    return small and part.thickness > THINNEST_CORNER and along > ALONG_THE_EDGE * part.size
 
 
 def _parts(mask: np.ndarray, reach: int) -> list[Part]:

@@ -55,7 +55,7 @@ def one_view(model: torch.nn.Module, images: torch.Tensor, _views: int = 1) -> t
 STEPS: dict[str, tuple[object, str, object]] = {
     "lines and frames taken away": (segmentation, "find_lines", np.zeros_like),
     "what comes from the edge left out": (segmentation, "comes_from_the_edge", lambda _part, _shape: False),
-    "a shadow's corner left out": (preprocessing, "is_a_corner", lambda _part, _shape: False),
+    "strips of shadow left out": (segmentation, "_is_a_strip", lambda _part, _shape: False),
     "loose strokes put to their digit": (segmentation, "_grouped", lambda parts: parts),
     "sheets, panels and cells read by themselves": (preprocessing, "find_fields", lambda _grey, _mask: []),
     "bright ink looked for, too": (preprocessing, "FITS_WELL", 0.0),
