@@ -119,7 +119,7 @@ def comes_from_the_edge(part: Part, shape: tuple[int, int]) -> bool:
 
 
 def _is_a_strip(part: Part, shape: tuple[int, int]) -> bool:
-    """Decide whether a part at the edge is a piece of a shadow: solid, as no digit is, and not large in the picture."""
+    """Decide whether a part at the edge is a piece of a shadow: solid, as of digits only a one is, and not large."""
     large = max(part.height / shape[0], part.width / shape[1]) >= LEAST_TO_FILL
     return not large and part.mask.sum() >= SOLID * hull_area(part.mask)
 
