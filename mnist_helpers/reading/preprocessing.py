@@ -39,6 +39,7 @@ LEAST_PLAINNESS = 5.5  # what is less plain than this on its paper is the paper'
 LARGE_IS_PLAIN = 1.5  # so much less has to be what is as large as the picture: no texture is
 INKED, FAINTEST = 0.43, 0.1  # strength from which on a pixel is ink, and may be if it hangs together with ink
 LEAST_IN_A_FIELD = 0.2  # of its shorter side
+LEAST_RING = 0.05  # of the window around a part
 PERHAPS_INK = 0.04  # of the paper's brightness
 NO_INK = "There is no ink in this picture. Is the digit in it? A photo from closer by shows it larger."
 FAINT = (
@@ -289,9 +290,11 @@ def _on_paper(ink: Ink, part: Part) -> float:
     ring, mask = np.ones(around.shape, bool), np.zeros(around.shape, bool)
     inner = max(0, part.top - edge - top), max(0, part.left - edge - left)
     ring[inner[0] : part.bottom + edge - top, inner[1] : part.right + edge - left] = False
-    if ring.sum() < 8:
-        ring[[0, -1]] = ring[:, [0, -1]] = True
     mask[part.top - top : part.bottom - top, part.left - left : part.right - left] = part.mask
+    if ring.sum() < LEAST_RING * ring.size:  # around what fills the picture is little: what is within counts, too
+        ring |= ~ndimage.binary_dilation(mask, iterations=edge)
+    if not ring.any():
+        ring[[0, -1]] = ring[:, [0, -1]] = True
     # Light may fall on a part of it only: each pixel is compared with the ink that is nearest to it.
     rows, columns = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)[:, ring]
     paper, inked = (of[window][rows, columns] for of in (ink.paper, ink.grey))

@@ -365,6 +365,17 @@ def test_a_strip_of_shadow_along_the_edge_is_no_digit(outline, turns):
         read_digits(picture.filter(ImageFilter.GaussianBlur(1)).rotate(90 * turns, expand=True))
 
 
+def test_a_digit_is_seen_that_leaves_only_a_dark_rim_of_the_paper_around_it():
+    picture = Image.new("L", (100, 200), 170)
+    pen = ImageDraw.Draw(picture)
+    pen.rectangle([0, 0, 99, 199], outline=115, width=6)  # light falls off towards the edge
+    five = [(88, 20), (25, 20), (22, 90), (70, 95), (78, 140), (60, 178), (18, 180)]
+    pen.line(five, fill=95, width=24, joint="curve")
+    left, top, right, bottom = read_digit(picture.filter(ImageFilter.GaussianBlur(1.5))).box
+    assert right - left > 0.7 * SMALLEST / 2
+    assert bottom - top > 0.85 * SMALLEST
+
+
 def test_a_digit_is_never_cut_through_its_hole():
     ring, pair = Image.new("L", (120, 100)), Image.new("L", (120, 100))
     ImageDraw.Draw(ring).ellipse([5, 5, 115, 95], outline=255, width=12)
