@@ -121,7 +121,7 @@ def sizes(
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="keep what an interrupted run has finished")] = False,
 ) -> None:
-    """Train networks from 300 parameters to 300,000, count the mistakes, and write docs/sizes.csv.
+    """Train networks of some 300 parameters to 300,000, count the mistakes, and write docs/sizes.csv.
 
     The committed record is written by a run with at least 5 seeds; one with fewer only writes to artifacts/.
     """

@@ -23,7 +23,7 @@ from mnist_helpers.reading.rows import best_path_with_places, row_of, shipped_nu
 from mnist_helpers.reading.segmentation import touch
 from mnist_helpers.startup import cores
 
-# Both chosen on drawn pictures (tests/reading/kinds.py); what they give is measured in docs/handwriting.md.
+# All three chosen on drawn pictures (tests/reading/kinds.py); what they give is measured in docs/handwriting.md.
 SURE = 0.99
 MOST_ENERGY = -4.7  # of the shipped network's logits, see `DigitReading.energy`
 FAINT_MARK = 0.2  # of the paper's brightness: what is fainter and looks like no digit is a shadow or texture

@@ -1,4 +1,4 @@
-"""What a parameter buys: three kinds of layers, from 300 parameters to 300,000, all trained alike."""
+"""What a parameter buys: three kinds of layers, from some 300 parameters to 300,000, all trained alike."""
 
 import statistics
 from collections import OrderedDict
@@ -16,6 +16,7 @@ from mnist_helpers.runtime import shipped
 from mnist_helpers.studies.variants import Variant, VariantScore
 
 RECORD = shipped("docs/sizes.csv")  # the whole study
+# Of its form, but each size has a network of its own.
 RECIPE = Recipe("sizes", "small", epochs=8, batch_size=128, lr=0.02, bfloat16=True)
 
 

@@ -13,6 +13,7 @@ from docutils.utils.math.latex2mathml import parse_latex_math
 
 from mnist_helpers.course.runner import SOURCES, WIDGET_IS_LIVE, find_notebooks
 from mnist_helpers.course.site import repository
+from mnist_helpers.runtime import ROOT
 
 LESSONS = find_notebooks()
 LONGEST_CELL, ONE_LONG_CELL, WIDEST_LINE = 15, 25, 110
@@ -152,6 +153,8 @@ def test_there_are_eleven_lessons():
         "07_speed", "08_backpropagation", "09_beyond_the_data", "10_honest_evaluation",
         "11_reading_numbers",
     ]  # fmt: skip
+    for page, said in (("README.md", "Eleven Jupyter notebooks"), ("docs/site/index.md", "eleven lessons")):
+        assert said in (ROOT / page).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
